@@ -1,0 +1,73 @@
+"""Errors that are meant for a person: what was wrong, where, and what to do.
+
+The command line prints them as one line; everything else that is raised is a defect and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class MgimmError(Exception):
+    """Base of every error caused by input, files or settings rather than by a defect of the code."""
+
+
+class RecordError(MgimmError):
+    """A record that cannot be used.
+
+    Args:
+        message: What is wrong, in words.
+        file: File the record came from.
+        index: 0-based position of the record in its file.
+        record: Its ``id``.
+        field: The field that is wrong, as a path such as ``regions[2].bbox``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: object = None,
+        index: int | None = None,
+        record: object = None,
+        field: str | None = None,
+    ) -> None:
+        self.message = message
+        self.file, self.index, self.record, self.field = file, index, record, field
+        where = [
+            f"{name} {value}"
+            for name, value in (("file", file), ("index", index), ("record", record), ("field", field))
+            if value is not None
+        ]
+        super().__init__(f"{', '.join(where)}: {message}" if where else message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the trip from a data loader's worker process, keyword arguments included."""
+        return (_rebuild_record_error, (type(self), self.message, self.file, self.index, self.record, self.field))
+
+
+def _rebuild_record_error(
+    kind: type[RecordError], message: str, file: object, index: int | None, record: object, field: str | None
+) -> RecordError:
+    return kind(message, file=file, index=index, record=record, field=field)
+
+
+class BoxError(RecordError):
+    """A box that encloses nothing: NaN, reversed corners, or empty once it is clipped to the image."""
+
+
+class ImageError(RecordError):
+    """An image that is missing, unreadable, truncated or larger than the pixel limit."""
+
+
+class SequenceTooLongError(RecordError):
+    """A record whose tokens do not fit the model's context."""
+
+
+class CheckpointError(MgimmError):
+    """A model folder of unknown kind, incomplete, or whose keys are not the expected ones."""
+
+
+class MissingExtraError(MgimmError):
+    """An optional dependency is needed; the message names the extra that brings it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {package}: pip install 'mgimm-plugin[{extra}]'")
