@@ -1,0 +1,35 @@
+"""Everything that changes LLaVA's or a library's behaviour, one small module per reason.
+
+``apply_all()`` is cheap: it imports neither torch nor LLaVA. A patch does its work when its target is imported, and at
+once where that has already happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+
+from mgimm_patches._patch import Patch, PatchStatus
+
+__all__ = ["PatchStatus", "apply_all", "status"]
+
+_MODULES = (
+    "training_imports",
+    "trainer_arguments",
+)
+
+
+def _patches() -> Iterator[Patch]:
+    for name in _MODULES:
+        yield from import_module(f"{__name__}.{name}").PATCHES
+
+
+def apply_all() -> None:
+    """Apply every patch, now or when its target is imported. Any number of times is harmless."""
+    for patch in _patches():
+        patch.apply()
+
+
+def status() -> list[PatchStatus]:
+    """The patches of this process, in the order in which they are applied."""
+    return [patch.status() for patch in _patches()]
