@@ -1,0 +1,169 @@
+"""Opening images and turning them into what the vision tower takes."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image, UnidentifiedImageError
+
+from mgimm_plugin.constants import ASPECT_RATIO_MODES
+from mgimm_plugin.errors import ImageError, MgimmError
+from mgimm_plugin.geometry import shortest_edge_size
+
+if TYPE_CHECKING:
+    import torch
+
+DEFAULT_MAX_PIXELS = 2 * 89_478_485
+"""The number of pixels above which Pillow itself takes an image for a decompression bomb."""
+
+_limit_lock = threading.RLock()
+
+_EIGHT_BIT_MODES = frozenset(
+    {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
+)
+
+
+def open_image(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
+    """Read an image file as RGB.
+
+    Pixels are kept as they are stored: an EXIF orientation is not applied, because boxes are drawn on stored pixels.
+
+    Args:
+        path: The file.
+        max_pixels: Refuse an image with more pixels than this before it is decoded.
+
+    Raises:
+        ImageError: The file is missing, no image, truncated, too large, or has more than 8 bits a channel.
+    """
+    try:
+        with _limit_of_pillow(max_pixels), Image.open(path) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise ImageError(
+                    f"image {path} has {width}x{height} pixels, more than the limit of {max_pixels}; "
+                    "raise max_pixels if that is right, or cut it into tiles"
+                )
+            if image.mode not in _EIGHT_BIT_MODES:
+                raise ImageError(
+                    f"image {path} has pixels of type {image.mode}, not 8 bits a channel; convert it to 8-bit RGB"
+                )
+            return image.convert("RGB")
+    except FileNotFoundError as error:
+        raise ImageError(f"image {path} does not exist") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"image {path} is too large: {error}; raise max_pixels if that is right") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"image {path} is not an image that Pillow can read (truncated, of another format, or not 8 bits a channel)"
+        ) from error
+    # What Pillow's decoders raise on broken files: OSError and SyntaxError by contract, the others by omission.
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+        raise ImageError(f"image {path} cannot be read: {error}") from error
+
+
+@contextmanager
+def _limit_of_pillow(max_pixels: int) -> Iterator[None]:
+    """Lift Pillow's own limit on the number of pixels while a larger one of ours holds.
+
+    Pillow has no argument for it: its limit is a documented setting of the process, looked at on opening and, for TIFF,
+    again on decoding.
+    """
+    before = Image.MAX_IMAGE_PIXELS
+    with warnings.catch_warnings():
+        # Our own limit says the same as an error.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        if before is None or max_pixels <= 2 * before:
+            yield
+            return
+        with _limit_lock:
+            Image.MAX_IMAGE_PIXELS = None
+            try:
+                yield
+            finally:
+                Image.MAX_IMAGE_PIXELS = before
+
+
+def frame_size_of(image_processor: Any) -> int:
+    """Return the side in pixels of the square that a ``CLIPImageProcessor`` hands to the tower.
+
+    Raises:
+        MgimmError: It does not resize to the square that it crops, so that no rule says where a box lands.
+    """
+    crop = image_processor.crop_size
+    shortest_edge = image_processor.size["shortest_edge"]
+    if not crop["height"] == crop["width"] == shortest_edge:
+        raise MgimmError(
+            f"the image processor resizes the shorter side to {shortest_edge} and crops "
+            f"{crop['width']}x{crop['height']}; the three must be one number"
+        )
+    return int(shortest_edge)
+
+
+def preprocess_image(
+    image: Image.Image,
+    image_processor: Any,
+    mode: str,
+    grid_pinpoints: Any = None,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> torch.Tensor:
+    """Turn an image into the vision tower's input; ``geometry.frame_for`` says where its pixels land.
+
+    Args:
+        image: An RGB image.
+        image_processor: A ``CLIPImageProcessor``.
+        mode: ``pad``, ``resize``, ``square`` or ``anyres``, as in ``geometry.frame_for``.
+        grid_pinpoints: ``(width, height)`` of the canvases ``anyres`` may choose from (LLaVA's name for them).
+        max_pixels: Refuse an image so elongated that padding or resizing it would need more pixels than this.
+
+    Returns:
+        ``[3, S, S]`` float32, or ``[V, 3, S, S]`` for ``anyres``, the base view first.
+
+    Raises:
+        ImageError: The image is too elongated for this mode.
+        MgimmError: The mode is unknown, or ``anyres`` lacks its ``grid_pinpoints``.
+    """
+    size = frame_size_of(image_processor)
+    if mode == "pad":
+        _check_work(image, (max(image.size), max(image.size)), mode, max_pixels)
+        return _apply(image_processor, _pad_to_square(image, image_processor.image_mean))
+    if mode == "resize":
+        return _apply(image_processor, image.resize((size, size), Image.Resampling.BICUBIC))
+    if mode == "square":
+        _check_work(image, shortest_edge_size(*image.size, size), mode, max_pixels)
+        return _apply(image_processor, image)
+    if mode == "anyres":
+        if not grid_pinpoints:
+            raise MgimmError("image_aspect_ratio anyres needs image_grid_pinpoints in the model's config")
+        from llava.mm_utils import process_anyres_image
+
+        return process_anyres_image(image, image_processor, grid_pinpoints)
+    raise MgimmError(f"image_aspect_ratio is {mode!r}; it must be one of {', '.join(ASPECT_RATIO_MODES)}")
+
+
+def _apply(image_processor: Any, image: Image.Image) -> torch.Tensor:
+    return image_processor.preprocess(image, return_tensors="pt")["pixel_values"][0]
+
+
+def _pad_to_square(image: Image.Image, image_mean: tuple[float, ...]) -> Image.Image:
+    """Centre the image on a square canvas of the processor's mean colour, which the tower sees as zeros."""
+    if image.width == image.height:
+        return image
+    side = max(image.size)
+    canvas = Image.new("RGB", (side, side), tuple(int(mean * 255) for mean in image_mean))
+    canvas.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return canvas
+
+
+def _check_work(image: Image.Image, needed_size: tuple[int, int], mode: str, max_pixels: int) -> None:
+    width, height = needed_size
+    if width * height > max(max_pixels, image.width * image.height):
+        raise ImageError(
+            f"an image of {image.width}x{image.height} pixels is too elongated for image_aspect_ratio {mode}, "
+            f"which would make it {width}x{height} (the limit is {max_pixels} pixels); cut it into tiles or use resize"
+        )
