@@ -1,0 +1,119 @@
+"""Are the attributes that a region is known to have named in its description, and no others?
+
+Appearance (category, colour, shape) needs the pixels; geometry (size, position) follows from the box alone. The two are
+kept apart, because a model that never looked at the image gets the second one right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+APPEARANCE = ("category", "color", "shape")
+GEOMETRY = ("size", "position")
+
+_WORD = re.compile(r"[^\W_]+")
+# More words than any attribute value has: how far a match may reach.
+_LONGEST_RUN = 6
+
+Vocabulary = Mapping[str, Mapping[str, str]]
+"""For each attribute, its values without spaces and hyphens, in lower case, to how they were written first."""
+
+
+def vocabulary(attributes: Iterable[Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """The values that each attribute takes in a data set.
+
+    Args:
+        attributes: The ``attributes`` of regions, name to value.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for named in attributes:
+        for name, value in named.items():
+            key = _compact(value)
+            if key:
+                found.setdefault(name, {}).setdefault(key, value)
+    return found
+
+
+def values_in(text: str, values: Iterable[str]) -> set[str]:
+    """Which values occur in a text as whole words.
+
+    Case, spaces and hyphens do not matter ("storagetank" is found in "a Storage-Tank"). Where two values start at the
+    same word the longer one is meant: "storage tank" is no "tank", "top left" is no "top"; its words are used up.
+
+    Args:
+        text: Any text.
+        values: Values without spaces and hyphens, in lower case (the keys of a vocabulary).
+
+    Returns:
+        The values found.
+    """
+    words = _WORD.findall(text.lower())
+    wanted = set(values)
+    found = set()
+    start = 0
+    while start < len(words):
+        for length in range(min(_LONGEST_RUN, len(words) - start), 0, -1):
+            run = "".join(words[start : start + length])
+            if run in wanted:
+                found.add(run)
+                start += length
+                break
+        else:
+            start += 1
+    return found
+
+
+def check_attributes(text: str, attributes: Mapping[str, str], vocabulary: Vocabulary) -> dict[str, bool]:
+    """Mark a description against what is known of its region.
+
+    An attribute is right when its value occurs in the text and no other value of the same attribute does.
+
+    Args:
+        text: The description.
+        attributes: The truth, name to value. Names other than those of ``APPEARANCE`` and ``GEOMETRY`` are left out.
+        vocabulary: From ``vocabulary``, of the whole data set.
+
+    Returns:
+        For each attribute whether it is right, appearance first.
+    """
+    marks = {}
+    for name in (*APPEARANCE, *GEOMETRY):
+        key = _compact(attributes.get(name, ""))
+        if key:
+            marks[name] = values_in(text, {*vocabulary.get(name, ()), key}) == {key}
+    return marks
+
+
+def attribute_metrics(marks: Sequence[Mapping[str, bool]]) -> dict[str, float]:
+    """Mean marks of a data set.
+
+    Args:
+        marks: One result of ``check_attributes`` per record; empty ones do not count.
+
+    Returns:
+        ``appearance_accuracy`` and ``geometry_accuracy``: over the records that have such attributes, the mean of each
+        record's share of right ones. ``category_accuracy``, ``color_accuracy``, ...: the share of right ones by name.
+        ``records_with_attributes``: how many records counted. A name that no record has is left out.
+    """
+    metrics: dict[str, float] = {}
+    for group, names in (("appearance", APPEARANCE), ("geometry", GEOMETRY)):
+        shares = [
+            _mean([record[name] for name in names if name in record]) for record in marks if set(names) & set(record)
+        ]
+        if shares:
+            metrics[f"{group}_accuracy"] = _mean(shares)
+    for name in (*APPEARANCE, *GEOMETRY):
+        right = [record[name] for record in marks if name in record]
+        if right:
+            metrics[f"{name}_accuracy"] = _mean(right)
+    counted = sum(1 for record in marks if record)
+    return {**metrics, "records_with_attributes": counted} if counted else {}
+
+
+def _compact(value: str) -> str:
+    return "".join(_WORD.findall(value.lower()))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
