@@ -94,9 +94,8 @@ def _find_place(
     rng: Generator, category: str, color: str, shape: str, others: list[SceneObject], size: int
 ) -> SceneObject | None:
     """The object at a free place, or None if none was found."""
-    tint = tuple(
-        int(v) for v in np.clip(np.array(COLORS[color]) * rng.uniform(0.9, 1.05) + rng.uniform(-6, 6, 3), 0, 255)
-    )
+    light, shift = rng.uniform(0.9, 1.05), rng.uniform(-6, 6, 3)
+    red, green, blue = (int(value) for value in np.clip(np.array(COLORS[color]) * light + shift, 0, 255))
     for attempt in range(_TRIES):
         word = SIZES[rng.integers(3)] if attempt < _TRIES // 2 else "small"
         parts = _scaled(glyph(category, shape), rng, rng.uniform(*SIDES[word]) * size)
@@ -109,16 +108,8 @@ def _find_place(
         if _is_ambiguous(box, size) or any(_touch(box, other.box, 0.02 * size) for other in others):
             continue
         moved = tuple(placed(parts, np.eye(2), corner - low))
-        return SceneObject(
-            category,
-            color,
-            shape,
-            size_word(box, size),
-            position_word(box, size),
-            box,
-            tint,
-            moved,  # type: ignore[arg-type]
-        )
+        words = (size_word(box, size), position_word(box, size))
+        return SceneObject(category, color, shape, *words, box, (red, green, blue), moved)
     return None
 
 
