@@ -1,0 +1,77 @@
+"""Boxes to pairs of corner tokens, by random Fourier features."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mgimm_plugin.constants import BOX_UNITS, REGION_TOKENS_PER_BOX
+from mgimm_plugin.model.seeded import seeded_normal_
+
+
+class BoxEncoder(nn.Module):
+    """Encode box corners and patch centres with the same random Fourier features.
+
+    A point p in [0, 1]^2 becomes [sin 2 pi G(2p - 1), cos 2 pi G(2p - 1)] with a fixed Gaussian G (Tancik et al. 2020, as
+    in SAM's prompt encoder); a corner adds a learned embedding of being top-left or bottom-right. Everything is computed in
+    float32 outside autocast: in bfloat16 a coordinate has 8 bits, and neighbouring boxes become one.
+
+    Args:
+        hidden_size: C, the channels of the vision tower; even.
+        seed: Seed of G, ``mm_region_seed`` of the config.
+    """
+
+    fourier_matrix: Tensor
+
+    def __init__(self, hidden_size: int, seed: int) -> None:
+        super().__init__()
+        if hidden_size % 2:
+            raise ValueError(f"hidden_size must be even, got {hidden_size}")
+        self.hidden_size = hidden_size
+        self.seed = seed
+        self.register_buffer("fourier_matrix", torch.empty(2, hidden_size // 2, dtype=torch.float32))
+        self.corner_embedding = nn.Parameter(torch.empty(REGION_TOKENS_PER_BOX, hidden_size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the Fourier matrix and the corner embeddings from the seed."""
+        seeded_normal_(self.fourier_matrix, self.seed, "fourier_matrix")
+        seeded_normal_(self.corner_embedding, self.seed, "corner_embedding")
+
+    def forward(self, boxes: Tensor) -> Tensor:
+        """Encode boxes.
+
+        Args:
+            boxes: ``[R, 4]`` integers, xyxy in units of 1/65536 of the frame that the vision tower sees.
+
+        Returns:
+            ``[R, 2, C]`` float32: the top-left and the bottom-right corner of each box.
+        """
+        with torch.autocast(boxes.device.type, enabled=False):
+            corners = boxes.to(torch.float32).reshape(boxes.shape[0], REGION_TOKENS_PER_BOX, 2) / BOX_UNITS
+            return self._encode(corners) + self.corner_embedding.float()
+
+    def grid(self, height: int, width: int) -> Tensor:
+        """Encode the centres of a grid of patches in row-major order, as ``[height * width, C]`` float32."""
+        device = self.fourier_matrix.device
+        with torch.autocast(device.type, enabled=False):
+            y = (torch.arange(height, device=device, dtype=torch.float32) + 0.5) / height
+            x = (torch.arange(width, device=device, dtype=torch.float32) + 0.5) / width
+            centres = torch.stack((x.repeat(height), y.repeat_interleave(width)), dim=-1)
+            return self._encode(centres)
+
+    def _encode(self, points: Tensor) -> Tensor:
+        phases = 2 * math.pi * ((2 * points - 1) @ self.fourier_matrix)
+        return torch.cat((phases.sin(), phases.cos()), dim=-1)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        """Follow ``.to()``, ``.half()`` and DeepSpeed's casts, but never round the Fourier matrix."""
+        exact = self.fourier_matrix
+        super()._apply(fn, recurse)
+        if self.fourier_matrix.dtype != torch.float32:
+            self.fourier_matrix = exact.to(self.fourier_matrix.device)
+        return self

@@ -1,0 +1,109 @@
+"""The config of a multimodal model: a language model's config plus LLaVA's and our ``mm_*`` keys."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from transformers import AutoConfig, CLIPVisionConfig, PretrainedConfig
+
+from mgimm_plugin.constants import ASPECT_RATIO_MODES
+from mgimm_plugin.errors import CheckpointError
+from mgimm_plugin.model.families import family_of
+from mgimm_plugin.model.paths import resolve_folder
+from mgimm_plugin.model.region_encoder import RegionSettings
+
+_DROPPED = ("model_type", "architectures", "transformers_version", "_name_or_path", "auto_map", "torch_dtype", "dtype")
+
+
+@dataclass(frozen=True, slots=True)
+class VisionSettings:
+    """LLaVA's keys about the vision side; the defaults are the paper's."""
+
+    mm_vision_tower: str
+    mm_vision_select_layer: int = -2
+    mm_vision_select_feature: str = "patch"
+    mm_projector_type: str = "mlp2x_gelu"
+    mm_patch_merge_type: str = "flat"
+    image_aspect_ratio: str = "pad"
+    image_grid_pinpoints: tuple[tuple[int, int], ...] | None = None
+
+
+def multimodal_config(
+    base: str, vision: VisionSettings, regions: RegionSettings | None = None, *, template: str | None = None
+) -> PretrainedConfig:
+    """Write the config of a model that starts from ``base``.
+
+    Args:
+        base: A bare language model, a LLaVA-1.5 checkpoint, or a model of ours: folder or Hub id.
+        vision: The vision side. Keys that a LLaVA checkpoint already has are replaced by these.
+        regions: The region side; the base's own, or the defaults, when None.
+        template: Conversation template; the family's default when None.
+
+    Raises:
+        CheckpointError: The base's model type has no binding, or the tower cannot be read.
+    """
+    if vision.image_aspect_ratio not in ASPECT_RATIO_MODES:
+        raise CheckpointError(
+            f"image_aspect_ratio {vision.image_aspect_ratio!r} is unknown; known: {', '.join(ASPECT_RATIO_MODES)}"
+        )
+    folder = resolve_folder(base)
+    values = read_config_dict(folder)
+    family = family_of(values.get("model_type", ""))
+    tower = resolve_folder(vision.mm_vision_tower)
+    try:
+        mm_hidden_size = CLIPVisionConfig.from_pretrained(tower).hidden_size
+    except OSError as error:
+        raise CheckpointError(f"vision tower {vision.mm_vision_tower}: {_first_line(error)}") from error
+    regions = regions or RegionSettings(**{k: values[k] for k in RegionSettings.__dataclass_fields__ if k in values})
+    values = {key: value for key, value in values.items() if key not in _DROPPED}
+    values.update(asdict(vision), **asdict(regions))
+    values.update(
+        mm_vision_tower=tower,
+        mm_hidden_size=mm_hidden_size,
+        use_mm_proj=True,
+        mm_use_im_start_end=False,
+        mm_use_im_patch_token=False,
+        mm_conversation_template=template or values.get("mm_conversation_template") or family.template,
+        mm_base_model=folder,
+    )
+    if vision.image_grid_pinpoints is None:
+        values.pop("image_grid_pinpoints", None)
+    return family.config_class.from_dict(values)
+
+
+def read_config_dict(folder: str) -> dict[str, Any]:
+    """Read a folder's or a Hub id's ``config.json`` as it is, whatever its model type.
+
+    Raises:
+        CheckpointError: There is none, or it is not JSON.
+    """
+    try:
+        values, _ = PretrainedConfig.get_config_dict(folder)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder}: no readable config.json here, nor a model of this name on the Hub: {_first_line(error)}"
+        ) from error
+    if not values:
+        raise CheckpointError(f"{folder}: no config.json here, so this is not a model folder")
+    return values
+
+
+def load_config(folder: str) -> PretrainedConfig:
+    """Load the config of a checkpoint of ours, with the tower's place resolved.
+
+    Raises:
+        CheckpointError: It is not one of ours.
+    """
+    values = read_config_dict(folder)
+    model_type = values.get("model_type", "")
+    if not model_type.startswith("mgimm_"):
+        raise CheckpointError(f"{folder}: config.json says model_type {model_type!r}, which is not an MGIMM checkpoint")
+    family_of(model_type)
+    config = AutoConfig.from_pretrained(folder)
+    config.mm_vision_tower = resolve_folder(config.mm_vision_tower, folder)
+    return config
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,121 @@
+"""Checkpoint folders on disk: which kind a folder is, and writing one so that it is whole or not there at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from enum import StrEnum
+from pathlib import Path
+
+from mgimm_plugin.errors import CheckpointError
+
+ADAPTER_FILE = "mgimm_adapter.safetensors"
+LORA_FILE = "adapter_model.safetensors"
+LORA_CONFIG = "adapter_config.json"
+COMPLETE_MARK = "mgimm_complete.json"
+FULL_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+
+
+class CheckpointKind(StrEnum):
+    """The three kinds of checkpoint."""
+
+    ADAPTER = "adapter"
+    LORA = "lora"
+    FULL = "full"
+
+
+def checkpoint_kind(folder: Path) -> CheckpointKind:
+    """Tell the kind of a local folder from the files in it.
+
+    Raises:
+        CheckpointError: No weights are there, a LoRA folder lacks one of its parts, or the folder is half-written.
+    """
+    check_complete(folder)
+    has_adapter, has_lora = (folder / ADAPTER_FILE).is_file(), (folder / LORA_CONFIG).is_file()
+    if has_lora:
+        missing = [name for name in (LORA_FILE, ADAPTER_FILE) if not (folder / name).is_file()]
+        if missing:
+            raise CheckpointError(
+                f"{folder}: has {LORA_CONFIG} but not {' and '.join(missing)}: half-written or incomplete"
+            )
+        return CheckpointKind.LORA
+    if has_adapter:
+        return CheckpointKind.ADAPTER
+    if any((folder / name).is_file() for name in FULL_FILES):
+        return CheckpointKind.FULL
+    raise CheckpointError(
+        f"{folder}: no weights here: neither {ADAPTER_FILE}, {LORA_FILE}, nor {' / '.join(FULL_FILES)}"
+    )
+
+
+def is_complete(folder: Path) -> bool:
+    """Does the folder bear the mark that everything in it was written."""
+    return (folder / COMPLETE_MARK).is_file()
+
+
+def check_complete(folder: Path) -> None:
+    """Compare the sizes of the files with those that were written, where the folder bears the mark.
+
+    Raises:
+        CheckpointError: A file is missing or has another size.
+    """
+    if not is_complete(folder):
+        return
+    sizes = json.loads((folder / COMPLETE_MARK).read_text())["files"]
+    for name, size in sizes.items():
+        file = folder / name
+        if not file.is_file():
+            raise CheckpointError(f"{folder}: {name} is missing")
+        if file.stat().st_size != size:
+            raise CheckpointError(
+                f"{folder}: {name} has {file.stat().st_size} bytes, {size} were written: cut short or replaced"
+            )
+
+
+def partial_name(target: Path) -> Path:
+    """The folder in which ``target`` is written; the same on every rank."""
+    return target.parent / f".{target.name}.partial"
+
+
+def start_partial(target: Path) -> Path:
+    """Make an empty partial folder; what an interrupted run left there is removed."""
+    partial = partial_name(target)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    return partial
+
+
+def publish(target: Path) -> None:
+    """Mark the partial folder complete and move it to its place.
+
+    Where ``target`` exists (a run folder with its checkpoints inside), the files are moved into it one by one, the mark
+    last; an older mark is removed first, so that at no moment a mixture bears a mark.
+    """
+    partial = partial_name(target)
+    sizes = {str(f.relative_to(partial)): f.stat().st_size for f in sorted(partial.rglob("*")) if f.is_file()}
+    mark = partial / COMPLETE_MARK
+    mark.write_text(json.dumps({"files": sizes}, indent=1) + "\n")
+    for name in (*sizes, COMPLETE_MARK):
+        _sync(partial / name)
+    if not target.exists():
+        os.replace(partial, target)
+        return
+    (target / COMPLETE_MARK).unlink(missing_ok=True)
+    for name in (*sizes, COMPLETE_MARK):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(partial / name, target / name)
+    shutil.rmtree(partial)
+
+
+def _sync(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,73 @@
+"""Which tensors a checkpoint holds, compared by name: PEFT warns about a missing one and says nothing of an extra one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from mgimm_plugin.errors import CheckpointError
+
+VISION_PREFIX = "model.vision_tower."
+ADAPTER_PREFIXES = ("model.mm_projector.", "model.region_encoder.", "model.image_newline")
+
+
+def is_adapter_key(name: str) -> bool:
+    """Is this tensor part of an adapter: projector, region encoder (buffers included), row separator."""
+    return name.startswith(ADAPTER_PREFIXES)
+
+
+def adapter_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The parameters and buffers of ``model`` (not of a PEFT wrapper) that an adapter checkpoint holds."""
+    return {name: tensor for name, tensor in model.state_dict(keep_vars=True).items() if is_adapter_key(name)}
+
+
+def compare_keys(where: object, expected: Iterable[str], found: Iterable[str]) -> None:
+    """Check that two sets of names are the same; ``vision_tower.*`` is the one allowed extra.
+
+    Raises:
+        CheckpointError: With the names that are missing and those that are unexpected.
+    """
+    wanted, present = set(expected), {name for name in found if "vision_tower." not in name}
+    problems = [
+        f"{kind} {', '.join(sorted(names)[:5])}" + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        for kind, names in (("missing", wanted - present), ("unexpected", present - wanted))
+        if names
+    ]
+    if problems:
+        raise CheckpointError(f"{where}: {'; '.join(problems)}")
+
+
+def read_safetensors(file: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        CheckpointError: It is missing, truncated or no safetensors file.
+    """
+    if not file.is_file():
+        raise CheckpointError(f"{file}: missing")
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file}: not readable, probably cut short: {error}") from error
+
+
+@torch.no_grad()
+def copy_into(where: object, targets: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    """Copy tensors by name after checking names and shapes; nothing is copied when anything is wrong.
+
+    Raises:
+        CheckpointError: Names or a shape differ.
+    """
+    compare_keys(where, targets, values)
+    for name, target in targets.items():
+        if target.shape != values[name].shape:
+            raise CheckpointError(
+                f"{where}: {name} is {list(values[name].shape)}, the model needs {list(target.shape)}"
+            )
+    for name, target in targets.items():
+        target.data.copy_(values[name])

@@ -1,0 +1,219 @@
+"""Load a checkpoint of any of the three kinds into one model, checked tensor by tensor."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import transformers
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError
+from transformers import AutoTokenizer, PretrainedConfig
+
+from mgimm_plugin.errors import CheckpointError
+from mgimm_plugin.model.config import load_config, read_config_dict
+from mgimm_plugin.model.families import FAMILIES, family_of
+from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_FILE, CheckpointKind, checkpoint_kind
+from mgimm_plugin.model.keys import ADAPTER_PREFIXES, adapter_tensors, compare_keys, copy_into, read_safetensors
+from mgimm_plugin.model.paths import resolve_folder
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_CONTEXT = 2048
+
+
+class LoadedModel(NamedTuple):
+    """LLaVA's 4-tuple."""
+
+    tokenizer: Any
+    model: Any
+    image_processor: Any
+    context_len: int
+
+
+def is_mgimm_folder(path: str | Path) -> bool:
+    """Is this folder or Hub id a checkpoint of ours."""
+    try:
+        return str(read_config_dict(resolve_folder(str(path))).get("model_type", "")).startswith("mgimm_")
+    except CheckpointError:
+        return False
+
+
+def load_model(
+    path: str | Path,
+    base: str | Path | None = None,
+    *,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    device_map: Any = None,
+    quantization_config: Any = None,
+    attn_implementation: str | None = None,
+    merge: bool = True,
+) -> LoadedModel:
+    """Load an adapter, LoRA or full checkpoint.
+
+    Args:
+        path: Folder or Hub id.
+        base: The language model under an adapter or LoRA; by default the one that its config names.
+        device: Where the model goes; CUDA when there is one, else CPU.
+        dtype: Of the weights; float32 on CPU, bfloat16 on CUDA. Boxes are encoded in float32 all the same.
+        device_map: For accelerate's placement; then ``device`` is not used.
+        quantization_config: As in transformers; LoRA weights are then kept apart, not merged.
+        attn_implementation: As in transformers.
+        merge: Merge LoRA weights into the model; False leaves a ``PeftModel``.
+
+    Returns:
+        Tokenizer, model in evaluation mode, image processor, context length.
+
+    Raises:
+        CheckpointError: The folder is of no known kind, half-written, or a tensor is missing, unexpected or of another shape.
+    """
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
+    folder = _local(str(path))
+    kind = checkpoint_kind(folder)
+    config = load_config(str(folder))
+    options = {"dtype": dtype, "attn_implementation": attn_implementation, "quantization_config": quantization_config}
+    if device_map is not None:
+        options["device_map"] = device_map
+    source = str(folder) if kind is CheckpointKind.FULL else base_of(folder, config, base)
+    model = load_weights(source, config, **options)
+    if kind is not CheckpointKind.FULL:
+        load_adapter(model, folder)
+    tokenizer = load_tokenizer(folder, source)
+    model = finish(model, tokenizer, device=None if device_map is not None else device, dtype=dtype)
+    image_processor = model.get_vision_tower().image_processor
+    if kind is CheckpointKind.LORA:
+        model = load_lora(model, folder)
+        if merge and quantization_config is None:
+            model = model.merge_and_unload()
+    model.eval()
+    return LoadedModel(tokenizer, model, image_processor, context_length(config))
+
+
+def base_of(folder: Path, config: PretrainedConfig, base: str | Path | None = None) -> str:
+    """The language model an adapter was trained on: as given, or as the config says, relative to the folder first.
+
+    Raises:
+        CheckpointError: The config does not say.
+    """
+    if base is not None:
+        return resolve_folder(str(base))
+    named = getattr(config, "mm_base_model", None)
+    if not named:
+        raise CheckpointError(f"{folder}: config.json names no mm_base_model; pass the base language model")
+    return resolve_folder(named, folder)
+
+
+def load_weights(source: str, config: PretrainedConfig, **options: Any) -> Any:
+    """Load a language model, a LLaVA or an MGIMM folder as the binding of ``config``.
+
+    Only projector and region encoder may be missing, when ``source`` has none; they are then as the seed makes them.
+
+    Raises:
+        CheckpointError: Anything else is missing or unexpected, or a file is cut short.
+    """
+    model_class = family_of(config.model_type).model_class
+    try:
+        with _quiet():
+            model, report = model_class.from_pretrained(source, config=config, output_loading_info=True, **options)
+    except SafetensorError as error:
+        raise CheckpointError(f"{source}: a weight file is not readable, probably cut short: {error}") from error
+    except OSError as error:
+        raise CheckpointError(f"{source}: {error}") from error
+    missing = set(report["missing_keys"])
+    ours = {name for name in model.state_dict() if name.startswith(ADAPTER_PREFIXES)}
+    absent_groups = {prefix for prefix in ADAPTER_PREFIXES if {n for n in ours if n.startswith(prefix)} <= missing}
+    if read_config_dict(source).get("model_type", "").startswith("mgimm_"):
+        absent_groups = set()
+    tolerated = {name for name in ours if name.startswith(tuple(absent_groups))} if absent_groups else set()
+    expected = set(model.state_dict()) - tolerated
+    compare_keys(source, expected, (expected - missing) | set(report["unexpected_keys"]))
+    if report["mismatched_keys"]:
+        raise CheckpointError(f"{source}: shapes differ from the config's: {sorted(report['mismatched_keys'])[:3]}")
+    model.config.mm_base_model = getattr(config, "mm_base_model", source)
+    return model
+
+
+def load_adapter(model: Any, folder: Path) -> None:
+    """Copy projector and region encoder from a checkpoint folder into ``model``."""
+    file = folder / ADAPTER_FILE
+    copy_into(file, adapter_tensors(model), read_safetensors(file))
+
+
+def load_lora(model: Any, folder: Path, *, trainable: bool = False) -> Any:
+    """Put the folder's LoRA weights on ``model``; the names are compared before PEFT sees them."""
+    from peft import LoraConfig, PeftModel, get_peft_model_state_dict
+
+    file = folder / LORA_FILE
+    found = read_safetensors(file)
+    wrapped = PeftModel(model, LoraConfig.from_pretrained(folder))
+    compare_keys(file, get_peft_model_state_dict(wrapped, save_embedding_layers=False), found)
+    wrapped.load_adapter(str(folder), adapter_name="default", is_trainable=trainable)
+    return wrapped
+
+
+def load_tokenizer(folder: Path | str, fallback: str) -> Any:
+    """The checkpoint's own tokenizer where it has one, else its base's."""
+    names = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
+    has_own = any((Path(folder) / name).is_file() for name in names)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder) if has_own else fallback)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder if has_own else fallback}: no usable tokenizer: {error}") from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
+    return tokenizer
+
+
+def finish(model: Any, tokenizer: Any, *, device: torch.device | None, dtype: torch.dtype) -> Any:
+    """Load the vision tower, move everything, and set what generation needs."""
+    tower = model.get_vision_tower()
+    if not tower.is_loaded:
+        with _quiet():
+            tower.load_model()
+    # The tower came after the weights; buffers of the box encoder keep float32 by themselves.
+    tower.to(device=device or model.device, dtype=dtype)
+    if device is not None:
+        model.to(device)
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.bos_token_id = tokenizer.bos_token_id
+    return model
+
+
+def context_length(config: PretrainedConfig) -> int:
+    """Positions that the language model has."""
+    return int(getattr(config, "max_position_embeddings", None) or DEFAULT_CONTEXT)
+
+
+def _local(path: str) -> Path:
+    resolved = resolve_folder(path)
+    if Path(resolved).is_dir():
+        return Path(resolved)
+    if Path(resolved).exists():
+        raise CheckpointError(f"{path}: is a file; a checkpoint is a folder")
+    try:
+        return Path(snapshot_download(path, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt"]))
+    except Exception as error:  # huggingface_hub raises many kinds: offline, unknown, not a valid id
+        raise CheckpointError(
+            f"{path}: no such folder, and not to be had from the Hub ({type(error).__name__})"
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' own table of missing keys back: this module compares them itself."""
+    verbosity = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+
+
+__all__ = ["FAMILIES", "LoadedModel", "is_mgimm_folder", "load_model"]

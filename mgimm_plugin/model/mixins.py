@@ -1,0 +1,267 @@
+"""The two mixins that teach a causal language model of transformers to look at images and regions.
+
+They build on LLaVA's: the vision tower and the projector are its own. What is added is the region encoder, and one
+function that puts images and regions in their places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from llava.model.llava_arch import LlavaMetaForCausalLM, LlavaMetaModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from mgimm_plugin.constants import IMAGE_TOKEN_INDEX
+from mgimm_plugin.errors import RecordError
+from mgimm_plugin.model.box_encoder import BoxEncoder
+from mgimm_plugin.model.paths import resolve_folder
+from mgimm_plugin.model.region_encoder import build_region_encoder
+from mgimm_plugin.model.seeded import reset_leaf, seeded_normal_
+from mgimm_plugin.model.splicing import FeatureBlocks, Spliced, splice
+from mgimm_plugin.model.vision_features import VisionFeatures, encode_vision, merge_views
+
+Images = Tensor | Sequence[Tensor]
+
+
+class MgimmMetaModel(LlavaMetaModel):
+    """Adds ``region_encoder`` to a language model that already has LLaVA's tower and projector.
+
+    The config must hold the ``mm_*`` keys (``model.config.multimodal_config`` writes them), so that everything exists
+    when weights are loaded.
+    """
+
+    def __init__(self, config: Any) -> None:
+        config.mm_vision_tower = resolve_folder(config.mm_vision_tower, getattr(config, "_name_or_path", None))
+        super().__init__(config)
+        self.region_encoder = build_region_encoder(config)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Initialise what a checkpoint did not have; ours from the seed, the language model's as its family does."""
+        seed = self.config.mm_region_seed
+        if isinstance(module, BoxEncoder):
+            module.reset_parameters()
+            return
+        for root in (self.region_encoder, self.mm_projector):
+            for name, child in root.named_modules():
+                if child is module:
+                    reset_leaf(module, seed, name)
+                    return
+        super()._init_weights(module)
+        if module is self and hasattr(self, "image_newline"):
+            seeded_normal_(self.image_newline, seed, "image_newline", self.config.hidden_size**-0.5)
+
+
+class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
+    """Forward and generation with images and regions.
+
+    A batch carries ``images`` and ``boxes``, and says where they belong: ``image_row [N]`` is the batch row that owns an
+    image, ``image_index [R]`` the image that a box is in. Without ``image_row`` LLaVA's convention holds: images follow the
+    ``<image>`` tokens, or there is one a row.
+    """
+
+    model_class: type
+    lm_head_bias = False
+    # One float32 island in a half-precision model: the frame of the boxes.
+    _keep_in_fp32_modules_strict = ("region_encoder.box_encoder",)
+
+    def __init__(self, config: Any) -> None:
+        # The family's own __init__ would first build a plain language model.
+        PreTrainedModel.__init__(self, config)  # type: ignore[arg-type]
+        self.model = self.model_class(config)
+        self.vocab_size = config.vocab_size
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=self.lm_head_bias)
+        self.post_init()  # type: ignore[attr-defined]
+
+    def get_model(self) -> Any:
+        """Return the decoder, which has the tower, the projector and the region encoder (LLaVA's name)."""
+        return self.model
+
+    def encode_vision(self, images: Images) -> VisionFeatures:
+        """Run the vision tower alone; pass the result to ``generate(image_features=...)`` to ask many questions of one image."""
+        return encode_vision(self.get_vision_tower(), images)
+
+    def encode_images(self, images: Tensor) -> Tensor:
+        """LLaVA's: ``[N, 3, S, S]`` to projected ``[N, T, D]``."""
+        return self._project(self.encode_vision(images).base)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        images: Images | None = None,
+        image_sizes: Sequence[tuple[int, int]] | None = None,
+        image_row: Tensor | None = None,
+        boxes: Tensor | None = None,
+        image_index: Tensor | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """The family's forward, over spliced embeddings.
+
+        Args:
+            input_ids: ``[B, L]`` with the sentinels of ``<image>`` and ``<region>``.
+            attention_mask: ``[B, L]``.
+            position_ids: As in the family.
+            past_key_values: As in the family.
+            inputs_embeds: ``[B, M, D]``: already spliced; nothing is added then.
+            labels: ``[B, L]``, IGNORE_INDEX where there is no loss.
+            images: ``[N, 3, S, S]``, or views (anyres); None for a plain step of the language model.
+            image_sizes: N times (width, height) of the original images, for anyres.
+            image_row: ``[N]``, the row that owns each image.
+            boxes: ``[R, 4]`` integers, xyxy in 1/65536 of the tower's frame.
+            image_index: ``[R]``, the image that each box is in.
+            **kwargs: Passed on; ``num_items_in_batch`` among them, so that accumulation does not change gradients.
+        """
+        if inputs_embeds is None and images is not None and input_ids is not None:
+            features = self.encode_vision(images)
+            spliced = self._splice(
+                input_ids, attention_mask, labels, features, image_sizes, image_row, boxes, image_index
+            )
+            input_ids, inputs_embeds = None, spliced.inputs_embeds
+            attention_mask, position_ids = spliced.attention_mask, spliced.position_ids
+            labels = spliced.labels if labels is not None else None
+        return super().forward(  # type: ignore[misc]
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            labels=labels,
+            **kwargs,
+        )
+
+    @torch.no_grad()
+    def generate(
+        self,
+        inputs: Tensor | None = None,
+        images: Images | None = None,
+        image_sizes: Sequence[tuple[int, int]] | None = None,
+        image_row: Tensor | None = None,
+        boxes: Tensor | None = None,
+        image_index: Tensor | None = None,
+        image_features: VisionFeatures | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Generate after prompts with images and regions, padded on either side.
+
+        Returns:
+            ``[B, new tokens]`` ids: the new tokens only, as LLaVA's does.
+        """
+        input_ids = inputs if inputs is not None else kwargs.pop("input_ids")
+        attention_mask = kwargs.pop("attention_mask", None)
+        kwargs.pop("position_ids", None)
+        if images is not None and image_features is None:
+            image_features = self.encode_vision(images)
+        if image_features is None:
+            embeds = self.model.get_input_embeddings()(input_ids)
+            return super().generate(inputs_embeds=embeds, attention_mask=attention_mask, **kwargs)  # type: ignore[misc]
+        spliced = self._splice(
+            input_ids, attention_mask, None, image_features, image_sizes, image_row, boxes, image_index, "left"
+        )
+        return super().generate(  # type: ignore[misc]
+            inputs_embeds=spliced.inputs_embeds, attention_mask=spliced.attention_mask.long(), **kwargs
+        )
+
+    def prepare_inputs_labels_for_multimodal(
+        self,
+        input_ids: Tensor,
+        position_ids: Tensor | None,
+        attention_mask: Tensor | None,
+        past_key_values: Any,
+        labels: Tensor | None,
+        images: Images | None,
+        image_sizes: Sequence[tuple[int, int]] | None = None,
+    ) -> tuple[Any, ...]:
+        """LLaVA's entry for callers that splice by themselves."""
+        if images is None or input_ids.shape[1] == 1:
+            return input_ids, position_ids, attention_mask, past_key_values, None, labels
+        spliced = self._splice(input_ids, attention_mask, labels, self.encode_vision(images), image_sizes)
+        new_labels = spliced.labels if labels is not None else None
+        return None, spliced.position_ids, spliced.attention_mask, past_key_values, spliced.inputs_embeds, new_labels
+
+    def _splice(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None,
+        labels: Tensor | None,
+        features: VisionFeatures,
+        image_sizes: Sequence[tuple[int, int]] | None = None,
+        image_row: Tensor | None = None,
+        boxes: Tensor | None = None,
+        image_index: Tensor | None = None,
+        padding_side: str = "right",
+    ) -> Spliced:
+        mask = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
+        is_image = (input_ids == IMAGE_TOKEN_INDEX) & mask
+        if image_row is None:
+            image_row = _rows_by_convention(is_image, len(features.view_counts))
+        if boxes is None or image_index is None:
+            boxes, image_index = (input_ids.new_zeros(shape) for shape in ((0, 4), (0,)))
+        return splice(
+            input_ids,
+            mask,
+            labels,
+            self.model.get_input_embeddings(),
+            self._image_blocks(features, image_row, is_image.any(dim=1), image_sizes),
+            self._region_blocks(features, image_row, boxes, image_index),
+            padding_side=padding_side,
+        )
+
+    def _image_blocks(
+        self,
+        features: VisionFeatures,
+        image_row: Tensor,
+        row_has_image: Tensor,
+        image_sizes: Sequence[tuple[int, int]] | None,
+    ) -> FeatureBlocks:
+        """Project the images that a prompt shows; an image that only serves its regions is left out."""
+        order = image_row.argsort(stable=True)
+        shown = order[row_has_image[image_row[order]]]
+        if features.views is None:
+            projected = self._project(features.base[shown])
+            lengths = torch.full_like(shown, features.base.shape[1])
+            return FeatureBlocks(projected.flatten(0, 1), lengths, image_row[shown])
+        if image_sizes is None:
+            raise RecordError(
+                "images in several views (anyres) need image_sizes, (width, height) of each original image"
+            )
+        views = self._project(features.views).split(features.view_counts)
+        newline = getattr(self.model, "image_newline", None)
+        tower = self.get_vision_tower()
+        blocks = [merge_views(views[i], tuple(image_sizes[i]), self.config, tower, newline) for i in shown.tolist()]  # type: ignore[attr-defined]
+        lengths = torch.tensor([block.shape[0] for block in blocks], device=shown.device, dtype=torch.long)
+        joined = torch.cat(blocks) if blocks else views[0].new_zeros(0, views[0].shape[-1])
+        return FeatureBlocks(joined, lengths, image_row[shown])
+
+    def _region_blocks(
+        self, features: VisionFeatures, image_row: Tensor, boxes: Tensor, image_index: Tensor
+    ) -> FeatureBlocks:
+        side = self.get_vision_tower().num_patches_per_side
+        encoded = self.model.region_encoder(features.base, boxes, image_index, (side, side))
+        rows = image_row[image_index]
+        order = rows.argsort(stable=True)
+        lengths = torch.full_like(rows, encoded.shape[1])
+        return FeatureBlocks(self._project(encoded[order]).flatten(0, 1), lengths, rows[order])
+
+    def _project(self, features: Tensor) -> Tensor:
+        projector = self.model.mm_projector
+        weight = next(projector.parameters(), None)
+        return projector(features if weight is None else features.to(weight.dtype))
+
+
+def _rows_by_convention(is_image: Tensor, images: int) -> Tensor:
+    """LLaVA's convention for callers that do not say which row owns an image."""
+    rows = is_image.nonzero()[:, 0]
+    if rows.shape[0] == images:
+        return rows
+    if is_image.shape[0] == images:
+        return torch.arange(images, device=is_image.device)
+    raise RecordError(
+        f"the batch has {rows.shape[0]} <image> tokens and {images} images; pass image_row to say whose they are"
+    )
