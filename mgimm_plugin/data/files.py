@@ -1,0 +1,117 @@
+"""Files of records: a JSON array or JSONL, with constant-time access to any record."""
+
+from __future__ import annotations
+
+import json
+import os
+from array import array
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgimm_plugin.errors import RecordError
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class RecordFile:
+    """The decoded JSON values of a file, by position.
+
+    Whether the file is a JSON array or JSONL is told by its content, not by its name. Of a JSONL file only the places
+    of its lines are kept (16 bytes a record), and a record is read when it is asked for, from whichever process asks; a
+    JSON array is decoded once. Blank lines of JSONL are not records.
+
+    Args:
+        path: The file, UTF-8.
+
+    Raises:
+        RecordError: The file cannot be read, or is a JSON array that cannot be decoded; the line is named.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._values: list[Any] | None = None
+        self._lines: NDArray[np.int64] = np.empty((0, 2), dtype=np.int64)
+        try:
+            if _first_byte(self.path) == b"[":
+                self._values = self._decode_array()
+            else:
+                self._lines = _line_spans(self.path)
+        except OSError as error:
+            raise RecordError(f"cannot be read: {error.strerror or error}", file=path) from error
+
+    def __len__(self) -> int:
+        return len(self._lines) if self._values is None else len(self._values)
+
+    def load(self, index: int) -> Any:
+        """Return the decoded JSON value at ``index``.
+
+        Raises:
+            RecordError: A line of JSONL is no JSON; its number is named.
+        """
+        if self._values is not None:
+            return self._values[index]
+        start, end = map(int, self._lines[index])
+        line = os.pread(self._descriptor, end - start, start)
+        try:
+            return json.loads(line)
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            number = 1 + self._newlines_before(start)
+            self._fail(error, number, index)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A file descriptor means nothing in another process.
+        return {name: value for name, value in self.__dict__.items() if name != "_descriptor"}
+
+    def __del__(self) -> None:
+        descriptor = self.__dict__.get("_descriptor")
+        if descriptor is not None:
+            os.close(descriptor)
+
+    @cached_property
+    def _descriptor(self) -> int:
+        # Read with pread only, which has no position: forked worker processes may share it.
+        return os.open(self.path, os.O_RDONLY)
+
+    def _decode_array(self) -> list[Any]:
+        try:
+            return json.loads(self.path.read_bytes().removeprefix(_BYTE_ORDER_MARK))
+        except json.JSONDecodeError as error:
+            self._fail(error, error.lineno, None)
+        except UnicodeDecodeError as error:
+            self._fail(error, 1 + self._newlines_before(error.start), None)
+
+    def _newlines_before(self, offset: int) -> int:
+        with open(self.path, "rb") as file:
+            return file.read(offset).count(b"\n")
+
+    def _fail(self, error: ValueError, line: int, index: int | None) -> NoReturn:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else "it is not UTF-8"
+        message = f"line {line} is not valid JSON: {reason} (a file is a JSON array of records, or one record a line)"
+        raise RecordError(message, file=self.path, index=index) from error
+
+
+def _first_byte(path: Path) -> bytes:
+    """Return the first byte that is neither white space nor a byte order mark; nothing for a blank file."""
+    with open(path, "rb") as file:
+        for line in file:
+            stripped = line.removeprefix(_BYTE_ORDER_MARK).lstrip()
+            if stripped:
+                return stripped[:1]
+    return b""
+
+
+def _line_spans(path: Path) -> NDArray[np.int64]:
+    """Return ``[N, 2]`` first and last byte offsets of the lines that are not blank."""
+    spans = array("q")
+    offset = 0
+    with open(path, "rb") as file:
+        for line in file:
+            start = offset + (len(_BYTE_ORDER_MARK) if offset == 0 and line.startswith(_BYTE_ORDER_MARK) else 0)
+            offset += len(line)
+            if line[start - offset :].strip():
+                spans.extend((start, offset))
+    return np.array(spans, dtype=np.int64).reshape(-1, 2)
