@@ -16,6 +16,9 @@ __all__ = ["PatchStatus", "apply_all", "status"]
 _MODULES = (
     "training_imports",
     "trainer_arguments",
+    "loader",
+    "vision_tower_path",
+    "inputs",
 )
 
 
