@@ -21,7 +21,7 @@ from mgimm_plugin.data.scenes.vocabulary import (
     size_word,
 )
 
-SIDES = {"small": (0.13, 0.163), "medium": (0.178, 0.222), "large": (0.24, 0.32)}
+SIDES = {"small": (0.145, 0.175), "medium": (0.193, 0.235), "large": (0.257, 0.33)}
 """Wanted sides per size word, clear of the limits between the words."""
 
 LONGEST_SIDE = 0.42

@@ -43,7 +43,7 @@ SETTINGS: Final[dict[str, tuple[str, ...]]] = {
 """Grounds, and the colors that stand out on each."""
 
 SIZES: Final = ("small", "medium", "large")
-SIZE_LIMITS: Final = (0.17, 0.23)
+SIZE_LIMITS: Final = (0.184, 0.246)
 """Side of the square of a box's area, as a part of the frame's: below the first is small, from the second on large."""
 
 POSITIONS: Final = (
