@@ -75,3 +75,9 @@ class BoxEncoder(nn.Module):
         if self.fourier_matrix.dtype != torch.float32:
             self.fourier_matrix = exact.to(self.fourier_matrix.device)
         return self
+
+    def restore_precision(self) -> None:
+        """Draw the Fourier matrix again where it was made in half precision: DeepSpeed's ZeRO-3 rounds what is built under it."""
+        if self.fourier_matrix.dtype != torch.float32:
+            self.fourier_matrix = torch.empty_like(self.fourier_matrix, dtype=torch.float32)
+            seeded_normal_(self.fourier_matrix, self.seed, "fourier_matrix")

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import shutil
 from enum import StrEnum
 from pathlib import Path
 
 from mgimm_plugin.errors import CheckpointError
 
+logger = logging.getLogger(__name__)
+
 ADAPTER_FILE = "mgimm_adapter.safetensors"
 LORA_FILE = "adapter_model.safetensors"
 LORA_CONFIG = "adapter_config.json"
 COMPLETE_MARK = "mgimm_complete.json"
+PARTIAL_FOLDER = ".partial"
 FULL_FILES = (
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+
+
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 
 class CheckpointKind(StrEnum):
@@ -80,7 +88,7 @@ def check_complete(folder: Path) -> None:
 
 def partial_name(target: Path) -> Path:
     """The folder in which ``target`` is written; the same on every rank."""
-    return target.parent / f".{target.name}.partial"
+    return target.parent / PARTIAL_FOLDER / target.name
 
 
 def start_partial(target: Path) -> Path:
@@ -105,12 +113,33 @@ def publish(target: Path) -> None:
         _sync(partial / name)
     if not target.exists():
         os.replace(partial, target)
+        _remove_if_empty(partial.parent)
         return
     (target / COMPLETE_MARK).unlink(missing_ok=True)
     for name in (*sizes, COMPLETE_MARK):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(partial / name, target / name)
     shutil.rmtree(partial)
+    _remove_if_empty(partial.parent)
+
+
+def last_complete_checkpoint(run: Path) -> Path | None:
+    """The newest ``checkpoint-N`` of a run folder that was written to the end, or None.
+
+    A folder without the mark is passed over with a warning: it comes from a run that was killed while it saved.
+    """
+    numbered = [(int(match.group(1)), f) for f in run.glob("checkpoint-*") if (match := _CHECKPOINT.fullmatch(f.name))]
+    for _, folder in sorted(numbered, reverse=True):
+        if is_complete(folder):
+            check_complete(folder)
+            return folder
+        logger.warning("%s was not written to the end; it is not used", folder)
+    return None
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _sync(file: Path) -> None:

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from mgimm_plugin.errors import CheckpointError
+from mgimm_plugin.model.partitioned import shape_of, whole
 
 VISION_PREFIX = "model.vision_tower."
 ADAPTER_PREFIXES = ("model.mm_projector.", "model.region_encoder.", "model.image_newline")
@@ -65,9 +66,10 @@ def copy_into(where: object, targets: Mapping[str, Tensor], values: Mapping[str,
     """
     compare_keys(where, targets, values)
     for name, target in targets.items():
-        if target.shape != values[name].shape:
+        if shape_of(target) != values[name].shape:
             raise CheckpointError(
-                f"{where}: {name} is {list(values[name].shape)}, the model needs {list(target.shape)}"
+                f"{where}: {name} is {list(values[name].shape)}, the model needs {list(shape_of(target))}"
             )
     for name, target in targets.items():
-        target.data.copy_(values[name])
+        with whole(target, modify=True):
+            target.data.copy_(values[name])

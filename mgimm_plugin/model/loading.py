@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from transformers import AutoTokenizer, PretrainedConfig
 
 from mgimm_plugin.errors import CheckpointError
+from mgimm_plugin.model.box_encoder import BoxEncoder
 from mgimm_plugin.model.config import load_config, read_config_dict
 from mgimm_plugin.model.families import FAMILIES, family_of
 from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_FILE, CheckpointKind, checkpoint_kind
@@ -126,16 +127,19 @@ def load_weights(source: str, config: PretrainedConfig, **options: Any) -> Any:
     except OSError as error:
         raise CheckpointError(f"{source}: {error}") from error
     missing = set(report["missing_keys"])
-    ours = {name for name in model.state_dict() if name.startswith(ADAPTER_PREFIXES)}
-    absent_groups = {prefix for prefix in ADAPTER_PREFIXES if {n for n in ours if n.startswith(prefix)} <= missing}
-    if read_config_dict(source).get("model_type", "").startswith("mgimm_"):
-        absent_groups = set()
-    tolerated = {name for name in ours if name.startswith(tuple(absent_groups))} if absent_groups else set()
-    expected = set(model.state_dict()) - tolerated
-    compare_keys(source, expected, (expected - missing) | set(report["unexpected_keys"]))
+    names = set(model.state_dict())
+    if not read_config_dict(source).get("model_type", "").startswith("mgimm_"):
+        for prefix in ADAPTER_PREFIXES:  # a bare or a LLaVA model may lack a whole part, not half of one
+            part = {name for name in names if name.startswith(prefix)}
+            if part <= missing:
+                names -= part
+    compare_keys(source, names, (names - missing) | set(report["unexpected_keys"]))
     if report["mismatched_keys"]:
         raise CheckpointError(f"{source}: shapes differ from the config's: {sorted(report['mismatched_keys'])[:3]}")
-    model.config.mm_base_model = getattr(config, "mm_base_model", source)
+    model.config.mm_base_model = source
+    for module in model.modules():
+        if isinstance(module, BoxEncoder):
+            module.restore_precision()
     return model
 
 

@@ -7,6 +7,7 @@ function that puts images and regions in their places.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -18,8 +19,8 @@ from mgimm_plugin.constants import IMAGE_TOKEN_INDEX
 from mgimm_plugin.errors import RecordError
 from mgimm_plugin.model.box_encoder import BoxEncoder
 from mgimm_plugin.model.paths import resolve_folder
-from mgimm_plugin.model.region_encoder import build_region_encoder
-from mgimm_plugin.model.seeded import reset_leaf, seeded_normal_
+from mgimm_plugin.model.region_encoder import RegionSettings, build_region_encoder
+from mgimm_plugin.model.seeded import reset_leaf, reset_seeded, seeded_normal_
 from mgimm_plugin.model.splicing import FeatureBlocks, Spliced, splice
 from mgimm_plugin.model.vision_features import VisionFeatures, encode_vision, merge_views
 
@@ -29,23 +30,36 @@ Images = Tensor | Sequence[Tensor]
 class MgimmMetaModel(LlavaMetaModel):
     """Adds ``region_encoder`` to a language model that already has LLaVA's tower and projector.
 
-    The config must hold the ``mm_*`` keys (``model.config.multimodal_config`` writes them), so that everything exists
-    when weights are loaded.
+    With the ``mm_*`` keys in the config (``model.config.multimodal_config`` writes them) everything exists when weights
+    are loaded. Without ``mm_vision_tower`` it is a plain language model, until ``initialize_vision_modules`` is called.
     """
 
     def __init__(self, config: Any) -> None:
-        config.mm_vision_tower = resolve_folder(config.mm_vision_tower, getattr(config, "_name_or_path", None))
+        if getattr(config, "mm_vision_tower", None):
+            config.mm_vision_tower = resolve_folder(config.mm_vision_tower, getattr(config, "_name_or_path", None))
         super().__init__(config)
-        self.region_encoder = build_region_encoder(config)
+        if hasattr(config, "mm_vision_tower"):
+            self.region_encoder = build_region_encoder(config)
+
+    def initialize_vision_modules(self, model_args: Any, fsdp: Any = None) -> None:
+        """LLaVA's: make tower and projector after the language model was loaded; ours makes the region encoder too."""
+        fresh = getattr(self, "mm_projector", None) is None
+        for name, value in asdict(RegionSettings.of(self.config)).items():
+            setattr(self.config, name, value)
+        super().initialize_vision_modules(model_args, fsdp)
+        if fresh and model_args.pretrain_mm_mlp_adapter is None:
+            reset_seeded(self.mm_projector, self.config.mm_region_seed)
+        if not hasattr(self, "region_encoder"):
+            self.region_encoder = build_region_encoder(self.config)
 
     def _init_weights(self, module: nn.Module) -> None:
         """Initialise what a checkpoint did not have; ours from the seed, the language model's as its family does."""
-        seed = self.config.mm_region_seed
+        seed = getattr(self.config, "mm_region_seed", 0)
         if isinstance(module, BoxEncoder):
             module.reset_parameters()
             return
-        for root in (self.region_encoder, self.mm_projector):
-            for name, child in root.named_modules():
+        for part in ("region_encoder", "mm_projector"):
+            for name, child in getattr(self, part, nn.Identity()).named_modules():
                 if child is module:
                     reset_leaf(module, seed, name)
                     return

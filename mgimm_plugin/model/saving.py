@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_FILE, CheckpointKind, 
 from mgimm_plugin.model.keys import VISION_PREFIX, adapter_tensors
 from mgimm_plugin.model.lora import without_lora
 from mgimm_plugin.model.paths import portable_name
+from mgimm_plugin.model.partitioned import whole
 
 
 def save_checkpoint(model: Any, tokenizer: Any, target: Path, kind: CheckpointKind) -> None:
@@ -98,20 +98,12 @@ def _write_lora(model: Any, folder: Path, target: Path, *, keep: bool) -> None:
 
 def gather(tensors: Mapping[str, Tensor], *, keep: bool) -> dict[str, Tensor]:
     """CPU copies of tensors, each made whole where ZeRO-3 has split it. Ranks that do not keep them only take part."""
-    whole: dict[str, Tensor] = {}
+    copies: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
-        with _whole(tensor):
+        with whole(tensor):
             if keep:
-                whole[name] = tensor.detach().cpu().contiguous().clone()
-    return whole
-
-
-def _whole(tensor: Tensor) -> AbstractContextManager[Any]:
-    if not hasattr(tensor, "ds_id"):
-        return nullcontext()
-    import deepspeed
-
-    return deepspeed.zero.GatheredParameters([tensor])
+                copies[name] = tensor.detach().cpu().contiguous().clone()
+    return copies
 
 
 def is_first_rank() -> bool:
