@@ -1,0 +1,203 @@
+"""The data set of both tuning stages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN, REGION_TOKENS_PER_BOX
+from mgimm_plugin.data.encoding import ImageEncoder, Item, RecordEncoder
+from mgimm_plugin.data.files import RecordFile
+from mgimm_plugin.data.formats import REGION_INSTRUCTION, format_of
+from mgimm_plugin.data.images import DEFAULT_MAX_PIXELS
+from mgimm_plugin.data.mixture import DataSource, Mixture, replay_counts, weighted_counts
+from mgimm_plugin.data.records import Record, parse_record
+from mgimm_plugin.data.skips import SharedCounter, SkipList
+from mgimm_plugin.errors import MgimmError, RecordError
+
+logger = logging.getLogger(__name__)
+
+
+class InstructionDataset(Dataset[Item]):
+    """Region, image and plain LLaVA records as items of a batch, read when they are asked for.
+
+    Everything random is a pure function of seed, epoch and index, so that a resumed run sees what an uninterrupted one
+    sees, with any number of worker processes.
+
+    Args:
+        sources: Files of records with their weights.
+        image_folder: Where the paths of images start.
+        tokenizer: The language model's tokenizer.
+        image_processor: The vision tower's ``CLIPImageProcessor``.
+        template: Name of the conversation template.
+        image_aspect_ratio: ``pad``, ``resize``, ``square`` or ``anyres``.
+        context_length: Positions of the language model.
+        tokens_per_image: Positions that an image takes (each view of it, for anyres).
+        region_subsets: Show image-instruction records with random subsets of their regions, a new one every epoch.
+        region_replay: Files of region records mixed in, so that the image stage does not forget the region stage.
+        region_replay_fraction: The share of all items that these make, in [0, 1).
+        seed: Seed of everything random.
+        on_error: ``raise`` a record that cannot be used, or ``skip`` it: then the next good record of its file takes
+            its place, and it is listed.
+        skipped_path: The list of records left out; needed for ``skip``.
+        max_pixels: Larger images are refused.
+        image_grid_pinpoints: Canvases of ``anyres``.
+
+    Raises:
+        RecordError: A file is missing, holds no records, or is an array that is no JSON.
+        MgimmError: A setting makes no sense.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[DataSource],
+        *,
+        image_folder: str | Path,
+        tokenizer: Any,
+        image_processor: Any,
+        template: str,
+        image_aspect_ratio: str,
+        context_length: int,
+        tokens_per_image: int,
+        region_subsets: bool = False,
+        region_replay: Sequence[DataSource] = (),
+        region_replay_fraction: float = 0.25,
+        seed: int = 0,
+        on_error: Literal["raise", "skip"] = "raise",
+        skipped_path: str | Path | None = None,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        image_grid_pinpoints: Any = None,
+    ) -> None:
+        if on_error not in ("raise", "skip"):
+            raise MgimmError(f"on_error is {on_error!r}; it must be raise or skip")
+        if on_error == "skip" and skipped_path is None:
+            raise MgimmError("on_error skip needs skipped_path, where the records left out are listed")
+        if not sources:
+            raise MgimmError("there is no data: name at least one file of records")
+        self.image_folder = Path(image_folder)
+        self.region_subsets = region_subsets
+        self.seed = seed
+        images = ImageEncoder(image_processor, image_aspect_ratio, image_grid_pinpoints, max_pixels)
+        self.encoder = RecordEncoder(images, tokenizer, template, context_length, tokens_per_image)
+        self.files = [_open_source(source) for source in (*sources, *region_replay)]
+        self._first_replay = len(sources)
+        self.mixture = self._mix(sources, region_replay, region_replay_fraction)
+        self._skip_list = SkipList(skipped_path) if on_error == "skip" and skipped_path is not None else None
+        self._clipped = SharedCounter()
+        # In shared memory, so that persistent workers see it change.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._record_lengths: list[np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return len(self.mixture)
+
+    def __getitem__(self, index: int) -> Item:
+        """Return an item of this epoch.
+
+        Raises:
+            RecordError: The record cannot be used (with ``on_error="raise"``), or no record of its file can.
+        """
+        epoch = int(self._epoch)
+        source, first = self.mixture.locate(epoch, index)
+        size = len(self.files[source])
+        for step in range(size):
+            try:
+                return self._item(source, (first + step) % size, epoch, index)
+            except RecordError as error:
+                if self._skip_list is None:
+                    raise
+                self._skip_list.add(error)
+        raise RecordError("not one of its records can be used", file=self.files[source].path)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; the Trainer calls it before each one."""
+        self._epoch.fill_(int(epoch))
+
+    @property
+    def skipped(self) -> int:
+        """Number of records left out so far, by all processes and by the run that this one resumes."""
+        return 0 if self._skip_list is None else len(self._skip_list)
+
+    @property
+    def clipped_boxes(self) -> int:
+        """Number of boxes so far that stuck out of their image and were clipped, each time they were read."""
+        return self._clipped.total
+
+    @property
+    def lengths(self) -> list[int]:
+        """An estimate of each item's length, without decoding images: words for text, tokens for the rest."""
+        return [abs(length) for length in self.modality_lengths]
+
+    @property
+    def modality_lengths(self) -> list[int]:
+        """As ``lengths``, but negative for items without an image: LLaVA's sampler groups by both."""
+        if self._record_lengths is None:
+            self._record_lengths = [
+                np.array([self._estimate(source, index) for index in range(len(file))], dtype=np.int64)
+                for source, file in enumerate(self.files)
+            ]
+        places = (self.mixture.locate(int(self._epoch), index) for index in range(len(self)))
+        return [int(self._record_lengths[source][index]) for source, index in places]
+
+    def record(self, source: int, index: int) -> Record:
+        """Return a record of a file, checked.
+
+        Raises:
+            RecordError: It is none, or breaks the rules of its format.
+        """
+        file = self.files[source]
+        record = parse_record(file.load(index), file=file.path, index=index)
+        record_format = format_of(record)
+        record_format.check(record)
+        if source >= self._first_replay and record_format.name != REGION_INSTRUCTION:
+            message = f"is a {record_format.name} record; region_replay takes {REGION_INSTRUCTION}"
+            raise RecordError(message, file=file.path, index=index, record=record.id)
+        return record
+
+    def _mix(self, sources: Sequence[DataSource], replay: Sequence[DataSource], fraction: float) -> Mixture:
+        sizes = [len(file) for file in self.files]
+        counts = weighted_counts(sizes[: len(sources)], [source.weight for source in sources])
+        replayed = replay_counts(sizes[len(sources) :], [source.weight for source in replay], sum(counts), fraction)
+        return Mixture(sizes, [*counts, *replayed], self.seed)
+
+    def _item(self, source: int, record_index: int, epoch: int, index: int) -> Item:
+        file = self.files[source].path
+        record: Record | None = None
+        try:
+            record = self.record(source, record_index)
+            rng = np.random.default_rng((self.seed, epoch, index)) if self.region_subsets else None
+            presentation = format_of(record).present(record, rng)
+            item, clipped = self.encoder.encode(record, presentation, self.image_folder)
+        except RecordError as error:
+            name = error.record if record is None else record.id
+            raise type(error)(error.message, file=file, index=record_index, record=name, field=error.field) from error
+        if clipped:
+            if self.clipped_boxes == 0:
+                logger.warning("record %s of %s has boxes outside its image; such boxes are clipped", record.id, file)
+            self._clipped.add(clipped)
+        return item
+
+    def _estimate(self, source: int, index: int) -> int:
+        try:
+            record = self.record(source, index)
+        except RecordError:
+            return 1  # it will be raised, or another record take its place, when it is its turn
+        text = " ".join(turn.value for turn in record.conversations)
+        words = len(text.replace(DEFAULT_IMAGE_TOKEN, " ").replace(DEFAULT_REGION_TOKEN, " ").split())
+        length = words + REGION_TOKENS_PER_BOX * record.region_token_count
+        if record.has_image_token:
+            length += self.encoder.tokens_per_image
+        return max(1, length) * (-1 if record.image is None else 1)
+
+
+def _open_source(source: DataSource) -> RecordFile:
+    file = RecordFile(source.path)
+    if not len(file):
+        raise RecordError("holds no records", file=source.path)
+    return file

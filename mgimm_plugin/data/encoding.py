@@ -1,0 +1,178 @@
+"""From a record and its image to tensors: the same steps for training and for the predictor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mgimm_plugin.constants import IMAGE_TOKEN_INDEX, REGION_TOKEN_INDEX, REGION_TOKENS_PER_BOX
+from mgimm_plugin.data.formats import Presentation
+from mgimm_plugin.data.images import DEFAULT_MAX_PIXELS, frame_size_of, open_image, preprocess_image
+from mgimm_plugin.data.records import Record
+from mgimm_plugin.errors import RecordError, SequenceTooLongError
+from mgimm_plugin.geometry import clip_boxes, frame_for, quantize_boxes
+from mgimm_plugin.tokenization import tokenize_conversation
+
+
+class Item(TypedDict):
+    """One row of a batch, before it is padded."""
+
+    input_ids: Tensor
+    """``[L]`` int64, with the sentinels of ``<image>`` and ``<region>``."""
+    labels: Tensor
+    """``[L]`` int64, IGNORE_INDEX where there is no loss."""
+    image: Tensor | None
+    """``[3, S, S]`` float32, or ``[V, 3, S, S]`` for anyres."""
+    image_size: tuple[int, int] | None
+    """(width, height) of the original image in pixels."""
+    boxes: Tensor
+    """``[R, 4]`` int64, xyxy in 1/BOX_UNITS of the tower's frame, one for each ``<region>``."""
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEncoder:
+    """What a model's settings say about images.
+
+    Attributes:
+        image_processor: The vision tower's ``CLIPImageProcessor``.
+        image_aspect_ratio: ``pad``, ``resize``, ``square`` or ``anyres``.
+        image_grid_pinpoints: Canvases of ``anyres``.
+        max_pixels: Larger images are refused.
+    """
+
+    image_processor: Any
+    image_aspect_ratio: str
+    image_grid_pinpoints: Any = None
+    max_pixels: int = DEFAULT_MAX_PIXELS
+
+    def open(self, path: str | Path) -> Image.Image:
+        """Read an image file as RGB; ImageError where that is not possible."""
+        return open_image(path, max_pixels=self.max_pixels)
+
+    def encode_image(self, image: Image.Image) -> Tensor:
+        """Return ``[3, S, S]`` (``[V, 3, S, S]`` for anyres) for an RGB image."""
+        return preprocess_image(
+            image,
+            self.image_processor,
+            self.image_aspect_ratio,
+            self.image_grid_pinpoints,
+            max_pixels=self.max_pixels,
+        )
+
+    def encode_boxes(
+        self, boxes_xyxy: Sequence[Sequence[float]] | np.ndarray, width: int, height: int
+    ) -> tuple[Tensor, int]:
+        """Map boxes from pixels of the original image to the tower's frame.
+
+        Args:
+            boxes_xyxy: ``[R, 4]`` boxes.
+            width: Width of the original image in pixels.
+            height: Height of the original image in pixels.
+
+        Returns:
+            ``[R, 4]`` int64 in 1/BOX_UNITS of the frame, and the number of boxes that stuck out of the image.
+
+        Raises:
+            BoxError: A box encloses nothing, or nothing that the tower sees.
+        """
+        clipped, count = clip_boxes(boxes_xyxy, width, height)
+        frame = frame_for(width, height, mode=self.image_aspect_ratio, frame_size=frame_size_of(self.image_processor))
+        return torch.from_numpy(quantize_boxes(frame.to_unit(clipped))), count
+
+
+def sequence_length(input_ids: Sequence[int], tokens_per_image: int) -> int:
+    """Return how many positions of the language model ids take once images and regions are in their places."""
+    images, regions = input_ids.count(IMAGE_TOKEN_INDEX), input_ids.count(REGION_TOKEN_INDEX)
+    return len(input_ids) + images * (tokens_per_image - 1) + regions * (REGION_TOKENS_PER_BOX - 1)
+
+
+def check_length(input_ids: Sequence[int], tokens_per_image: int, context_length: int) -> None:
+    """Refuse a sequence that the model has no room for.
+
+    Raises:
+        SequenceTooLongError: With both lengths.
+    """
+    length = sequence_length(input_ids, tokens_per_image)
+    if length > context_length:
+        raise SequenceTooLongError(
+            f"takes {length} tokens, images and regions included, but the model's context has {context_length}; "
+            "shorten the record or raise --model_max_length"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEncoder:
+    """Turns records into items.
+
+    Attributes:
+        images: The model's image settings.
+        tokenizer: The language model's tokenizer.
+        template: Name of the conversation template.
+        context_length: Positions of the language model.
+        tokens_per_image: Positions that one view of an image takes.
+    """
+
+    images: ImageEncoder
+    tokenizer: Any
+    template: str
+    context_length: int
+    tokens_per_image: int
+
+    def encode(self, record: Record, presentation: Presentation, image_folder: Path) -> tuple[Item, int]:
+        """Encode a record.
+
+        Args:
+            record: The record.
+            presentation: What of it the model is given.
+            image_folder: Where the paths of its image start.
+
+        Returns:
+            The item, and the number of the record's boxes that stuck out of the image.
+
+        Raises:
+            RecordError: It cannot be used; the subclass says why.
+        """
+        turns = [(turn.role, turn.value) for turn in presentation.turns]
+        if len(turns) < 2:
+            raise RecordError("has no answer to learn from", field="conversations")
+        # Tokens first: a record that is too long is told without decoding its image.
+        tokens = tokenize_conversation(turns, self.template, self.tokenizer)
+        check_length(tokens.input_ids, self.tokens_per_image, self.context_length)
+        image, size = None, None
+        boxes, clipped = torch.empty((0, 4), dtype=torch.int64), 0
+        if record.image is not None:
+            picture = self.images.open(image_folder / record.image)
+            size = picture.size
+            _check_size(record, *size)
+            # All boxes are mapped, so that an error names the region by its place in the record.
+            boxes, clipped = self.images.encode_boxes([region.bbox for region in record.regions], *size)
+            boxes = boxes[list(presentation.region_indices)]
+            image = self.images.encode_image(picture)
+            if image.ndim == 4:
+                check_length(tokens.input_ids, self.tokens_per_image * len(image), self.context_length)
+        item = Item(
+            input_ids=torch.tensor(tokens.input_ids, dtype=torch.int64),
+            labels=torch.tensor(tokens.labels, dtype=torch.int64),
+            image=image,
+            image_size=size,
+            boxes=boxes,
+            id=record.id,
+        )
+        return item, clipped
+
+
+def _check_size(record: Record, width: int, height: int) -> None:
+    if record.width is not None and (record.width, record.height) != (width, height):
+        raise RecordError(
+            f"says {record.width}x{record.height}, but image {record.image} has {width}x{height} pixels: "
+            "its boxes may be in another frame",
+            field="width, height",
+        )

@@ -1,0 +1,60 @@
+"""A batch has one shape whatever is in it."""
+
+import pytest
+import torch
+
+from mgimm_plugin.constants import IGNORE_INDEX
+from mgimm_plugin.data.collator import RegionCollator
+
+KEYS = ["input_ids", "attention_mask", "labels", "images", "image_sizes", "image_row", "boxes", "image_index"]
+
+
+def item(length, boxes=0, image=None):
+    return {
+        "input_ids": torch.arange(1, length + 1),
+        "labels": torch.arange(1, length + 1),
+        "image": image,
+        "image_size": None if image is None else (8, 6),
+        "boxes": torch.full((boxes, 4), length),
+        "id": str(length),
+    }
+
+
+@pytest.mark.parametrize(("side", "first"), [("right", [1, 2, 9, 9]), ("left", [9, 9, 1, 2])])
+def test_rows_are_padded_on_the_side_asked_for(side, first):
+    batch = RegionCollator(pad_token_id=9, frame_size=4, padding_side=side)([item(2), item(4)])
+    assert batch["input_ids"].tolist() == [first, [1, 2, 3, 4]]
+    mask = [[token != 9 for token in first], [True] * 4]
+    assert batch["attention_mask"].dtype == torch.bool
+    assert batch["attention_mask"].tolist() == mask
+    assert batch["labels"][0].tolist() == [IGNORE_INDEX if token == 9 else token for token in first]
+
+
+def test_ids_come_first_and_boxes_never():
+    batch = RegionCollator(pad_token_id=0, frame_size=4)([item(2, 1, torch.zeros(3, 4, 4))])
+    assert list(batch) == KEYS
+
+
+def test_a_batch_without_images_and_boxes_keeps_every_key():
+    batch = RegionCollator(pad_token_id=0, frame_size=4)([item(2), item(3)])
+    assert list(batch) == KEYS
+    assert batch["images"].shape == (0, 3, 4, 4)
+    assert batch["image_sizes"] == []
+    assert batch["image_row"].shape == (0,)
+    assert (batch["boxes"].shape, batch["boxes"].dtype) == ((0, 4), torch.int64)
+    assert (batch["image_index"].shape, batch["image_index"].dtype) == ((0,), torch.int64)
+
+
+def test_each_box_knows_its_image_and_each_image_its_row():
+    image = torch.ones(3, 4, 4)
+    rows = [item(2), item(3, 2, image), item(4, 0, image), item(5), item(6, 1, image)]
+    batch = RegionCollator(pad_token_id=0, frame_size=4)(rows)
+    assert batch["image_row"].tolist() == [1, 2, 4]
+    assert batch["image_index"].tolist() == [0, 0, 2]
+    assert batch["boxes"][:, 0].tolist() == [3, 3, 6]
+
+
+def test_views_of_anyres_stay_apart():
+    rows = [item(2, 1, torch.zeros(3, 3, 4, 4)), item(2, 0, torch.zeros(5, 3, 4, 4))]
+    images = RegionCollator(pad_token_id=0, frame_size=4)(rows)["images"]
+    assert [len(views) for views in images] == [3, 5]

@@ -1,0 +1,324 @@
+"""The data set gives the right tokens, pixels and boxes, the same in every run, and never hides a bad record."""
+
+import json
+import logging
+
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+from transformers import CLIPImageProcessor
+
+from mgimm_plugin.constants import BOX_UNITS, IGNORE_INDEX, IMAGE_TOKEN_INDEX, REGION_TOKEN_INDEX
+from mgimm_plugin.data.collator import RegionCollator
+from mgimm_plugin.data.dataset import InstructionDataset
+from mgimm_plugin.data.encoding import sequence_length
+from mgimm_plugin.data.mixture import DataSource
+from mgimm_plugin.errors import BoxError, ImageError, MgimmError, RecordError, SequenceTooLongError
+from tests.tiny import build_tokenizer
+
+SIDE = 28
+TOKENS_PER_IMAGE = 4
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return build_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for index in range(6):
+        Image.new("RGB", (40, 20), (40 * index, 0, 0)).save(tmp_path / f"{index}.png")
+    return tmp_path
+
+
+def conversation(question, answer="A ship."):
+    return [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
+
+
+def region_record(index, boxes=((0, 0, 20, 20),)):
+    return {
+        "id": f"region{index}",
+        "image": f"{index}.png",
+        "width": 40,
+        "height": 20,
+        "regions": [{"bbox": list(box)} for box in boxes],
+        "conversations": conversation("<region>" * len(boxes) + "\nWhat is it?", f"Ship number {index}."),
+    }
+
+
+def image_record(index, regions=3):
+    boxes = [[i, 0, i + 10, 10] for i in range(regions)]
+    return {
+        "id": f"image{index}",
+        "image": f"{index}.png",
+        "regions": [{"bbox": box} for box in boxes],
+        "conversations": conversation("<image>\n" + "<region>" * regions + "\nDescribe it."),
+    }
+
+
+def text_record(index):
+    return {"id": f"text{index}", "conversations": conversation("Hello", "Hi")}
+
+
+@pytest.fixture
+def make(folder, tokenizer):
+    def build(*files, weights=None, **changes):
+        sources = []
+        for number, records in enumerate(files):
+            path = folder / f"file{number}.jsonl"
+            path.write_text("\n".join(r if isinstance(r, str) else json.dumps(r) for r in records))
+            sources.append(DataSource(path, (weights or [1] * len(files))[number]))
+        replay = changes.pop("replay", None)
+        if replay is not None:
+            (folder / "replay.json").write_text(json.dumps(replay))
+            changes["region_replay"] = [DataSource(folder / "replay.json")]
+        settings = {
+            "image_folder": folder,
+            "tokenizer": tokenizer,
+            "image_processor": CLIPImageProcessor(
+                size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
+            ),
+            "template": "mgimm_plain",
+            "image_aspect_ratio": "pad",
+            "context_length": 128,
+            "tokens_per_image": TOKENS_PER_IMAGE,
+            **changes,
+        }
+        return InstructionDataset(sources, **settings)
+
+    return build
+
+
+def shown(item):
+    """What decides a training step, as something that can be compared."""
+    return item["id"], item["input_ids"].tolist(), item["boxes"].tolist()
+
+
+def test_a_region_record_becomes_tokens_pixels_and_boxes(make, tokenizer):
+    item = make([region_record(2, [(0, 0, 20, 20), (20, 5, 40, 10)])])[0]
+    assert item["input_ids"].tolist().count(REGION_TOKEN_INDEX) == 2
+    assert IMAGE_TOKEN_INDEX not in item["input_ids"]
+    learnt = item["labels"][item["labels"] != IGNORE_INDEX]
+    assert tokenizer.decode(learnt) == "Ship number 2.</s>"
+    assert item["image"].shape == (3, SIDE, SIDE)
+    assert item["image_size"] == (40, 20)
+    # 40x20 padded to 40x40: ten pixels above and below.
+    expected = torch.tensor([[0, 0.25, 0.5, 0.75], [0.5, 0.375, 1, 0.5]]) * BOX_UNITS
+    assert item["boxes"].dtype == torch.int64
+    assert item["boxes"].tolist() == expected.tolist()
+
+
+def test_images_and_text_alone_have_no_boxes(make):
+    data = make([image_record(1, regions=0), text_record(0)])
+    assert data[0]["boxes"].shape == (0, 4)
+    assert data[0]["image"] is not None
+    assert (data[1]["image"], data[1]["image_size"], data[1]["boxes"].shape) == (None, None, (0, 4))
+
+
+def test_regions_that_no_question_names_take_no_tokens(make):
+    record = {**image_record(1), "conversations": conversation("<image>\nDescribe it.")}
+    assert make([record])[0]["boxes"].shape == (0, 4)
+    shown = make([record], region_subsets=True)
+    assert {len(shown[0]["boxes"]) for epoch in range(20) if shown.set_epoch(epoch) is None} == {0, 1, 2, 3}
+
+
+def test_random_subsets_keep_every_token_with_its_box(make):
+    data = make([image_record(1)], region_subsets=True)
+    every_box = make([image_record(1)])[0]["boxes"].tolist()
+    orders = set()
+    for epoch in range(40):
+        data.set_epoch(epoch)
+        item = data[0]
+        boxes = item["boxes"].tolist()
+        assert item["input_ids"].tolist().count(REGION_TOKEN_INDEX) == len(boxes)
+        orders.add(tuple(every_box.index(box) for box in boxes))
+    assert () in orders
+    assert len(orders) > 8
+
+
+def test_a_resumed_run_sees_what_an_uninterrupted_one_sees(make):
+    settings = {"weights": [0.5], "region_subsets": True, "replay": [region_record(i) for i in range(6)], "seed": 5}
+    records = [image_record(i) for i in range(6)]
+    whole = make(records, **settings)
+    epochs = []
+    for epoch in range(3):
+        whole.set_epoch(epoch)
+        epochs.append([shown(item) for item in whole])
+    assert epochs[0] != epochs[1]
+    resumed = make(records, **settings)
+    resumed.set_epoch(2)
+    assert [shown(resumed[index]) for index in (3, 1, 0, 2)] == [epochs[2][index] for index in (3, 1, 0, 2)]
+
+
+def test_persistent_workers_follow_the_epoch(make):
+    data = make([image_record(i) for i in range(4)], region_subsets=True)
+    loader = DataLoader(data, batch_size=None, num_workers=2, persistent_workers=True)
+    for epoch in (0, 1):
+        data.set_epoch(epoch)
+        assert [shown(item) for item in loader] == [shown(item) for item in data]
+
+
+def test_replayed_region_records_make_their_share(make):
+    data = make([image_record(i) for i in range(6)], replay=[region_record(0), region_record(1)])
+    names = [item["id"] for item in data]
+    assert names[:6] == [f"image{i}" for i in range(6)]
+    assert sorted(names[6:]) == ["region0", "region1"]
+
+
+def test_replay_takes_region_records_only(make):
+    data = make([image_record(i) for i in range(6)], replay=[image_record(0)])
+    with pytest.raises(RecordError, match=r"replay\.json, index 0, record image0: is a image-instruction record"):
+        data[6]
+
+
+def test_the_length_counts_what_images_and_regions_take(make):
+    item = make([image_record(1, regions=2)])[0]
+    length = sequence_length(item["input_ids"].tolist(), TOKENS_PER_IMAGE)
+    assert length == len(item["input_ids"]) - 3 + TOKENS_PER_IMAGE + 2 * 2
+    assert make([image_record(1, regions=2)], context_length=length)[0]["id"] == "image1"
+    with pytest.raises(SequenceTooLongError, match=f"record image1.*{length} tokens.*context has {length - 1}"):
+        make([image_record(1, regions=2)], context_length=length - 1)[0]
+
+
+def test_anyres_counts_every_view(make):
+    settings = {"image_aspect_ratio": "anyres", "image_grid_pinpoints": [[2 * SIDE, SIDE]]}
+    item = make([image_record(1)], **settings)[0]
+    assert item["image"].shape == (3, 3, SIDE, SIDE)
+    one_view = sequence_length(item["input_ids"].tolist(), TOKENS_PER_IMAGE)
+    with pytest.raises(SequenceTooLongError, match=f"{one_view + 2 * TOKENS_PER_IMAGE} tokens"):
+        make([image_record(1)], context_length=one_view, **settings)[0]
+
+
+def broken_image(folder):
+    (folder / "broken.png").write_bytes((folder / "1.png").read_bytes()[:50])
+    return {**region_record(1), "id": "bad", "image": "broken.png"}
+
+
+BAD = {
+    "missing image": (ImageError, lambda folder: {**region_record(1), "id": "bad", "image": "gone.png"}),
+    "truncated image": (ImageError, broken_image),
+    "box outside": (BoxError, lambda folder: {**region_record(1, [(50, 0, 60, 10)]), "id": "bad"}),
+    "another size": (RecordError, lambda folder: {**region_record(1), "id": "bad", "width": 80}),
+    "too long": (
+        SequenceTooLongError,
+        lambda folder: {"id": "bad", "conversations": conversation("Hello", "Hi " * 500)},
+    ),
+    "no answer": (
+        RecordError,
+        lambda folder: {"id": "bad", "conversations": conversation("Hello")[:1]},
+    ),
+    "no record": (RecordError, lambda folder: {"id": "bad"}),
+    "no json": (RecordError, lambda folder: '{"id": "bad"'),
+}
+
+
+@pytest.mark.parametrize("problem", BAD)
+def test_a_bad_record_is_named(make, folder, problem):
+    kind, build = BAD[problem]
+    data = make([region_record(0), build(folder), region_record(2)])
+    with pytest.raises(kind) as caught:
+        data[1]
+    assert caught.value.index == 1
+    assert caught.value.file == folder / "file0.jsonl"
+    assert caught.value.record == (None if problem == "no json" else "bad")
+    assert data[2]["id"] == "region2"
+
+
+@pytest.mark.parametrize("problem", BAD)
+def test_a_skipped_record_is_replaced_by_the_next_and_listed_once(make, folder, problem):
+    _, build = BAD[problem]
+    skipped_path = folder / "run" / "skipped.jsonl"
+    records = [region_record(0), build(folder), build(folder), region_record(3)]
+    data = make(records, on_error="skip", skipped_path=skipped_path)
+    assert data.skipped == 0
+    for _ in range(2):
+        assert [item["id"] for item in data] == ["region0", "region3", "region3", "region3"]
+    entries = [json.loads(line) for line in skipped_path.read_text().splitlines()]
+    assert [entry["index"] for entry in entries] == [1, 2]
+    assert entries[0]["file"] == str(folder / "file0.jsonl")
+    assert entries[0]["id"] == (None if problem == "no json" else "bad")
+    assert entries[0]["error"]
+    assert data.skipped == 2
+
+
+def test_workers_together_list_a_record_once(make, folder):
+    bad = [{**region_record(i), "image": "gone.png"} for i in range(20)]
+    data = make([region_record(0), *bad], on_error="skip", skipped_path=folder / "skipped.jsonl")
+    loader = DataLoader(data, batch_size=None, num_workers=2)
+    assert {item["id"] for _ in range(2) for item in loader} == {"region0"}
+    indices = [json.loads(line)["index"] for line in (folder / "skipped.jsonl").read_text().splitlines()]
+    assert sorted(indices) == list(range(1, 21))
+    assert data.skipped == 20
+
+
+def test_a_file_without_a_good_record_is_an_error_all_the_same(make, folder):
+    data = make([{"id": "a"}, {"id": "b"}], on_error="skip", skipped_path=folder / "skipped.jsonl")
+    with pytest.raises(RecordError, match="not one of its records"):
+        data[0]
+
+
+def test_an_error_in_a_worker_arrives_whole(make):
+    data = make([{**region_record(0), "image": "gone.png"}])
+    with pytest.raises(ImageError, match=r"record region0: image .*gone\.png does not exist"):
+        list(DataLoader(data, batch_size=None, num_workers=1))
+
+
+def test_boxes_that_stick_out_are_clipped_counted_and_said_once(make, caplog):
+    data = make([region_record(0, [(-5, 0, 10, 10), (30, 0, 50, 30)]), region_record(1, [(-5, 0, 10, 10)])])
+    with caplog.at_level(logging.WARNING):
+        items = list(data)
+    assert items[0]["boxes"].min() == 0
+    assert items[0]["boxes"].max() == BOX_UNITS
+    assert data.clipped_boxes == 3
+    assert len([message for message in caplog.messages if "outside its image" in message]) == 1
+    loader = DataLoader(data, batch_size=None, num_workers=2)
+    assert len(list(loader)) == 2
+    assert data.clipped_boxes == 6
+
+
+def test_a_bad_box_is_named_by_its_place_in_the_record_whatever_the_subset(make):
+    record = image_record(1)
+    record["regions"][2]["bbox"] = [100, 0, 110, 10]
+    data = make([record], region_subsets=True)
+    for epoch in range(5):
+        data.set_epoch(epoch)
+        with pytest.raises(BoxError, match=r"record image1, field regions\[2\]\.bbox.*outside the 40x20 image"):
+            data[0]
+
+
+def test_a_box_that_is_cropped_away_names_its_record(make):
+    with pytest.raises(BoxError, match=r"record region0, field regions\[0\]\.bbox.*pad or resize"):
+        make([region_record(0, [(0, 0, 5, 5)])], image_aspect_ratio="square")[0]
+
+
+def test_lengths_tell_text_from_images_without_opening_them(make):
+    records = [region_record(99), image_record(99, regions=2), text_record(0), {"id": "bad"}]
+    data = make(records, on_error="skip", skipped_path="unused.jsonl")
+    assert data.modality_lengths == [2 + 3 + 3, TOKENS_PER_IMAGE + 4 + 2 + 2, -2, 1]
+    assert data.lengths == [8, 12, 2, 1]
+
+
+def test_a_batch_of_everything_fits_together(make):
+    data = make([text_record(0), region_record(1, [(0, 0, 9, 9), (3, 0, 9, 9)]), image_record(2, 1), text_record(3)])
+    batch = RegionCollator(pad_token_id=0, frame_size=SIDE)(list(data))
+    assert batch["image_row"].tolist() == [1, 2]
+    assert batch["image_index"].tolist() == [0, 0, 1]
+    assert batch["image_sizes"] == [(40, 20), (40, 20)]
+    assert batch["images"].shape == (2, 3, SIDE, SIDE)
+    assert batch["boxes"].shape == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"on_error": "ignore"}, "raise or skip"),
+        ({"on_error": "skip"}, "skipped_path"),
+        ({"replay": [text_record(0)], "region_replay_fraction": 1.0}, "region_replay_fraction"),
+        ({"replay": []}, r"replay\.json: holds no records"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(make, changes, problem):
+    with pytest.raises(MgimmError, match=problem):
+        make([text_record(0)], **changes)
