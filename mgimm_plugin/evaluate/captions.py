@@ -63,7 +63,7 @@ def spice_unavailable_reason() -> str | None:
         return unavailable_reason()
     missing = [name for name in _SPICE_MODELS if not (folder / name).is_file()]
     if missing:
-        return f"SPICE's models are not installed: {', '.join(missing)} missing from the pycocoevalcap package"
+        return f"its models are not installed ({', '.join(missing)} missing from the pycocoevalcap package)"
     return None
 
 

@@ -1,0 +1,103 @@
+"""What a record asks a model, and what its picture and answers are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from mgimm_plugin.constants import DEFAULT_REGION_TOKEN
+from mgimm_plugin.data.images import open_image
+from mgimm_plugin.errors import ImageError, MgimmError
+
+if TYPE_CHECKING:
+    from mgimm_plugin.data.records import Record, Region
+
+BLANK_COLOR = (122, 116, 104)
+"""Mean colour of CLIP's training images: what its processor turns into zeros."""
+
+REGION_MODES = ("record", "none")
+"""Ask with the regions that a record's question has, or ask about the image without them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The first question of a record.
+
+    Attributes:
+        text: The human turn, sentinels included.
+        regions: The regions that its ``<region>`` tokens stand for, in order.
+        references: Right answers, the conversation's own first; may be empty.
+        attributes: What is known of the one region that a region record asks about, else None.
+    """
+
+    text: str
+    regions: tuple[Region, ...]
+    references: tuple[str, ...]
+    attributes: dict[str, str] | None
+
+
+def first_question(record: Record, *, regions: str = "record", index: int | None = None) -> Asked:
+    """Take the first question of a record apart.
+
+    Args:
+        record: A valid record.
+        regions: One of ``REGION_MODES``.
+        index: Position of the record in its file, for errors.
+
+    Raises:
+        MgimmError: A record that asks only about regions cannot be asked without them.
+    """
+    text = record.conversations[0].value
+    answers = [turn.value for turn in record.conversations[1:2]]
+    asked = record.regions[: text.count(DEFAULT_REGION_TOKEN)]
+    if regions == "none" and asked:
+        if not record.has_image_token:
+            raise MgimmError(
+                f"index {index}, record {record.id}: a question about a region cannot be asked without it; "
+                "--regions none is for records that show the whole image"
+            )
+        text, asked = without_regions(text), ()
+    only = asked[0].attributes if len(asked) == 1 and not record.has_image_token else None
+    return Asked(text, asked, (*answers, *record.references), dict(only) if only else None)
+
+
+def without_regions(text: str) -> str:
+    """A question without its ``<region>`` tokens; a line that held nothing else goes too."""
+    lines = []
+    for line in text.split("\n"):
+        kept = " ".join(line.replace(DEFAULT_REGION_TOKEN, " ").split()) if DEFAULT_REGION_TOKEN in line else line
+        if kept or DEFAULT_REGION_TOKEN not in line:
+            lines.append(kept)
+    return "\n".join(lines)
+
+
+def image_opener(folder: Path, *, blank: bool) -> Callable[[Record], Image.Image | None]:
+    """Make the function that opens a record's image, keeping the last few: neighbours often share one.
+
+    Args:
+        folder: Where the records' ``image`` names start.
+        blank: Give a uniform image of the same size instead (its true size, so that the same boxes fit).
+
+    Returns:
+        A function from a record to its image, None for a record without one. It raises ImageError naming the record.
+    """
+
+    @lru_cache(maxsize=4)
+    def load(name: str) -> Image.Image:
+        image = open_image(folder / name)
+        return Image.new("RGB", image.size, BLANK_COLOR) if blank else image
+
+    def open_for(record: Record) -> Image.Image | None:
+        if record.image is None:
+            return None
+        try:
+            return load(record.image)
+        except ImageError as error:
+            raise ImageError(error.message, record=record.id, field="image") from error
+
+    return open_for

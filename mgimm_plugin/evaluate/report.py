@@ -1,0 +1,234 @@
+"""One self-contained page about one or several evaluations: their scores, and pictures with what was said."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from mgimm_plugin.data.images import open_image
+from mgimm_plugin.errors import ImageError, MgimmError, MissingExtraError
+from mgimm_plugin.evaluate.captions import CAPTION_METRICS
+from mgimm_plugin.evaluate.store import METRICS_FILE, RUN_FILE, read_predictions, write_whole
+
+SAMPLES = 60
+"""How many records a page shows at most: a third of them the weakest, the others spread over the data set."""
+
+_JPEG_SIDE = 448
+_JPEG_QUALITY = 82
+# Okabe and Ito's palette: told apart with every kind of colour vision, and on most images.
+_BOX_COLORS = ("#e69f00", "#56b4e9", "#f0e442", "#009e73", "#d55e00", "#cc79a7", "#0072b2", "#ffffff")
+_ACCURACIES = ("appearance", "geometry", "category", "color", "shape", "size", "position")
+_SENTINELS = re.compile(r"<(?:image|region)>\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished evaluation.
+
+    Attributes:
+        name: What to call it on the page.
+        folder: Its output folder.
+    """
+
+    name: str
+    folder: Path
+
+
+@dataclass
+class _Loaded:
+    """A run's files."""
+
+    name: str
+    metrics: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    rows: Mapping[int, Mapping[str, Any]]
+
+
+@dataclass
+class _Page:
+    """What is collected while the page is put together: each image once."""
+
+    images: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def write_report(output: Path, runs: Sequence[Run], *, title: str = "Evaluation", samples: int = SAMPLES) -> None:
+    """Write a page about runs. Runs over the same data file are shown side by side, others below each other.
+
+    Args:
+        output: The HTML file; pictures are inside it.
+        runs: Finished evaluations, with ``predictions.jsonl``, ``metrics.json`` and ``run.json``.
+        title: Heading of the page.
+        samples: Records shown per data file.
+
+    Raises:
+        MgimmError: A run lacks one of its files.
+        MissingExtraError: jinja2 is not installed.
+    """
+    try:
+        import jinja2
+    except ImportError as error:
+        raise MissingExtraError("jinja2", "eval", "the report") from error
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["score"] = _shown_score
+    template = environment.from_string(files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8"))
+    groups: dict[str, list[_Loaded]] = {}
+    for run in runs:
+        loaded = _load(run)
+        groups.setdefault(loaded.settings["data"], []).append(loaded)
+    page = _Page()
+    sections = [_section(group, samples, page) for group in groups.values()]
+    write_whole(Path(output), template.render(title=title, sections=sections, images=page.images, colors=_BOX_COLORS))
+
+
+def _load(run: Run) -> _Loaded:
+    try:
+        metrics = json.loads((run.folder / METRICS_FILE).read_text(encoding="utf-8"))
+        settings = json.loads((run.folder / RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MgimmError(f"{run.folder} is not a finished evaluation: {error}") from error
+    return _Loaded(run.name, metrics, settings, {row["index"]: row for row in read_predictions(run.folder)})
+
+
+def _section(runs: Sequence[_Loaded], samples: int, page: _Page) -> dict[str, Any]:
+    """All that the template shows of the runs over one data file."""
+    first = runs[0]
+    common = [index for index in first.rows if all(index in run.rows for run in runs)]
+    weakest, spread = choose_samples([first.rows[index] for index in common], samples)
+    questions = {_bare_question(first.rows[index]["question"]) for index in common}
+    groups = (("Across the data set", spread), ("Weakest answers", weakest))
+    return {
+        "data": Path(first.settings["data"]).name,
+        "models": list(dict.fromkeys(Path(run.settings["model"]).name for run in runs if run.settings["model"])),
+        "records": len(common),
+        "runs": [run.name for run in runs],
+        "tables": _tables(runs),
+        "reasons": [reason for run in runs[:1] if (reason := run.metrics.get("caption_metrics_reason"))],
+        "skipped": [f"{run.name}: {text}" for run in runs for text in run.metrics.get("skipped", ())],
+        "question": questions.pop() if len(questions) == 1 else None,
+        "groups": [(name, [_card(row["index"], runs, page) for row in rows]) for name, rows in groups if rows],
+    }
+
+
+def choose_samples(
+    rows: Sequence[Mapping[str, Any]], count: int
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """Choose what to show: the weakest third, and an even spread over the others; all of them where there are few.
+
+    Returns:
+        The weakest, weakest first; then the others in their order.
+    """
+    if len(rows) <= count:
+        return [], list(rows)
+    scored = [row for row in rows if _quality(row) is not None]
+    weakest = sorted(scored, key=lambda row: (_quality(row), row["index"]))[: count // 3]
+    taken = {row["index"] for row in weakest}
+    others = [row for row in rows if row["index"] not in taken]
+    wanted = count - len(weakest)
+    return weakest, [others[number * len(others) // wanted] for number in range(wanted)]
+
+
+def _quality(row: Mapping[str, Any]) -> tuple[float, float] | None:
+    """How good an answer is: its share of right attributes, then a caption score; None where neither is known."""
+    correct, scores = row.get("correct"), row.get("scores") or {}
+    caption = next((scores[name] for name in ("METEOR", "CIDEr", "ROUGE-L") if name in scores), None)
+    if not correct and caption is None:
+        return None
+    return (sum(correct.values()) / len(correct) if correct else 0.0, caption or 0.0)
+
+
+def _tables(runs: Sequence[_Loaded]) -> list[dict[str, Any]]:
+    """The two blocks of scores, without the rows that no run has."""
+    blocks = (
+        (
+            "Attributes named correctly",
+            "Share of answers with the true value and no other; ✓ and ✗ below stand before the true value.",
+            [(name, f"{name}_accuracy", 1.0) for name in _ACCURACIES],
+        ),
+        (
+            "Caption scores",
+            "CIDEr goes up to 10, the others to 1.",
+            [(name, name, 10.0 if name == "CIDEr" else 1.0) for name in CAPTION_METRICS],
+        ),
+    )
+    tables = []
+    for heading, note, names in blocks:
+        rows = []
+        for label, key, top in names:
+            values = [run.metrics.get(key) for run in runs]
+            if any(value is not None for value in values):
+                cells = [(value, None if value is None else round(100 * min(value / top, 1), 1)) for value in values]
+                rows.append({"label": label, "cells": cells, "strong": label in ("appearance", "geometry")})
+        if rows:
+            tables.append({"heading": heading, "note": note, "rows": rows})
+    return tables
+
+
+def _card(index: int, runs: Sequence[_Loaded], page: _Page) -> dict[str, Any]:
+    row = runs[0].rows[index]
+    image = _embed(row["image"], Path(runs[0].settings["images"]), page)
+    return {
+        "id": row["id"],
+        "image": image,
+        "question": _bare_question(row["question"]),
+        "boxes": [_drawn_box(number, region, image) for number, region in enumerate(row["regions"])] if image else [],
+        "legend": [region.get("phrase") or region.get("category") or "" for region in row["regions"]],
+        "references": row["references"],
+        "answers": [_answer(run.name, run.rows[index]) for run in runs],
+    }
+
+
+def _answer(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    known = row["regions"][0].get("attributes", {}) if row["regions"] else {}
+    correct = row.get("correct") or {}
+    marks = [{"name": key, "value": known.get(key, ""), "right": right} for key, right in correct.items()]
+    scores = row.get("scores") or {}
+    shown = [(key, scores[key]) for key in ("BLEU-4", "METEOR", "CIDEr") if key in scores]
+    return {"name": name, "text": row["prediction"], "marks": marks, "scores": shown}
+
+
+def _embed(name: str | None, folder: Path, page: _Page) -> dict[str, Any] | None:
+    """Add an image to the page, small, once; None where there is none or it cannot be read any more."""
+    if name is None:
+        return None
+    key = str(folder / name)
+    if key not in page.images:
+        try:
+            image = open_image(folder / name)
+        except ImageError:
+            return None
+        small = image.copy()
+        small.thumbnail((_JPEG_SIDE, _JPEG_SIDE), Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        small.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+        uri = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+        page.images[key] = {"id": f"image-{len(page.images)}", "uri": uri, "width": image.width, "height": image.height}
+    return page.images[key]
+
+
+def _drawn_box(number: int, region: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, Any]:
+    """A box in the image's own pixels, and where its number goes: above it, or inside where there is no room."""
+    x1, y1, x2, y2 = region["bbox"]
+    side = 0.062 * max(image["width"], image["height"])
+    top = y1 - side if y1 >= side else y1
+    return {
+        "x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1,
+        "label_x": min(max(x1, 0), image["width"] - side), "label_y": top, "side": side,
+        "number": number + 1, "color": _BOX_COLORS[number % len(_BOX_COLORS)],
+    }  # fmt: skip
+
+
+def _bare_question(text: str) -> str:
+    return _SENTINELS.sub("", text).strip()
+
+
+def _shown_score(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

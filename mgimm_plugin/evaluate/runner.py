@@ -1,0 +1,241 @@
+"""Ask a model every question of a file, keep the answers as they come, score them, and write the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tqdm import tqdm
+
+from mgimm_plugin.errors import MgimmError, RecordError
+from mgimm_plugin.evaluate.attributes import attribute_metrics, check_attributes, vocabulary
+from mgimm_plugin.evaluate.captions import CaptionScores, score_captions
+from mgimm_plugin.evaluate.questions import REGION_MODES, Asked, first_question, image_opener
+from mgimm_plugin.evaluate.report import Run, write_report
+from mgimm_plugin.evaluate.store import (
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    REPORT_FILE,
+    PredictionStore,
+    data_fingerprint,
+    model_fingerprint,
+    to_json,
+    to_lines,
+    write_whole,
+)
+
+if TYPE_CHECKING:
+    from mgimm_plugin.data.records import Record
+    from mgimm_plugin.predictor import Question
+
+
+class Answerer(Protocol):
+    """What is evaluated: ``Predictor``, or anything that answers questions as it does."""
+
+    def answer(
+        self, questions: Sequence[Question], *, max_new_tokens: int, batch_size: int, num_beams: int
+    ) -> list[str]:
+        """One text per question."""
+        ...
+
+
+def evaluate(
+    predictor: Answerer,
+    data: Path,
+    images: Path | None,
+    output: Path,
+    *,
+    batch_size: int = 16,
+    max_new_tokens: int = 200,
+    num_beams: int = 1,
+    blank_image: bool = False,
+    regions: str = "record",
+    resume: bool = True,
+    on_error: str = "raise",
+    model: str | Path | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Evaluate a model on the first question of every record, greedily or by beam search, never by sampling.
+
+    Writes ``predictions.jsonl`` (appended batch by batch, in record order at the end), ``metrics.json``,
+    ``report.html`` and ``run.json`` (what the predictions depend on). An interrupted evaluation goes on where
+    it stopped.
+
+    Args:
+        predictor: The model.
+        data: JSON array or JSONL file of records.
+        images: Where the records' image names start; None takes the folder of ``data``.
+        output: Folder for the results.
+        batch_size: Questions answered together.
+        max_new_tokens: Longest answer.
+        num_beams: 1 is greedy.
+        blank_image: Show a uniform image of the same size in place of each image: what boxes and words alone achieve.
+        regions: ``record`` asks as the record does; ``none`` leaves the regions out of questions about whole images.
+        resume: Go on with the predictions in ``output``; False starts over.
+        on_error: ``raise`` stops at a record that cannot be asked; ``skip`` leaves it out and lists it in the metrics.
+        model: Folder or Hub id of the model, to tell whether earlier predictions are of the same one.
+        progress: Show a progress bar on standard error.
+
+    Returns:
+        The metrics, flat, as in ``metrics.json``. Scores that cannot be computed are None, with the reason.
+
+    Raises:
+        MgimmError: No records, or predictions of another run in ``output``.
+        RecordError: A record or image that cannot be used (``on_error="raise"``).
+    """
+    from mgimm_plugin.data.records import read_records
+
+    if regions not in REGION_MODES or on_error not in ("raise", "skip"):
+        raise ValueError(f"regions={regions!r}, on_error={on_error!r}")
+    data, output = Path(data), Path(output)
+    images = data.parent if images is None else Path(images)
+    records = list(read_records(data))
+    if not records:
+        raise MgimmError(f"{data} has no records")
+    asked = [first_question(record, regions=regions, index=index) for index, record in enumerate(records)]
+    settings = {
+        "model": _model_identity(model),
+        "template": getattr(predictor, "template", None),
+        "data": data_fingerprint(data),
+        "blank_image": blank_image,
+        "regions": regions,
+        "max_new_tokens": max_new_tokens,
+        "num_beams": num_beams,
+    }
+    details = {"model": str(model or ""), "data": str(data.resolve()), "images": str(images.resolve())}
+    store = PredictionStore(output, settings, details, resume=resume)
+
+    session = _Session(
+        predictor,
+        image_opener(images, blank=blank_image),
+        on_error == "skip",
+        {"batch_size": batch_size, "max_new_tokens": max_new_tokens, "num_beams": num_beams},
+    )
+    todo = [index for index in range(len(records)) if index not in store.rows]
+    with tqdm(total=len(records), initial=len(records) - len(todo), unit="record", disable=not progress) as bar:
+        for start in range(0, len(todo), batch_size):
+            batch = todo[start : start + batch_size]
+            answers = session.ask([(index, records[index], asked[index]) for index in batch])
+            store.append(
+                _row(index, records[index], asked[index], answers[index]) for index in batch if index in answers
+            )
+            bar.update(len(batch))
+    metrics, rows = _score(store.rows, records, asked)
+    metrics |= {"records_skipped": len(session.skipped), "skipped": session.skipped}
+    write_whole(output / PREDICTIONS_FILE, to_lines(rows))
+    write_whole(output / METRICS_FILE, to_json(metrics))
+    write_report(output / REPORT_FILE, [Run("blank image" if blank_image else "prediction", output)])
+    return metrics
+
+
+class _Session:
+    """Asks batches of records; in skip mode, finds the record that is to blame and lists it."""
+
+    def __init__(self, predictor: Answerer, open_image: Any, skip: bool, generation: Mapping[str, int]) -> None:
+        self._predictor, self._open_image, self._skip, self._generation = predictor, open_image, skip, generation
+        self.skipped: list[str] = []
+
+    def ask(self, batch: Sequence[tuple[int, Record, Asked]]) -> dict[int, str]:
+        """Answers by record position; skipped records have none."""
+        from mgimm_plugin.predictor import Question
+
+        questions = {}
+        for index, record, asked in batch:
+            try:
+                image = self._open_image(record)
+            except RecordError as error:
+                self._give_up(index, record, error)
+                continue
+            boxes = tuple(region.bbox for region in asked.regions)
+            questions[index] = Question(image=image, text=asked.text, boxes=boxes, id=record.id)
+        try:
+            return self._answers(questions)
+        except RecordError:
+            if not self._skip:
+                raise
+        # One record of the batch cannot be asked (a box outside its image, a text too long): the others can.
+        answers: dict[int, str] = {}
+        for index, record, _ in batch:
+            if index in questions:
+                try:
+                    answers |= self._answers({index: questions[index]})
+                except RecordError as error:
+                    self._give_up(index, record, error)
+        return answers
+
+    def _answers(self, questions: dict[int, Question]) -> dict[int, str]:
+        if not questions:
+            return {}
+        texts = self._predictor.answer(list(questions.values()), **self._generation)
+        return dict(zip(questions, texts, strict=True))
+
+    def _give_up(self, index: int, record: Record, error: RecordError) -> None:
+        if not self._skip:
+            raise error
+        self.skipped.append(f"index {index}, record {record.id}: {error.message}")
+
+
+def _model_identity(model: str | Path | None) -> str | None:
+    """The hash of a local folder; the name of a model on the Hub."""
+    if model is None:
+        return None
+    return model_fingerprint(Path(model)) if Path(model).is_dir() else str(model)
+
+
+def _row(index: int, record: Record, asked: Asked, prediction: str) -> dict[str, Any]:
+    """One line of ``predictions.jsonl``: all that the report and other programs need."""
+    return {
+        "index": index,
+        "id": record.id,
+        "image": record.image,
+        "question": asked.text,
+        "regions": [_region_row(region) for region in asked.regions],
+        "references": list(asked.references),
+        "prediction": prediction.strip(),
+    }
+
+
+def _region_row(region: Any) -> dict[str, Any]:
+    named = {"category": region.category, "phrase": region.phrase, "attributes": dict(region.attributes)}
+    return {"bbox": list(region.bbox), **{name: value for name, value in named.items() if value}}
+
+
+def _score(
+    rows: Mapping[int, dict[str, Any]], records: Sequence[Record], asked: Sequence[Asked]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Score all predictions; return the metrics, and the rows in order with their own scores and marks."""
+    order = sorted(index for index in rows if index < len(records))
+    scored = [index for index in order if asked[index].references]
+    captions = score_captions(
+        [rows[index]["prediction"] for index in scored], [asked[index].references for index in scored]
+    )
+    words = vocabulary(_all_attributes(records))
+    marks = {
+        index: check_attributes(rows[index]["prediction"], asked[index].attributes or {}, words) for index in order
+    }
+    metrics: dict[str, Any] = {**captions.corpus, **attribute_metrics(list(marks.values()))}
+    metrics |= {"records": len(records), "records_answered": len(order), "records_with_references": len(scored)}
+    metrics["caption_metrics_reason"] = _reasons(captions)
+    own = {index: {name: values[at] for name, values in captions.per_item.items()} for at, index in enumerate(scored)}
+    described = []
+    for index in order:
+        row = {key: value for key, value in rows[index].items() if key not in ("scores", "correct")}
+        row |= {"scores": own[index]} if own.get(index) else {}
+        row |= {"correct": marks[index]} if marks[index] else {}
+        described.append(row)
+    return metrics, described
+
+
+def _all_attributes(records: Sequence[Record]) -> Iterator[Mapping[str, str]]:
+    for record in records:
+        for region in record.regions:
+            yield region.attributes
+
+
+def _reasons(captions: CaptionScores) -> str | None:
+    """Why scores are missing, each reason once, with the scores it took away."""
+    missing: dict[str, list[str]] = {}
+    for name, reason in captions.reasons.items():
+        missing.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in missing.items()) or None

@@ -1,0 +1,148 @@
+"""The files of one evaluation: which run they belong to, predictions as they come in, whole files at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mgimm_plugin.errors import MgimmError
+
+PREDICTIONS_FILE = "predictions.jsonl"
+METRICS_FILE = "metrics.json"
+REPORT_FILE = "report.html"
+RUN_FILE = "run.json"
+
+# By the ends of their names; other files in the folder (logs, an evaluation's own results) change nothing.
+_MODEL_FILES = (".safetensors", ".bin", "config.json", "tokenizer.json", "tokenizer.model")
+# Files up to this size are hashed whole, larger ones in samples of that many bytes: tuning changes a tensor everywhere.
+_HASHED_BYTES = 1 << 26
+_SAMPLE_BYTES = 1 << 16
+
+
+def data_fingerprint(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def model_fingerprint(folder: Path) -> str:
+    """One hash over the configs and weights in a checkpoint folder, so that a model tuned anew is another model."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        if file.is_file() and file.name.endswith(_MODEL_FILES):
+            digest.update(f"{file.name}:{file.stat().st_size}:".encode())
+            _hash_samples(digest, file)
+    return digest.hexdigest()
+
+
+def _hash_samples(digest: Any, path: Path) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size <= _HASHED_BYTES:
+            digest.update(file.read())
+            return
+        samples = _HASHED_BYTES // _SAMPLE_BYTES
+        for number in range(samples):
+            file.seek(number * (size - _SAMPLE_BYTES) // (samples - 1))
+            digest.update(file.read(_SAMPLE_BYTES))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is there completely or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def to_json(value: Any) -> str:
+    """Readable JSON with a newline at the end; a number that is no number is an error, not ``NaN``."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    """JSON lines."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+class PredictionStore:
+    """Predictions of one run in a folder, appended as they come in.
+
+    Args:
+        folder: Created if needed.
+        settings: Everything that the predictions depend on; kept in ``run.json``.
+        details: What else ``run.json`` shall say; may differ between the parts of a resumed run.
+        resume: Go on with predictions that are there; False starts over.
+
+    Raises:
+        MgimmError: The folder holds predictions that were made with other settings, or a broken line.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Mapping[str, Any], details: Mapping[str, Any], *, resume: bool = True
+    ) -> None:
+        self.folder = folder
+        self.rows: dict[int, dict[str, Any]] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / PREDICTIONS_FILE
+        if not resume:
+            path.unlink(missing_ok=True)
+        elif path.is_file():
+            self._check_settings(settings)
+            self.rows = _read_whole_lines(path)
+        # What an earlier run concluded does not hold while new predictions come in.
+        for name in (METRICS_FILE, REPORT_FILE):
+            (folder / name).unlink(missing_ok=True)
+        write_whole(folder / RUN_FILE, to_json({"settings": settings, **details}))
+        write_whole(path, to_lines(self.rows.values()))
+
+    def append(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Add predictions; they are in the file when this returns. Each has its record's position in ``index``."""
+        rows = list(rows)
+        with (self.folder / PREDICTIONS_FILE).open("a", encoding="utf-8") as file:
+            file.write(to_lines(rows))
+        self.rows.update((row["index"], row) for row in rows)
+
+    def _check_settings(self, settings: Mapping[str, Any]) -> None:
+        try:
+            before = json.loads((self.folder / RUN_FILE).read_text(encoding="utf-8"))["settings"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise MgimmError(
+                f"{self.folder} holds {PREDICTIONS_FILE} but no {RUN_FILE} that says what made it: "
+                "choose another output folder, or start over with --no-resume"
+            ) from error
+        different = sorted(key for key in {*before, *settings} if before.get(key) != settings.get(key))
+        if different:
+            raise MgimmError(
+                f"{self.folder} holds predictions made with another {', '.join(different)}: "
+                "choose another output folder, or start over with --no-resume"
+            )
+
+
+def read_predictions(folder: Path) -> list[dict[str, Any]]:
+    """The predictions of a run, in the order of its records.
+
+    Raises:
+        MgimmError: There are none, or a line is broken.
+    """
+    path = folder / PREDICTIONS_FILE
+    if not path.is_file():
+        raise MgimmError(f"{folder} holds no {PREDICTIONS_FILE}: evaluate into it first")
+    rows = _read_whole_lines(path)
+    return [rows[index] for index in sorted(rows)]
+
+
+def _read_whole_lines(path: Path) -> dict[int, dict[str, Any]]:
+    """Rows by record position. A last line without its newline was being written when the run ended, and is dropped."""
+    lines = path.read_bytes().split(b"\n")[:-1]
+    rows = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            rows[int(row["index"])] = row
+        except (ValueError, KeyError, TypeError) as error:
+            raise MgimmError(f"{path}, line {number}: not a prediction; start over with --no-resume") from error
+    return rows
