@@ -19,6 +19,9 @@ _MODULES = (
     "loader",
     "vision_tower_path",
     "inputs",
+    "programs",
+    "model_worker",
+    "web_server",
 )
 
 
