@@ -94,18 +94,30 @@ def sequence_length(input_ids: Sequence[int], tokens_per_image: int) -> int:
     return len(input_ids) + images * (tokens_per_image - 1) + regions * (REGION_TOKENS_PER_BOX - 1)
 
 
-def check_length(input_ids: Sequence[int], tokens_per_image: int, context_length: int) -> None:
+def check_length(
+    input_ids: Sequence[int], tokens_per_image: int, context_length: int, *, answer_length: int = 0
+) -> None:
     """Refuse a sequence that the model has no room for.
+
+    Args:
+        input_ids: Ids with sentinels.
+        tokens_per_image: Positions that an image takes.
+        context_length: Positions of the language model.
+        answer_length: Positions that an answer still to come may take.
 
     Raises:
         SequenceTooLongError: With both lengths.
     """
     length = sequence_length(input_ids, tokens_per_image)
-    if length > context_length:
-        raise SequenceTooLongError(
-            f"takes {length} tokens, images and regions included, but the model's context has {context_length}; "
-            "shorten the record or raise --model_max_length"
-        )
+    if length + answer_length <= context_length:
+        return
+    if answer_length:
+        needs = f"takes {length} tokens, images and regions included, and its answer up to {answer_length} more"
+        advice = "shorten the question or lower max_new_tokens"
+    else:
+        needs = f"takes {length} tokens, images and regions included"
+        advice = "shorten the record or raise --model_max_length"
+    raise SequenceTooLongError(f"{needs}, but the model's context has {context_length}; {advice}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,11 +48,7 @@ def open_image(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Ima
                     f"image {path} has {width}x{height} pixels, more than the limit of {max_pixels}; "
                     "raise max_pixels if that is right, or cut it into tiles"
                 )
-            if image.mode not in _EIGHT_BIT_MODES:
-                raise ImageError(
-                    f"image {path} has pixels of type {image.mode}, not 8 bits a channel; convert it to 8-bit RGB"
-                )
-            return image.convert("RGB")
+            return to_rgb(image, name=str(path))
     except FileNotFoundError as error:
         raise ImageError(f"image {path} does not exist") from error
     except Image.DecompressionBombError as error:
@@ -64,6 +60,17 @@ def open_image(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Ima
     # What Pillow's decoders raise on broken files: OSError and SyntaxError by contract, the others by omission.
     except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
         raise ImageError(f"image {path} cannot be read: {error}") from error
+
+
+def to_rgb(image: Image.Image, *, name: str = "") -> Image.Image:
+    """Return an image as RGB; transparency is dropped.
+
+    Raises:
+        ImageError: It has more than 8 bits a channel; what its numbers mean is for its owner to say.
+    """
+    if image.mode not in _EIGHT_BIT_MODES:
+        raise ImageError(f"image {name} has pixels of type {image.mode}, not 8 bits a channel; convert it to 8-bit RGB")
+    return image.convert("RGB")
 
 
 @contextmanager
@@ -142,7 +149,9 @@ def preprocess_image(
             raise MgimmError("image_aspect_ratio anyres needs image_grid_pinpoints in the model's config")
         from llava.mm_utils import process_anyres_image
 
-        return process_anyres_image(image, image_processor, grid_pinpoints)
+        # A text such as "[(336, 672)]" or a list, but no tuple, is what LLaVA takes.
+        canvases = grid_pinpoints if isinstance(grid_pinpoints, str) else list(grid_pinpoints)
+        return process_anyres_image(image, image_processor, canvases)
     raise MgimmError(f"image_aspect_ratio is {mode!r}; it must be one of {', '.join(ASPECT_RATIO_MODES)}")
 
 

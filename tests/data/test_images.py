@@ -84,9 +84,10 @@ def test_modes_of_llava_give_llavas_pixels(processor, photo, mode):
         image_grid_pinpoints = [[64, 32], [32, 64]]  # noqa: RUF012
 
     expected = process_images([photo], processor, Config())[0]
-    actual = preprocess_image(photo, processor, mode, grid_pinpoints=Config.image_grid_pinpoints)
-    assert actual.dtype == torch.float32
-    torch.testing.assert_close(actual, expected, rtol=0, atol=0)
+    for canvases in (Config.image_grid_pinpoints, str(Config.image_grid_pinpoints), ((64, 32), (32, 64))):
+        actual = preprocess_image(photo, processor, mode, grid_pinpoints=canvases)
+        assert actual.dtype == torch.float32
+        torch.testing.assert_close(actual, expected, rtol=0, atol=0)
 
 
 def test_three_pixels_wide_is_not_taken_for_three_channels(processor):

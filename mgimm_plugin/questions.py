@@ -1,0 +1,199 @@
+"""Questions about images and regions, and how they become a batch for ``generate``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch.nn.utils.rnn import pad_sequence
+
+from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN, IMAGE_TOKEN_INDEX, REGION_TOKEN_INDEX
+from mgimm_plugin.data.encoding import ImageEncoder, check_length
+from mgimm_plugin.data.images import to_rgb
+from mgimm_plugin.errors import RecordError
+from mgimm_plugin.model.loading import LoadedModel
+from mgimm_plugin.model.vision_features import VisionFeatures
+from mgimm_plugin.tokenization import build_prompt, tokenize_prompt
+
+Box = Sequence[float]
+"""xyxy in pixels of the original image."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedImage:
+    """An image after its vision pass, to be asked about any number of times.
+
+    Attributes:
+        size: (width, height) of the original image in pixels.
+        features: The tower's features of this one image.
+    """
+
+    size: tuple[int, int]
+    features: VisionFeatures
+
+
+ImageLike = Image.Image | str | Path
+"""An image or its path."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """A question and what it is about.
+
+    Attributes:
+        image: An image, its path, or what ``Predictor.encode_image`` made of it; None for a question of text alone.
+        text: The user's words, with ``<image>`` where the whole image is shown and one ``<region>`` for each box.
+        boxes: xyxy in pixels of the original image, in the order of the ``<region>`` tokens.
+        id: Names the question in errors.
+    """
+
+    image: ImageLike | EncodedImage | None
+    text: str
+    boxes: Sequence[Box] = ()
+    id: str | None = None
+
+
+class QuestionEncoder:
+    """Makes prompts and batches for one model.
+
+    Args:
+        loaded: The model with its tokenizer and image processor.
+        template: Name of the conversation template.
+    """
+
+    def __init__(self, loaded: LoadedModel, template: str) -> None:
+        self.tokenizer, self.model, image_processor, self.context_length = loaded
+        self.template = template
+        config = self.model.config
+        self.images = ImageEncoder(
+            image_processor,
+            getattr(config, "image_aspect_ratio", None) or "square",  # LLaVA's meaning of a missing key
+            getattr(config, "image_grid_pinpoints", None),
+        )
+        self._tokens_per_image = self.model.get_vision_tower().num_patches
+
+    def tokenize(self, question: Question, max_new_tokens: int) -> list[int]:
+        """Return the ids of a question's prompt, once its tokens, boxes and image are seen to agree.
+
+        Raises:
+            RecordError: They do not.
+            SequenceTooLongError: Prompt and answer together are longer than the model's context.
+        """
+        prompt = build_prompt([("human", question.text)], self.template, self.tokenizer)
+        ids = tokenize_prompt(prompt, self.tokenizer)
+        regions, images = ids.count(REGION_TOKEN_INDEX), ids.count(IMAGE_TOKEN_INDEX)
+        with _naming(question):
+            if regions != len(question.boxes):
+                raise RecordError(
+                    f"the question has {regions} {DEFAULT_REGION_TOKEN} tokens and {len(question.boxes)} boxes: "
+                    "give one box a token"
+                )
+            if images > 1:
+                raise RecordError(f"the question has {images} {DEFAULT_IMAGE_TOKEN} tokens; it has one image")
+            if question.image is None and (regions or images):
+                raise RecordError("the question speaks of an image or a region, but has no image")
+            check_length(ids, self._tokens_per_image, self.context_length, answer_length=max_new_tokens)
+        return ids
+
+    def batch(self, questions: Sequence[Question], prompts: Sequence[Sequence[int]]) -> dict[str, Any]:
+        """Build the arguments of ``generate`` for a batch, left-padded, on the model's device.
+
+        Images that several questions share, as one object or one path, go through the vision tower once.
+
+        Args:
+            questions: The questions of the batch.
+            prompts: Their ids, from ``tokenize``.
+
+        Raises:
+            ImageError: An image cannot be read.
+            BoxError: A box encloses nothing that the tower sees.
+        """
+        device = self.model.device
+        ids = [torch.tensor(prompt, dtype=torch.int64) for prompt in prompts]
+        mask = [torch.ones_like(row, dtype=torch.bool) for row in ids]
+        pad_id = self.tokenizer.pad_token_id or 0  # masked out, so any id will do
+        batch: dict[str, Any] = {
+            "inputs": pad_sequence(ids, batch_first=True, padding_value=pad_id, padding_side="left").to(device),
+            "attention_mask": pad_sequence(mask, batch_first=True, padding_side="left").to(device),
+        }
+        rows = [row for row, question in enumerate(questions) if question.image is not None]
+        if rows:
+            images = self._encoded([questions[row] for row in rows])
+            boxes = []
+            for row, image in zip(rows, images, strict=True):
+                with _naming(questions[row]):
+                    boxes.append(self.images.encode_boxes(questions[row].boxes, *image.size)[0])
+            counts = torch.tensor([len(group) for group in boxes])
+            batch |= {
+                "image_features": _join([image.features for image in images]),
+                "image_sizes": [image.size for image in images],
+                "image_row": torch.tensor(rows, device=device),
+                "boxes": torch.cat(boxes).to(device),
+                "image_index": torch.arange(len(rows)).repeat_interleave(counts).to(device),
+            }
+        return batch
+
+    def encode_images(self, images: Sequence[Image.Image]) -> list[EncodedImage]:
+        """Run one vision pass over RGB images."""
+        tensors = [self.images.encode_image(image).to(self.model.device) for image in images]
+        features = self.model.encode_vision(tensors if tensors[0].ndim == 4 else torch.stack(tensors))
+        views = [None] * len(images) if features.views is None else features.views.split(features.view_counts)
+        return [
+            EncodedImage(
+                image.size, VisionFeatures(features.base[i : i + 1], views[i], features.view_counts[i : i + 1])
+            )
+            for i, image in enumerate(images)
+        ]
+
+    def open(self, image: ImageLike) -> Image.Image:
+        """Return an image, or the file at a path, as RGB.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        return to_rgb(image) if isinstance(image, Image.Image) else self.images.open(image)
+
+    def _encoded(self, questions: Sequence[Question]) -> list[EncodedImage]:
+        """Return the encoded image of each question."""
+        encoded: dict[object, EncodedImage] = {}
+        opened: dict[object, Image.Image] = {}
+        for question in questions:
+            image, key = question.image, _key(question.image)
+            if isinstance(image, EncodedImage):
+                encoded[key] = image
+            elif image is not None and key not in opened:
+                with _naming(question):
+                    opened[key] = self.open(image)
+        if opened:
+            encoded.update(zip(opened, self.encode_images(list(opened.values())), strict=True))
+        return [encoded[_key(question.image)] for question in questions]
+
+
+def _key(image: object) -> object:
+    """What makes two questions' images one: the path, or the very object."""
+    return str(image) if isinstance(image, str | Path) else id(image)
+
+
+def _join(features: Sequence[VisionFeatures]) -> VisionFeatures:
+    views = [single.views for single in features if single.views is not None]
+    return VisionFeatures(
+        base=torch.cat([single.base for single in features]),
+        views=torch.cat(views) if views else None,
+        view_counts=tuple(count for single in features for count in single.view_counts),
+    )
+
+
+@contextmanager
+def _naming(question: Question) -> Iterator[None]:
+    """Put the question's id into an error about it."""
+    try:
+        yield
+    except RecordError as error:
+        if question.id is None or error.record is not None:
+            raise
+        raise type(error)(error.message, record=question.id, field=error.field) from error
