@@ -20,6 +20,7 @@ import torch
 from transformers import GenerationConfig, StoppingCriteria, TextIteratorStreamer
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN, IMAGE_QUESTION, REGION_QUESTION
+from mgimm_plugin.data.images import DEFAULT_MAX_PIXELS
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.model.families import family_of
 from mgimm_plugin.model.loading import LoadedModel, load_model
@@ -36,15 +37,18 @@ class Predictor:
     Args:
         loaded: What ``load_model`` returns.
         template: Name of the conversation template; by default the one that the model was tuned with.
+        max_pixels: Larger image files are refused.
     """
 
-    def __init__(self, loaded: LoadedModel, *, template: str | None = None) -> None:
+    def __init__(
+        self, loaded: LoadedModel, *, template: str | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+    ) -> None:
         self.tokenizer, self.model = loaded.tokenizer, loaded.model
         config = self.model.config
         tuned_with = getattr(config, "mm_conversation_template", None)
         self.template: str = template or tuned_with or family_of(config.model_type).template
         self._end_ids = end_token_ids(self.template, self.tokenizer)
-        self._encoder = QuestionEncoder(loaded, self.template)
+        self._encoder = QuestionEncoder(loaded, self.template, max_pixels)
         self._image: EncodedImage | None = None
 
     @classmethod
@@ -55,6 +59,7 @@ class Predictor:
         *,
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> Predictor:
         """Load a model.
 
@@ -63,11 +68,13 @@ class Predictor:
             base: The language model under an adapter or LoRA; by default the one that its config names.
             device: CUDA when there is one, else CPU.
             dtype: float32 on CPU and bfloat16 on CUDA by default.
+            max_pixels: Larger image files are refused.
 
         Raises:
             CheckpointError: The folder is no whole checkpoint.
         """
-        return cls(load_model(bundled_model() if model is None else model, base, device=device, dtype=dtype))
+        loaded = load_model(bundled_model() if model is None else model, base, device=device, dtype=dtype)
+        return cls(loaded, max_pixels=max_pixels)
 
     def encode_image(self, image: ImageLike) -> EncodedImage:
         """Run the vision pass of an image, for any number of questions after.

@@ -64,9 +64,10 @@ class QuestionEncoder:
     Args:
         loaded: The model with its tokenizer and image processor.
         template: Name of the conversation template.
+        max_pixels: Larger image files are refused.
     """
 
-    def __init__(self, loaded: LoadedModel, template: str) -> None:
+    def __init__(self, loaded: LoadedModel, template: str, max_pixels: int) -> None:
         self.tokenizer, self.model, image_processor, self.context_length = loaded
         self.template = template
         config = self.model.config
@@ -74,6 +75,7 @@ class QuestionEncoder:
             image_processor,
             getattr(config, "image_aspect_ratio", None) or "square",  # LLaVA's meaning of a missing key
             getattr(config, "image_grid_pinpoints", None),
+            max_pixels,
         )
         self._tokens_per_image = self.model.get_vision_tower().num_patches
 

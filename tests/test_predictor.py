@@ -188,6 +188,13 @@ def test_nothing_is_described_before_an_image_is_set(predictor):
             ask()
 
 
+def test_the_pixel_limit_can_be_set(predictor, images, tmp_path):
+    loaded = LoadedModel(predictor.tokenizer, predictor.model, predictor._encoder.images.image_processor, 512)
+    images[0].save(tmp_path / "a.png")
+    with pytest.raises(ImageError, match="more than the limit of 100"):
+        Predictor(loaded, max_pixels=100).set_image(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize("setting", [{"max_new_tokens": 0}, {"batch_size": 0}, {"num_beams": 0}, {"temperature": -1}])
 def test_settings_that_make_no_sense_are_refused(predictor, setting):
     with pytest.raises(MgimmError, match=next(iter(setting))):

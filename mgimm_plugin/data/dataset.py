@@ -156,7 +156,7 @@ class InstructionDataset(Dataset[Item]):
         record_format = format_of(record)
         record_format.check(record)
         if source >= self._first_replay and record_format.name != REGION_INSTRUCTION:
-            message = f"is a {record_format.name} record; region_replay takes {REGION_INSTRUCTION}"
+            message = f"its format is {record_format.name}; region_replay takes {REGION_INSTRUCTION}"
             raise RecordError(message, file=file.path, index=index, record=record.id)
         return record
 

@@ -169,7 +169,7 @@ def test_replayed_region_records_make_their_share(make):
 
 def test_replay_takes_region_records_only(make):
     data = make([image_record(i) for i in range(6)], replay=[image_record(0)])
-    with pytest.raises(RecordError, match=r"replay\.json, index 0, record image0: is a image-instruction record"):
+    with pytest.raises(RecordError, match=r"replay\.json, index 0, record image0: its format is image-instruction"):
         data[6]
 
 
