@@ -174,14 +174,18 @@ def load_tokenizer(folder: Path | str, fallback: str) -> Any:
     return tokenizer
 
 
-def finish(model: Any, tokenizer: Any, *, device: torch.device | None, dtype: torch.dtype) -> Any:
-    """Load the vision tower, move everything, and set what generation needs."""
+def finish(model: Any, tokenizer: Any, *, device: torch.device | None, dtype: torch.dtype | None) -> Any:
+    """Load the vision tower, move everything, and set what generation needs.
+
+    ``device`` None leaves placement to accelerate, both None to DeepSpeed.
+    """
     tower = model.get_vision_tower()
     if not tower.is_loaded:
         with _quiet():
             tower.load_model()
     # The tower came after the weights; buffers of the box encoder keep float32 by themselves.
-    tower.to(device=device or model.device, dtype=dtype)
+    if dtype is not None:
+        tower.to(device=device or model.device, dtype=dtype)
     if device is not None:
         model.to(device)
     model.generation_config.pad_token_id = tokenizer.pad_token_id

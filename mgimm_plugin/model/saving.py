@@ -17,16 +17,18 @@ from torch import Tensor
 from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_FILE, CheckpointKind, partial_name, publish, start_partial
 from mgimm_plugin.model.keys import VISION_PREFIX, adapter_tensors
 from mgimm_plugin.model.lora import without_lora
-from mgimm_plugin.model.paths import portable_name
 from mgimm_plugin.model.partitioned import whole
+from mgimm_plugin.model.paths import portable_name
 
 
-def save_checkpoint(model: Any, tokenizer: Any, target: Path, kind: CheckpointKind) -> None:
-    """Write a whole checkpoint folder atomically. All ranks call it."""
+def save_checkpoint(
+    model: Any, tokenizer: Any, target: Path, kind: CheckpointKind, full_state: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write a whole checkpoint folder atomically; the arguments are ``write_checkpoint``'s. All ranks call it."""
     if is_first_rank():
         start_partial(target)
     barrier()
-    write_checkpoint(model, tokenizer, partial_name(target), kind, target)
+    write_checkpoint(model, tokenizer, partial_name(target), kind, target, full_state)
     barrier()
     if is_first_rank():
         publish(target)

@@ -1,0 +1,155 @@
+"""Settings of a training run: LLaVA's flags under LLaVA's names, and ours beside them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from llava.train import train as llava_train
+from transformers import HfArgumentParser
+
+from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.model.config import VisionSettings
+from mgimm_plugin.model.region_encoder import RegionSettings
+
+STAGES = ("region", "image")
+
+
+@dataclass
+class ModelArguments(llava_train.ModelArguments):
+    """Which model to start from, and what it is made of."""
+
+    model_name_or_path: str = field(
+        default="",
+        metadata={"help": "Bare LLM, LLaVA-1.5 checkpoint, or a checkpoint of an earlier stage: folder or Hub id."},
+    )
+    version: str | None = field(
+        default=None, metadata={"help": "Conversation template; the LLM family's own by default."}
+    )
+    vision_tower: str | None = field(default=None, metadata={"help": "CLIP folder or Hub id; needed for a bare LLM."})
+    mm_vision_select_layer: int = field(default=-2)
+    mm_projector_type: str = field(default="mlp2x_gelu")
+    mm_use_im_patch_token: bool = field(default=False)
+    pretrain_mm_mlp_adapter: str | None = field(
+        default=None,
+        metadata={"help": "LLaVA's mm_projector.bin, or a region-stage checkpoint: projector (and RIM) start from it."},
+    )
+    mm_region_encoder: str = field(default="interactive")
+    mm_region_depth: int = field(default=2)
+    mm_region_heads: int = field(default=8)
+    mm_region_mlp_dim: int = field(default=2048)
+    mm_region_seed: int = field(default=0)
+
+    def vision_settings(self, image_aspect_ratio: str) -> VisionSettings:
+        """The vision side of the config.
+
+        Raises:
+            MgimmError: No tower was named.
+        """
+        if not self.vision_tower:
+            raise MgimmError(
+                "--vision_tower is needed: a CLIP folder or Hub id, such as openai/clip-vit-large-patch14-336"
+            )
+        return VisionSettings(
+            mm_vision_tower=self.vision_tower,
+            mm_vision_select_layer=self.mm_vision_select_layer,
+            mm_vision_select_feature=self.mm_vision_select_feature or "patch",
+            mm_projector_type=self.mm_projector_type,
+            mm_patch_merge_type=self.mm_patch_merge_type or "flat",
+            image_aspect_ratio=image_aspect_ratio,
+        )
+
+    def region_settings(self) -> RegionSettings:
+        """The region side of the config."""
+        return RegionSettings.of(self)
+
+
+@dataclass
+class DataArguments(llava_train.DataArguments):
+    """What to train on."""
+
+    data_path: list[str] = field(
+        default_factory=list,
+        metadata={
+            "nargs": "+",
+            "help": "Record files; FILE@WEIGHT takes WEIGHT x its records an epoch (0.5: another half each time).",
+        },
+    )
+    eval_data_path: list[str] = field(
+        default_factory=list,
+        metadata={"nargs": "+", "help": "Record files for the evaluation loss; keeps the best checkpoint."},
+    )
+    image_aspect_ratio: str = field(default="pad", metadata={"help": "pad, resize, square (LLaVA's) or anyres."})
+    region_data_path: list[str] = field(
+        default_factory=list, metadata={"nargs": "+", "help": "Region records replayed in the image stage."}
+    )
+    region_replay: float = field(
+        default=0.25, metadata={"help": "Share of the items that are replayed region records."}
+    )
+    region_subsets: bool = field(
+        default=True, metadata={"help": "Image stage: show a random subset of an image's regions, in random order."}
+    )
+    on_error: str = field(
+        default="raise", metadata={"help": "raise, or skip: list bad records in skipped.jsonl and go on."}
+    )
+
+
+@dataclass
+class TrainingArguments(llava_train.TrainingArguments):
+    """How to train."""
+
+    stage: str = field(default="region", metadata={"help": "region: RIM and projector, LLM frozen. image: LLM too."})
+    lora_enable: bool = field(default=True, metadata={"help": "Image stage: LoRA (default), or the whole LLM."})
+    lora_r: int = field(default=16)
+    lora_alpha: int = field(default=256)
+    mm_region_lr: float | None = field(
+        default=None, metadata={"help": "Learning rate of the RIM; --learning_rate if not given."}
+    )
+    model_max_length: int = field(default=2048, metadata={"help": "Longest sequence, image and region tokens counted."})
+
+    def compute_dtype(self) -> torch.dtype:
+        """Precision of frozen weights; what is trained is kept in float32."""
+        return torch.bfloat16 if self.bf16 else torch.float16 if self.fp16 else torch.float32
+
+
+def parse_arguments(argv: Sequence[str] | None = None) -> tuple[ModelArguments, DataArguments, TrainingArguments]:
+    """Read the command line.
+
+    Raises:
+        MgimmError: Settings that contradict each other, or that this plugin does not have.
+    """
+    parser = HfArgumentParser((ModelArguments, DataArguments, TrainingArguments))  # type: ignore[arg-type]
+    model, data, training = parser.parse_args_into_dataclasses(list(argv) if argv is not None else sys.argv[1:])
+    check_arguments(model, data, training)
+    return model, data, training
+
+
+def check_arguments(model: ModelArguments, data: DataArguments, training: TrainingArguments) -> None:
+    """Refuse what cannot be meant, before anything is loaded."""
+    problems = {
+        "--model_name_or_path is needed": not model.model_name_or_path,
+        "--data_path is needed": not data.data_path,
+        f"--stage is one of {', '.join(STAGES)}": training.stage not in STAGES,
+        "--on_error is raise or skip": data.on_error not in ("raise", "skip"),
+        "--region_replay is a share, from 0 up to but not including 1": not 0 <= data.region_replay < 1,
+        "--mm_use_im_start_end and --mm_use_im_patch_token belong to older LLaVA models; leave them off": (
+            model.mm_use_im_start_end or model.mm_use_im_patch_token
+        ),
+        "--bits 4 and 8 are for loading; training needs 16 (bf16, fp16) or float32 weights": training.bits != 16,
+        "several GPUs are visible to one process: start with NPROC=<GPUs> (torchrun), or set CUDA_VISIBLE_DEVICES": (
+            training.n_gpu > 1
+        ),
+    }
+    wrong = [text for text, is_wrong in problems.items() if is_wrong]
+    if wrong:
+        raise MgimmError("; ".join(wrong))
+    if training.gradient_checkpointing and training.gradient_checkpointing_kwargs is None:
+        training.gradient_checkpointing_kwargs = {"use_reentrant": False}
+    if data.eval_data_path and training.eval_strategy == "no":
+        training.eval_strategy = training.save_strategy
+        training.eval_steps = training.eval_steps or training.save_steps
+        training.load_best_model_at_end = training.save_strategy != "no"
+        training.metric_for_best_model = training.metric_for_best_model or "loss"
+        training.greater_is_better = False

@@ -1,0 +1,145 @@
+"""Build the model that a stage starts from, and say what of it is trained."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.integrations import is_deepspeed_zero3_enabled
+
+from mgimm_plugin.errors import CheckpointError
+from mgimm_plugin.model.config import load_config, multimodal_config
+from mgimm_plugin.model.folders import ADAPTER_FILE, CheckpointKind, checkpoint_kind
+from mgimm_plugin.model.keys import adapter_tensors, copy_into, read_safetensors
+from mgimm_plugin.model.loading import (
+    base_of,
+    finish,
+    is_mgimm_folder,
+    load_adapter,
+    load_lora,
+    load_tokenizer,
+    load_weights,
+)
+from mgimm_plugin.model.lora import add_lora, without_lora
+from mgimm_plugin.model.paths import resolve_folder
+from mgimm_plugin.train.arguments import DataArguments, ModelArguments, TrainingArguments
+
+logger = logging.getLogger(__name__)
+
+
+def build_model(model_args: ModelArguments, data_args: DataArguments, args: TrainingArguments) -> tuple[Any, Any]:
+    """Load the starting point of a stage and prepare it for training.
+
+    Args:
+        model_args: Where to start: a bare LLM, a LLaVA checkpoint, or a checkpoint of ours.
+        data_args: The frame of the images.
+        args: Stage, LoRA, precision.
+
+    Returns:
+        The model (in a ``PeftModel`` where LoRA is trained) and its tokenizer.
+
+    Raises:
+        CheckpointError: The starting point does not fit.
+    """
+    source = resolve_folder(model_args.model_name_or_path)
+    if is_mgimm_folder(source):
+        model, tokenizer = _from_checkpoint(Path(source), model_args, args)
+    else:
+        config = multimodal_config(
+            source,
+            model_args.vision_settings(data_args.image_aspect_ratio),
+            model_args.region_settings(),
+            template=model_args.version,
+        )
+        config.image_aspect_ratio = data_args.image_aspect_ratio
+        model = load_weights(source, config, dtype=args.compute_dtype())
+        tokenizer = load_tokenizer(source, source)
+    if model_args.pretrain_mm_mlp_adapter:
+        load_pretrained_adapter(model, resolve_folder(model_args.pretrain_mm_mlp_adapter))
+    device = None if is_deepspeed_zero3_enabled() else args.device
+    finish(model, tokenizer, device=device, dtype=None if is_deepspeed_zero3_enabled() else args.compute_dtype())
+    model.config.use_cache = False
+    model.config.tokenizer_padding_side = "right"
+    return set_trainable(model, args), tokenizer
+
+
+def _from_checkpoint(folder: Path, model_args: ModelArguments, args: TrainingArguments) -> tuple[Any, Any]:
+    """Go on from a checkpoint: its own config holds, and LoRA weights of an earlier run are merged."""
+    config = load_config(str(folder))
+    if model_args.version:
+        config.mm_conversation_template = model_args.version
+    kind = checkpoint_kind(folder)
+    source = str(folder) if kind is CheckpointKind.FULL else base_of(folder, config)
+    model = load_weights(source, config, dtype=args.compute_dtype())
+    if kind is not CheckpointKind.FULL:
+        load_adapter(model, folder)
+    if kind is CheckpointKind.LORA:
+        raise CheckpointError(f"{folder}: is a LoRA checkpoint; merge it first (mgimm merge-lora) to train on from it")
+    return model, load_tokenizer(folder, source)
+
+
+def load_pretrained_adapter(model: Any, path: str) -> None:
+    """Start projector (and region encoder) from an earlier stage.
+
+    Args:
+        model: The model, without LoRA.
+        path: LLaVA's ``mm_projector.bin``, our ``mgimm_adapter.safetensors``, or a folder with one of them.
+
+    Raises:
+        CheckpointError: There is none, or its tensors do not fit.
+    """
+    file = Path(path)
+    if file.is_dir():
+        candidates = [file / ADAPTER_FILE, file / "mm_projector.bin"]
+        file = next((candidate for candidate in candidates if candidate.is_file()), candidates[0])
+    if file.suffix == ".safetensors":
+        copy_into(file, adapter_tensors(model), read_safetensors(file))
+        return
+    if not file.is_file():
+        raise CheckpointError(
+            f"{file}: no such file; give mm_projector.bin, {ADAPTER_FILE}, or a folder with one of them"
+        )
+    loaded = torch.load(file, map_location="cpu", weights_only=True)
+    values = {name[name.index("mm_projector") :]: tensor for name, tensor in loaded.items() if "mm_projector" in name}
+    targets = {f"mm_projector.{name}": tensor for name, tensor in model.get_model().mm_projector.named_parameters()}
+    copy_into(file, targets, values)
+
+
+def set_trainable(model: Any, args: TrainingArguments) -> Any:
+    """Freeze and free parameters for the stage; returns the model, wrapped where LoRA is used.
+
+    Region stage: region encoder and projector. Image stage: these, and LoRA on the LLM's layers or the whole LLM. The
+    vision tower is never trained. Trained weights are float32: bfloat16 would round small updates away.
+    """
+    model.requires_grad_(False)
+    if args.stage == "image" and args.lora_enable:
+        model = add_lora(model, r=args.lora_r, alpha=args.lora_alpha, dropout=args.lora_dropout, bias=args.lora_bias)
+    base = without_lora(model)
+    decoder = base.get_model()
+    if args.stage == "image" and not args.lora_enable:
+        base.requires_grad_(True)
+        base.get_vision_tower().requires_grad_(False)
+    if not args.freeze_mm_mlp_adapter:
+        decoder.mm_projector.requires_grad_(True)
+    decoder.region_encoder.requires_grad_(True)
+    if not args.deepspeed:  # DeepSpeed keeps float32 copies by itself
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    total = sum(parameter.numel() for parameter in model.parameters())
+    logger.info("%s stage: %s of %s parameters are trained", args.stage, f"{trained:,}", f"{total:,}")
+    return model
+
+
+def stage_kind(model: nn.Module, args: TrainingArguments) -> CheckpointKind:
+    """The kind of checkpoint that a stage writes."""
+    if args.stage == "region":
+        return CheckpointKind.ADAPTER
+    return CheckpointKind.LORA if args.lora_enable else CheckpointKind.FULL
+
+
+__all__ = ["build_model", "load_lora", "load_pretrained_adapter", "set_trainable", "stage_kind"]

@@ -1,0 +1,144 @@
+"""Run one of the two stages from settings to checkpoint."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import transformers
+from transformers import set_seed
+
+from mgimm_plugin.data.collator import RegionCollator
+from mgimm_plugin.data.dataset import InstructionDataset
+from mgimm_plugin.data.mixture import DataSource
+from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.model.folders import last_complete_checkpoint
+from mgimm_plugin.model.loading import context_length
+from mgimm_plugin.model.lora import without_lora
+from mgimm_plugin.model.saving import barrier, is_first_rank
+from mgimm_plugin.train.arguments import DataArguments, ModelArguments, TrainingArguments, parse_arguments
+from mgimm_plugin.train.building import build_model
+from mgimm_plugin.train.trainer import MgimmTrainer
+
+logger = logging.getLogger(__name__)
+
+SKIPPED_FILE = "skipped.jsonl"
+
+
+def run_stage(model_args: ModelArguments, data_args: DataArguments, args: TrainingArguments) -> MgimmTrainer:
+    """Train, save the checkpoint to ``args.output_dir``, and return the trainer.
+
+    A run folder with checkpoints is gone on with, from the last one that was written to the end.
+
+    Raises:
+        MgimmError: Settings, model, or data do not fit; the message says which and what to do.
+    """
+    _ = args.device  # starts the process group: under ZeRO-3 it has to exist before the model
+    _choose_reports(args)
+    set_seed(args.seed)
+    model, tokenizer = build_model(model_args, data_args, args)
+    train_set, eval_set, collator = build_data(model, tokenizer, data_args, args)
+    if is_first_rank():
+        logger.info("%s items an epoch from %s", f"{len(train_set):,}", ", ".join(data_args.data_path))
+    trainer = MgimmTrainer(
+        model=model,
+        processing_class=tokenizer,
+        args=args,
+        train_dataset=train_set,
+        eval_dataset=eval_set,
+        data_collator=collator,
+    )
+    checkpoint = last_complete_checkpoint(Path(args.output_dir))
+    if checkpoint is not None and is_first_rank():
+        logger.warning("resuming from %s", checkpoint)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.save_state()
+    trainer.save_model()
+    if is_first_rank():
+        _report_skips(train_set, Path(args.output_dir))
+    barrier()
+    return trainer
+
+
+def build_data(
+    model: Any, tokenizer: Any, data_args: DataArguments, args: TrainingArguments
+) -> tuple[InstructionDataset, InstructionDataset | None, RegionCollator]:
+    """Build data sets and collator for a model.
+
+    Returns:
+        Training set, evaluation set or None, collator.
+    """
+    base = without_lora(model)
+    tower, config = base.get_vision_tower(), base.config
+    common: dict[str, Any] = {
+        "image_folder": data_args.image_folder or ".",
+        "tokenizer": tokenizer,
+        "image_processor": tower.image_processor,
+        "template": config.mm_conversation_template,
+        "image_aspect_ratio": config.image_aspect_ratio,
+        "context_length": min(args.model_max_length, context_length(config)),
+        "tokens_per_image": tower.num_patches,
+        "on_error": data_args.on_error,
+        "skipped_path": Path(args.output_dir) / SKIPPED_FILE,
+        "seed": args.data_seed if args.data_seed is not None else args.seed,
+        "image_grid_pinpoints": getattr(config, "image_grid_pinpoints", None),
+    }
+    is_image_stage = args.stage == "image"
+    train_set = InstructionDataset(
+        [parse_source(text) for text in data_args.data_path],
+        region_subsets=is_image_stage and data_args.region_subsets,
+        region_replay=[parse_source(text) for text in data_args.region_data_path] if is_image_stage else (),
+        region_replay_fraction=data_args.region_replay,
+        **common,
+    )
+    eval_set = (
+        InstructionDataset([parse_source(text) for text in data_args.eval_data_path], **common)
+        if data_args.eval_data_path
+        else None
+    )
+    return train_set, eval_set, RegionCollator(tokenizer.pad_token_id, tower.config.image_size)
+
+
+def parse_source(text: str) -> DataSource:
+    """Read ``FILE`` or ``FILE@WEIGHT``.
+
+    Raises:
+        MgimmError: What follows the last ``@`` is no number, and there is no file of the whole name.
+    """
+    path, at, weight = text.rpartition("@")
+    if not at or Path(text).exists():
+        return DataSource(text)
+    try:
+        return DataSource(path, float(weight))
+    except ValueError as error:
+        raise MgimmError(f"data path {text!r}: {weight!r} after the @ is no weight; write FILE@0.5, say") from error
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry of ``python -m mgimm_plugin.train``; returns the exit status."""
+    logging.basicConfig(level=logging.INFO if is_first_rank() else logging.WARNING, format="%(levelname)s: %(message)s")
+    transformers.logging.set_verbosity_warning()
+    try:
+        run_stage(*parse_arguments(argv))
+    except MgimmError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _choose_reports(args: TrainingArguments) -> None:
+    """TensorBoard where it is installed; an explicit --report_to is kept."""
+    if "tensorboard" in args.report_to and importlib.util.find_spec("tensorboard") is None:
+        args.report_to = [name for name in args.report_to if name != "tensorboard"]
+        logger.warning("TensorBoard is not installed, so no curves are written: pip install 'mgimm-plugin[train]'")
+
+
+def _report_skips(data: InstructionDataset, folder: Path) -> None:
+    if data.skipped:
+        logger.warning("%d records were left out; they are listed in %s", data.skipped, folder / SKIPPED_FILE)
+    if data.clipped_boxes:
+        logger.warning("%d boxes stuck out of their image and were clipped", data.clipped_boxes)

@@ -1,0 +1,187 @@
+"""LLaVA's trainer with learning rates by part, atomic checkpoints, and resuming that restores everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from llava.train.llava_trainer import LengthGroupedSampler, LLaVATrainer
+from torch.utils.data import Dataset, Sampler
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_utils import rotate_checkpoints
+
+from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_FILE, CheckpointKind, partial_name, publish, start_partial
+from mgimm_plugin.model.keys import VISION_PREFIX, adapter_tensors, copy_into, read_safetensors
+from mgimm_plugin.model.lora import without_lora
+from mgimm_plugin.model.saving import barrier, save_checkpoint, write_checkpoint
+from mgimm_plugin.train.building import stage_kind
+
+PROJECTOR, REGION_ENCODER = "mm_projector", "region_encoder"
+
+
+class MgimmTrainer(LLaVATrainer):
+    """Trainer of both stages.
+
+    Args:
+        *args: As in ``transformers.Trainer``.
+        **kwargs: As in ``transformers.Trainer``; ``args`` is a ``mgimm_plugin.train.arguments.TrainingArguments``.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if hasattr(self.train_dataset, "set_epoch"):
+            self.add_callback(_SetEpoch(self.train_dataset))
+
+    @property
+    def kind(self) -> CheckpointKind:
+        """The kind of checkpoint this run writes."""
+        return stage_kind(self.model, self.args)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Group parameters by weight decay and by part: projector and region encoder may have their own rates."""
+        if self.optimizer is None:
+            opt_model = self.model if model is None else model
+            rates = {PROJECTOR: self.args.mm_projector_lr, REGION_ENCODER: self.args.mm_region_lr}
+            decayed = set(self.get_decay_parameter_names(opt_model))
+            groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+            for name, parameter in opt_model.named_parameters():
+                if parameter.requires_grad:
+                    part = next((part for part in rates if f".{part}." in name), None)
+                    rate = (rates[part] if part else None) or self.args.learning_rate
+                    decay = self.args.weight_decay if name in decayed else 0.0
+                    groups.setdefault((rate, decay), []).append(parameter)
+            grouped = [
+                {"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()
+            ]
+            optimizer_class, options = self.get_optimizer_cls_and_kwargs(self.args, opt_model)
+            self.optimizer = optimizer_class(grouped, **options)
+        return self.optimizer
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
+        """LLaVA's grouping by length, drawn anew and reproducibly each epoch."""
+        dataset = train_dataset if train_dataset is not None else self.train_dataset
+        if not self.args.group_by_modality_length:
+            return Trainer._get_train_sampler(self, dataset)
+        return EpochSampler(
+            lambda: LengthGroupedSampler(
+                self.args.train_batch_size,
+                world_size=self.args.world_size * self.args.gradient_accumulation_steps,
+                lengths=dataset.modality_lengths,  # type: ignore[union-attr]
+                group_by_modality=True,
+            ),
+            self.args.data_seed if self.args.data_seed is not None else self.args.seed,
+        )
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write a whole checkpoint of the stage's kind to ``output_dir``, or to the run folder. All ranks call it."""
+        target = Path(output_dir or self.args.output_dir)
+        state = self.accelerator.get_state_dict(self.deepspeed) if self._full_under_deepspeed else None
+        if target.parent == self._partial_folder:  # inside a numbered checkpoint, which is published as one
+            final = Path(self.args.output_dir) / target.name
+            write_checkpoint(self.model, self.processing_class, target, self.kind, final, state)
+        else:
+            save_checkpoint(self.model, self.processing_class, target, self.kind, state)
+
+    def _save_checkpoint(self, model: Any, trial: Any, metrics: Any = None) -> None:
+        """Write ``checkpoint-N`` aside, and move it to its place when every rank is done."""
+        target = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        if self.args.should_save:
+            start_partial(target)
+        barrier()
+        self._saving = True
+        try:
+            Trainer._save_checkpoint(self, model, trial)  # LLaVA's would write only the projector, or nothing
+        finally:
+            self._saving = False
+        barrier()
+        if self.args.should_save:
+            partial = partial_name(target)
+            if self.state.best_model_checkpoint and Path(self.state.best_model_checkpoint) == partial:
+                self.state.best_model_checkpoint = str(target)
+                self.state.save_to_json(str(partial / "trainer_state.json"))
+            publish(target)
+            rotate_checkpoints(
+                output_dir=self.args.output_dir,
+                save_total_limit=self.args.save_total_limit,
+                best_model_checkpoint=self.state.best_model_checkpoint,
+                use_mtime=True,
+            )
+        barrier()
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Restore all trained weights: PEFT's alone would leave projector and region encoder fresh."""
+        load_trained_weights(self.model, Path(resume_from_checkpoint), self.kind)
+
+    def _load_best_model(self) -> None:
+        if self.is_deepspeed_enabled:
+            super()._load_best_model()
+        else:
+            load_trained_weights(self.model, Path(self.state.best_model_checkpoint), self.kind)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self._partial_folder) if self._saving else super()._get_output_dir(trial)
+
+    _saving = False
+
+    @property
+    def _partial_folder(self) -> Path:
+        return partial_name(Path(self.args.output_dir) / "checkpoint").parent
+
+    @property
+    def _full_under_deepspeed(self) -> bool:
+        return self.is_deepspeed_enabled and self.kind is CheckpointKind.FULL
+
+
+def load_trained_weights(model: Any, folder: Path, kind: CheckpointKind) -> None:
+    """Copy what a stage trains from one of its checkpoints into ``model``, compared tensor by tensor.
+
+    Raises:
+        CheckpointError: Tensors are missing, unexpected or of another shape.
+    """
+    from peft import set_peft_model_state_dict
+
+    base = without_lora(model)
+    if kind is CheckpointKind.FULL:
+        values: dict[str, torch.Tensor] = {}
+        for file in sorted(folder.glob("model*.safetensors")):
+            values |= read_safetensors(file)
+        tied = set(getattr(base, "all_tied_weights_keys", {})) - set(values)
+        own = base.state_dict(keep_vars=True)
+        copy_into(folder, {n: t for n, t in own.items() if not n.startswith(VISION_PREFIX) and n not in tied}, values)
+        return
+    copy_into(folder / ADAPTER_FILE, adapter_tensors(base), read_safetensors(folder / ADAPTER_FILE))
+    if kind is CheckpointKind.LORA:
+        set_peft_model_state_dict(model, read_safetensors(folder / LORA_FILE))
+
+
+class EpochSampler(Sampler[int]):
+    """A sampler that draws from torch's global generator, made a function of (seed, epoch)."""
+
+    def __init__(self, make: Callable[[], Sampler[int]], seed: int) -> None:
+        self._make, self._seed, self._epoch = make, seed, 0
+        self._length = len(make())  # type: ignore[arg-type]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[int]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._seed + self._epoch)
+            order = list(self._make())
+        return iter(order)
+
+
+class _SetEpoch(TrainerCallback):
+    """Tell the dataset the epoch before its loader starts, resumed runs included."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._dataset.set_epoch(int(state.epoch or 0))
