@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tqdm import tqdm
 
 from mgimm_plugin.errors import MgimmError, RecordError
+from mgimm_plugin.evaluate.asking import REGION_MODES, Asked, first_question, image_opener
 from mgimm_plugin.evaluate.attributes import attribute_metrics, check_attributes, vocabulary
 from mgimm_plugin.evaluate.captions import CaptionScores, score_captions
-from mgimm_plugin.evaluate.questions import REGION_MODES, Asked, first_question, image_opener
 from mgimm_plugin.evaluate.report import Run, write_report
 from mgimm_plugin.evaluate.store import (
     METRICS_FILE,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from mgimm_plugin.constants import DEFAULT_REGION_TOKEN
+from mgimm_plugin.data.formats import format_of
 from mgimm_plugin.data.images import open_image
 from mgimm_plugin.errors import ImageError, MgimmError
 
@@ -51,10 +52,14 @@ def first_question(record: Record, *, regions: str = "record", index: int | None
 
     Raises:
         MgimmError: A record that asks only about regions cannot be asked without them.
+        RecordError: The record breaks a rule of its format.
     """
-    text = record.conversations[0].value
-    answers = [turn.value for turn in record.conversations[1:2]]
-    asked = record.regions[: text.count(DEFAULT_REGION_TOKEN)]
+    record_format = format_of(record)
+    record_format.check(record)
+    shown = record_format.present(record, None)
+    text = shown.turns[0].value
+    answers = [turn.value for turn in shown.turns[1:2]]
+    asked = tuple(record.regions[at] for at in shown.region_indices[: text.count(DEFAULT_REGION_TOKEN)])
     if regions == "none" and asked:
         if not record.has_image_token:
             raise MgimmError(

@@ -1,0 +1,148 @@
+"""Boxes as people give them: on the command line, in a file of their own, or in an annotation file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mgimm_plugin.errors import BoxError, MgimmError
+from mgimm_plugin.geometry import as_boxes, grid_boxes, xywh_to_xyxy
+
+Box = tuple[float, float, float, float]
+
+_SEPARATOR = re.compile(r"[,;\s]+")
+
+
+def parse_box(text: str) -> Box:
+    """Read ``x1,y1,x2,y2`` in pixels.
+
+    Raises:
+        BoxError: Not four numbers, or reversed corners.
+    """
+    parts = _SEPARATOR.split(text.strip())
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4:
+        raise BoxError(f"{text!r} is not a box: four numbers x1,y1,x2,y2 are needed")
+    return _checked(numbers, repr(text))
+
+
+def parse_regions(text: str, width: int, height: int) -> list[Box]:
+    """Read ``grid:ROWSxCOLUMNS`` for an image of that size in pixels.
+
+    Raises:
+        MgimmError: Another form.
+    """
+    kind, _, grid = text.partition(":")
+    if kind != "grid" or not grid:
+        raise MgimmError(f"regions {text!r} are not known; write for example grid:3x4 (three rows of four cells)")
+    return _tuples(grid_boxes(grid, width, height))
+
+
+def read_boxes_file(path: Path, image_name: str) -> list[Box]:
+    """Read the boxes of one image from a file, whose form is told by its content.
+
+    Understood are lines of ``x1 y1 x2 y2``; a JSON list of ``[x1, y1, x2, y2]`` or of objects with ``bbox``; COCO
+    (``annotations`` with ``bbox`` as x, y, width, height); and records of this package, as a JSON array or JSONL. Where
+    a file has several images, the boxes of the one with the same name are taken, each once.
+
+    Args:
+        path: The file.
+        image_name: File name of the image.
+
+    Raises:
+        BoxError: A box is not one; file and place are named.
+        MgimmError: The file has another form, or no box for this image.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MgimmError(f"boxes file {path} cannot be read: {error}") from error
+    boxes = list(dict.fromkeys(_boxes_in(text, path, image_name)))
+    if not boxes:
+        raise MgimmError(f"boxes file {path} has no box for {image_name}")
+    return boxes
+
+
+def _boxes_in(text: str, path: Path, image_name: str) -> Iterator[Box]:
+    if not text.lstrip().startswith(("[", "{")):
+        yield from _lines(text, path)
+        return
+    value = _decode(text, path)
+    if isinstance(value, Mapping):
+        if "annotations" in value:
+            yield from _coco(value, path, image_name)
+            return
+        value = [value]
+    if value and all(isinstance(item, int | float) for item in value):
+        value = [value]
+    for number, item in enumerate(value):
+        where = f"{path}, entry {number}"
+        if isinstance(item, list):
+            yield _checked(item, where)
+        elif isinstance(item, Mapping) and "bbox" in item:
+            if _is_of(item.get("image"), image_name):
+                yield _checked(item["bbox"], where)
+        elif isinstance(item, Mapping) and isinstance(item.get("regions", []), list):
+            if _is_of(item.get("image"), image_name):
+                for region in item.get("regions", []):
+                    yield _checked(region.get("bbox") if isinstance(region, Mapping) else region, where)
+        else:
+            raise MgimmError(f"{where}: neither a box, nor an object with bbox, nor a record with regions")
+
+
+def _decode(text: str, path: Path) -> Any:
+    """One JSON value, or JSON lines as a list."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as whole:
+        try:
+            return [json.loads(line) for line in text.splitlines() if line.strip()]
+        except json.JSONDecodeError:
+            raise MgimmError(f"boxes file {path} is not valid JSON: {whole}") from whole
+
+
+def _lines(text: str, path: Path) -> Iterator[Box]:
+    for number, line in enumerate(text.splitlines(), 1):
+        content = line.split("#")[0].strip()
+        if content:
+            try:
+                yield parse_box(content)
+            except BoxError as error:
+                raise BoxError(error.message, file=path, index=number - 1) from error
+
+
+def _coco(value: Mapping[str, Any], path: Path, image_name: str) -> Iterator[Box]:
+    images = {image.get("id"): image.get("file_name") for image in value.get("images", ())}
+    for number, annotation in enumerate(value["annotations"]):
+        if _is_of(images.get(annotation.get("image_id")), image_name):
+            where = f"{path}, annotation {number}"
+            yield _checked(_tuples(xywh_to_xyxy([_four(annotation.get("bbox"), where)]))[0], where)
+
+
+def _is_of(name: object, image_name: str) -> bool:
+    """Does an entry belong to the image: it says so, or says nothing."""
+    return name is None or PurePosixPath(str(name).replace("\\", "/")).name == image_name
+
+
+def _four(value: object, where: str) -> list[float]:
+    is_box = isinstance(value, Sequence) and len(value) == 4
+    if not is_box or not all(isinstance(item, int | float) and not isinstance(item, bool) for item in value):  # type: ignore[attr-defined]
+        raise BoxError(f"{where}: {value!r} is not a box: four numbers are needed")
+    return list(value)  # type: ignore[call-overload]
+
+
+def _checked(value: object, where: str) -> Box:
+    x1, y1, x2, y2 = _four(value, where)
+    if not (x1 < x2 and y1 < y2):
+        raise BoxError(f"{where} encloses nothing: it must have x1 < x2 and y1 < y2 (is it x, y, width, height?)")
+    return (float(x1), float(y1), float(x2), float(y2))
+
+
+def _tuples(boxes: Any) -> list[Box]:
+    return [(float(x1), float(y1), float(x2), float(y2)) for x1, y1, x2, y2 in as_boxes(boxes)]

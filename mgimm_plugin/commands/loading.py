@@ -1,0 +1,43 @@
+"""A predictor from the options that several commands share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import mgimm_plugin
+
+if TYPE_CHECKING:
+    from mgimm_plugin.predictor import Predictor
+
+
+def load_predictor(
+    model: str | None, base: str | None = None, *, device: str | None = None, dtype: str | None = None
+) -> tuple[Predictor, str]:
+    """Load a model quietly.
+
+    Args:
+        model: Folder or Hub id; None takes the bundled one.
+        base: Base model of an adapter or LoRA checkpoint.
+        device: Such as ``cpu`` or ``cuda``; None takes CUDA where there is some.
+        dtype: Name of a torch dtype; None takes the device's own.
+
+    Returns:
+        The predictor, and the folder or Hub id that was loaded.
+
+    Raises:
+        MgimmError: The model cannot be loaded.
+    """
+    import torch
+    import transformers
+
+    from mgimm_plugin.predictor import Predictor
+    from mgimm_plugin.resources import bundled_model
+
+    mgimm_plugin.register()
+    name = model or str(bundled_model())
+
+    # Loading bars and notes about generation settings say nothing to somebody who asked for a description.
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    weights = None if dtype is None else getattr(torch, dtype)
+    return Predictor.from_pretrained(name, base, device=device, dtype=weights), name

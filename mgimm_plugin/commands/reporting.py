@@ -1,0 +1,54 @@
+"""How commands fail: one line on standard error and exit code 1, or the traceback with ``--debug``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from mgimm_plugin.errors import MgimmError
+
+DEBUG = "mgimm.debug"
+"""Key in the context's ``meta``."""
+
+
+class Command(TyperCommand):
+    """A command whose failures are one line on stderr and exit code 1, and that takes ``--debug`` as well."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take ``--debug`` out of the arguments of this command."""
+        if "--debug" in args:
+            args = [arg for arg in args if arg != "--debug"]
+            ctx.meta[DEBUG] = True
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
+            raise
+        except Exception as error:
+            if ctx.meta.get(DEBUG):
+                raise
+            typer.echo(f"mgimm {ctx.info_name}: {_one_line(error)}", err=True)
+            raise typer.Exit(1) from error
+
+
+class PassThrough(Command):
+    """A command whose arguments after the first positional one belong to another program, ``--debug`` included."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Look at the options before the first positional argument only."""
+        own = next((at for at, arg in enumerate(args) if not arg.startswith("-")), len(args))
+        if "--debug" in args[:own]:
+            ctx.meta[DEBUG] = True
+        return TyperCommand.parse_args(self, ctx, [arg for arg in args[:own] if arg != "--debug"] + args[own:])
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, MgimmError | OSError):
+        return text
+    return f"unexpected {type(error).__name__}: {text} (mgimm --debug ... shows where)"

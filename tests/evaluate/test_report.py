@@ -1,0 +1,133 @@
+"""The report is one file that shows what was asked, what was said and what is true, and trusts no text."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.evaluate import Run, captions, evaluate, write_report
+from mgimm_plugin.evaluate.report import choose_samples
+from tests.evaluate.evaluation_set import Answerer, image_record, region_record
+
+
+@pytest.fixture(autouse=True)
+def _fast_captions(monkeypatch):
+    monkeypatch.setattr(captions, "unavailable_reason", lambda: "no java here")
+
+
+@pytest.fixture
+def finished(image_folder, region_data, tmp_path):
+    """A tuned and a blank run over the same data."""
+    runs = []
+    for name, blank in (("tuned", False), ("blank image", True)):
+        output = tmp_path / name
+        evaluate(Answerer(), region_data, image_folder, output, blank_image=blank, progress=False)
+        runs.append(Run(name, output))
+    return runs
+
+
+class _Checker(HTMLParser):
+    void = ("meta", "image", "use", "rect", "br", "link")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.links = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.links += [value for key, value in attrs if key in ("src", "href") and value]
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.links += [value for key, value in attrs if key in ("src", "href") and value]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def page_of(runs, tmp_path, **options):
+    path = tmp_path / "page.html"
+    write_report(path, runs, **options)
+    return path.read_text()
+
+
+def test_the_page_is_whole_and_needs_no_other_file(finished, tmp_path):
+    page = page_of(finished, tmp_path)
+    checker = _Checker()
+    checker.feed(page)
+    assert checker.open == []
+    assert checker.links
+    assert all(link.startswith(("data:image/jpeg", "#")) for link in checker.links)
+    assert "<script" not in page
+
+
+def test_runs_over_the_same_data_stand_side_by_side(finished, tmp_path):
+    page = page_of(finished, tmp_path)
+    assert page.count("<section>") == 1
+    assert page.count("A small gray ship at the top left.") == 5
+    assert page.count('class="card"') == 5
+    assert "✓ color: red" in page
+    assert "✗ color: red" in page
+
+
+def test_runs_over_other_data_get_their_own_part(finished, image_folder, write_data, tmp_path):
+    data = write_data([image_record(0, "red")], "other.jsonl")
+    evaluate(Answerer(), data, image_folder, tmp_path / "image", progress=False)
+    page = page_of([*finished, Run("image", tmp_path / "image")], tmp_path)
+    assert page.count("<section>") == 2
+    assert "other.jsonl" in page
+
+
+def test_boxes_are_drawn_where_they_are_and_numbered(image_folder, write_data, tmp_path):
+    evaluate(Answerer(), write_data([image_record(0, "red")]), image_folder, tmp_path / "image", progress=False)
+    page = page_of([Run("image", tmp_path / "image")], tmp_path)
+    assert 'viewBox="0 0 64 48"' in page
+    drawn = re.findall(
+        r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)" fill="none" stroke="#e', page
+    )
+    assert [tuple(map(float, box)) for box in drawn] == [(4, 4, 26, 16)]
+    assert re.findall(r"<text [^>]*>(\d)</text>", page) == ["1", "2"]
+
+
+def test_texts_from_data_and_models_cannot_break_the_page(image_folder, write_data, tmp_path):
+    record = region_record(0, "red")
+    record["conversations"][1]["value"] = "<script>alert(1)</script>"
+    evaluate(Answerer(), write_data([record]), image_folder, tmp_path / "out", progress=False)
+    page = page_of([Run("<b>bold</b>", tmp_path / "out")], tmp_path)
+    assert "<script>" not in page
+    assert "<b>bold" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_missing_scores_come_with_their_reason_and_lost_pictures_do_not_stop_it(finished, image_folder, tmp_path):
+    (image_folder / "red.png").unlink()
+    page = page_of(finished, tmp_path)
+    assert "no java here" in page
+    assert page.count("no picture") == 2
+
+
+def test_samples_are_the_weakest_and_an_even_spread_of_the_others():
+    rows = [{"index": i, "scores": {"METEOR": 0.0 if i in (10, 70) else 0.9}} for i in range(90)]
+    weakest, spread = choose_samples(rows, 6)
+    assert [row["index"] for row in weakest] == [10, 70]
+    chosen = [row["index"] for row in spread]
+    assert len(chosen) == 4
+    assert chosen == sorted(set(chosen))
+    assert max(chosen) - min(chosen) > 50
+
+
+def test_few_records_are_all_shown():
+    rows = [{"index": i} for i in range(5)]
+    assert choose_samples(rows, 60) == ([], rows)
+
+
+def test_a_folder_that_is_no_finished_evaluation_is_an_error(tmp_path):
+    with pytest.raises(MgimmError, match="not a finished evaluation"):
+        write_report(tmp_path / "page.html", [Run("run", tmp_path)])
+
+
+def test_the_metrics_on_the_page_are_those_of_the_file(finished, tmp_path):
+    metrics = json.loads((finished[0].folder / "metrics.json").read_text())
+    assert f"<span>{metrics['geometry_accuracy']:.3f}</span>" in page_of(finished, tmp_path)

@@ -1,0 +1,192 @@
+"""An evaluation asks every first question once, survives interruption, and says what its numbers are about."""
+
+import json
+
+import pytest
+
+from mgimm_plugin.errors import BoxError, ImageError, MgimmError, RecordError
+from mgimm_plugin.evaluate import captions, evaluate
+from mgimm_plugin.evaluate.asking import BLANK_COLOR, without_regions
+from tests.evaluate.evaluation_set import Answerer, image_record, region_record
+
+
+@pytest.fixture(autouse=True)
+def _fast_captions(monkeypatch):
+    """METEOR takes seconds to start; the caption scores have their own tests."""
+    monkeypatch.setattr(captions, "unavailable_reason", lambda: "no java here")
+
+
+@pytest.fixture
+def run(image_folder, region_data, tmp_path):
+    def call(predictor, data=region_data, output=tmp_path / "out", **options):
+        return evaluate(predictor, data, image_folder, output, **{"batch_size": 2, "progress": False, **options})
+
+    return call
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+
+
+def test_every_first_question_is_asked_with_its_picture_and_boxes(run, answerer, tmp_path):
+    metrics = run(answerer)
+    assert [question.id for question in answerer.asked] == ["r0", "r1", "r2", "r3", "r4"]
+    assert answerer.batches == [2, 2, 1]
+    assert answerer.asked[0].text == "<region>\nDescribe the object."
+    assert answerer.asked[0].boxes == ((4.0, 4.0, 30.0, 20.0),)
+    assert metrics["records"] == metrics["records_answered"] == metrics["records_with_references"] == 5
+    first = rows(tmp_path / "out")[0]
+    assert first["prediction"] == "A small red ship at the top left."
+    assert first["references"] == ["A small red ship at the top left.", "There is a small red ship, top left."]
+    assert first["correct"] == {"category": True, "color": True, "size": True, "position": True}
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == metrics
+    assert (tmp_path / "out" / "report.html").stat().st_size > 1000
+
+
+def test_without_java_captions_are_null_and_attributes_are_there(run, answerer):
+    metrics = run(answerer)
+    assert all(metrics[name] is None for name in captions.CAPTION_METRICS)
+    assert "no java here" in metrics["caption_metrics_reason"]
+    assert metrics["appearance_accuracy"] == metrics["color_accuracy"] == 1
+    assert metrics["position_accuracy"] == pytest.approx(2 / 5)
+    assert metrics["geometry_accuracy"] == pytest.approx((1 + 2 / 5) / 2)
+
+
+def test_a_blank_image_is_uniform_and_of_the_same_size(run, answerer):
+    metrics = run(answerer, blank_image=True)
+    image = answerer.asked[0].image
+    assert image.size == (64, 48)
+    assert image.getcolors() == [(64 * 48, BLANK_COLOR)]
+    assert answerer.asked[0].boxes == ((4.0, 4.0, 30.0, 20.0),)
+    assert metrics["color_accuracy"] == 0
+    assert metrics["geometry_accuracy"] > 0
+
+
+def test_an_interrupted_evaluation_goes_on_where_it_stopped(run, answerer, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(Answerer(stop_after=2))
+    predictions = tmp_path / "out" / "predictions.jsonl"
+    assert len(rows(tmp_path / "out")) == 2
+    assert not (tmp_path / "out" / "metrics.json").exists()
+    with predictions.open("a") as file:
+        file.write('{"index": 2, "id": "r2", "predic')
+    resumed = run(answerer)
+    assert [question.id for question in answerer.asked] == ["r2", "r3", "r4"]
+    assert [row["id"] for row in rows(tmp_path / "out")] == ["r0", "r1", "r2", "r3", "r4"]
+    assert resumed == run(Answerer(), output=tmp_path / "uninterrupted")
+    assert predictions.read_bytes() == (tmp_path / "uninterrupted" / "predictions.jsonl").read_bytes()
+
+
+def test_a_finished_evaluation_asks_nothing_again(run, answerer):
+    first = run(Answerer())
+    assert run(answerer) == first
+    assert answerer.asked == []
+
+
+@pytest.mark.parametrize("change", [{"blank_image": True}, {"max_new_tokens": 7}, {"model": "another/model"}])
+def test_predictions_made_otherwise_are_never_mixed_in(run, answerer, tmp_path, change):
+    run(Answerer())
+    before = (tmp_path / "out" / "predictions.jsonl").read_bytes()
+    with pytest.raises(MgimmError, match=rf"another {next(iter(change))}.*--no-resume"):
+        run(answerer, **change)
+    assert (tmp_path / "out" / "predictions.jsonl").read_bytes() == before
+    assert (tmp_path / "out" / "metrics.json").exists()
+    run(answerer, **change, resume=False)
+    assert len(answerer.asked) == 5
+
+
+def test_other_data_under_the_same_name_is_other_data(run, write_data):
+    run(Answerer())
+    with pytest.raises(MgimmError, match="another data"):
+        run(Answerer(), data=write_data([region_record(0, "red")]))
+
+
+def test_a_model_tuned_anew_in_the_same_folder_is_another_model(run, answerer, tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    (model / "mgimm_adapter.safetensors").write_bytes(b"first")
+    run(Answerer(), model=model)
+    (model / "trainer_log.json").write_text("{}")
+    run(answerer, model=model)
+    (model / "mgimm_adapter.safetensors").write_bytes(b"other")
+    with pytest.raises(MgimmError, match="another model"):
+        run(answerer, model=model)
+
+
+def test_a_broken_line_is_an_error_that_names_it(run, tmp_path):
+    run(Answerer())
+    predictions = tmp_path / "out" / "predictions.jsonl"
+    lines = predictions.read_text().splitlines(keepends=True)
+    predictions.write_text(lines[0] + "what is this\n" + lines[2])
+    with pytest.raises(MgimmError, match=r"predictions\.jsonl, line 2"):
+        run(Answerer())
+
+
+def test_an_unreadable_image_stops_and_names_the_record(run, image_folder):
+    (image_folder / "blue.png").write_bytes(b"not an image")
+    with pytest.raises(ImageError, match="record r2"):
+        run(Answerer())
+
+
+def test_skipped_records_are_counted_and_listed(run, answerer, image_folder, write_data, tmp_path):
+    (image_folder / "blue.png").write_bytes(b"not an image")
+    outside = region_record(3, "red")
+    outside["regions"][0]["bbox"] = [200, 4, 230, 20]
+    data = write_data([region_record(0, "red"), outside, region_record(2, "blue"), region_record(1, "white")])
+    with pytest.raises(BoxError):
+        run(Answerer(), data=data)
+    metrics = run(answerer, data=data, on_error="skip")
+    assert [row["id"] for row in rows(tmp_path / "out")] == ["r0", "r1"]
+    assert metrics["records"] == 4
+    assert metrics["records_answered"] == 2
+    assert metrics["records_skipped"] == len(metrics["skipped"]) == 2
+    assert "record r3: box lies outside" in metrics["skipped"][0]
+    assert "record r2: image" in metrics["skipped"][1]
+
+
+def test_regions_none_asks_about_the_image_alone(run, answerer, write_data):
+    run(answerer, data=write_data([image_record(0, "red"), image_record(1, "blue")]), regions="none")
+    assert [question.text for question in answerer.asked] == ["<image>\nDescribe this image."] * 2
+    assert [question.boxes for question in answerer.asked] == [(), ()]
+
+
+def test_regions_of_an_image_record_guide_it_by_default(run, answerer, write_data):
+    metrics = run(answerer, data=write_data([image_record(0, "red")]))
+    assert answerer.asked[0].boxes == ((4.0, 4.0, 30.0, 20.0), (40.0, 10.0, 60.0, 40.0))
+    assert "appearance_accuracy" not in metrics
+
+
+def test_regions_none_makes_no_sense_for_questions_about_regions(run):
+    with pytest.raises(MgimmError, match="record r0: a question about a region"):
+        run(Answerer(), regions="none")
+
+
+@pytest.mark.parametrize(
+    ("text", "bare"),
+    [
+        ("<image>\n<region><region>\nDescribe it.", "<image>\nDescribe it."),
+        ("<image>\nWhat is in <region> here?", "<image>\nWhat is in here?"),
+        ("<image>\n\nTwo  spaces\n", "<image>\n\nTwo  spaces\n"),
+    ],
+)
+def test_removing_regions_leaves_the_rest_of_a_question_alone(text, bare):
+    assert without_regions(text) == bare
+
+
+def test_questions_without_reference_answers_are_answered_but_not_scored(run, answerer, write_data):
+    record = region_record(0, "red")
+    record["conversations"] = record["conversations"][:1]
+    del record["references"]
+    metrics = run(answerer, data=write_data([record]))
+    assert metrics["records_answered"] == 1
+    assert metrics["records_with_references"] == 0
+    assert "no item has a reference" in metrics["caption_metrics_reason"]
+    assert metrics["color_accuracy"] == 1
+
+
+def test_an_empty_or_missing_file_is_an_error(run, write_data, tmp_path):
+    with pytest.raises(MgimmError, match="has no records"):
+        run(Answerer(), data=write_data([]))
+    with pytest.raises(RecordError, match=r"missing\.jsonl"):
+        run(Answerer(), data=tmp_path / "missing.jsonl")

@@ -1,0 +1,79 @@
+"""Boxes are read from what people have: text, lists, COCO, records."""
+
+import json
+
+import pytest
+
+from mgimm_plugin.commands.boxes import parse_box, parse_regions, read_boxes_file
+from mgimm_plugin.errors import BoxError, MgimmError
+
+BOX = (1.0, 2.0, 30.5, 40.0)
+RECORD = {"id": "a", "image": "folder/scene.jpg", "regions": [{"bbox": list(BOX)}, {"bbox": [0, 0, 5, 5]}]}
+OTHER = {"id": "b", "image": "other.jpg", "regions": [{"bbox": [7, 7, 8, 8]}]}
+COCO = {
+    "images": [{"id": 1, "file_name": "scene.jpg"}, {"id": 2, "file_name": "other.jpg"}],
+    "annotations": [{"image_id": 1, "bbox": [1, 2, 29.5, 38]}, {"image_id": 2, "bbox": [7, 7, 1, 1]}],
+}
+
+
+def read(tmp_path, content):
+    path = tmp_path / "boxes"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return read_boxes_file(path, "scene.jpg")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "1 2 30.5 40\n",
+        "# made by hand\n\n1, 2, 30.5, 40  # the field\n",
+        [list(BOX)],
+        list(BOX),
+        [{"bbox": list(BOX)}],
+        {"bbox": list(BOX), "category": "ship"},
+        COCO,
+        {"annotations": COCO["annotations"][:1]},
+    ],
+    ids=["lines", "comments", "list", "one box", "objects", "one object", "coco", "coco without images"],
+)
+def test_every_form_gives_the_same_box(tmp_path, content):
+    assert read(tmp_path, content) == [BOX]
+
+
+@pytest.mark.parametrize("as_lines", [True, False])
+def test_records_give_the_boxes_of_the_image_each_once(tmp_path, as_lines):
+    records = [RECORD, OTHER, RECORD]
+    content = "\n".join(map(json.dumps, records)) if as_lines else records
+    assert read(tmp_path, content) == [BOX, (0.0, 0.0, 5.0, 5.0)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("1 2 3\n", "four numbers"),
+        ("0 0 5 5\n9 9 1 1\n", "index 1.*encloses nothing"),
+        ([[1, 2, "x", 4]], "entry 0.*not a box"),
+        ([{"name": "ship", "regions": 3}], "entry 0"),
+        ([OTHER], "no box for scene.jpg"),
+        ("", "no box for scene.jpg"),
+        ("[1, 2", "not valid JSON"),
+        ({"annotations": [{"bbox": [1, 2, 0, 5]}]}, "annotation 0 encloses nothing"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(tmp_path, content, message):
+    with pytest.raises(MgimmError, match=message):
+        read(tmp_path, content)
+
+
+def test_a_box_on_the_command_line_is_four_numbers():
+    assert parse_box(" 1,2,30.5,40 ") == BOX
+    for text in ("", "1,2,3", "1,2,3,4,5", "a,b,c,d", "5,5,1,9", "nan,0,1,1"):
+        with pytest.raises(BoxError):
+            parse_box(text)
+
+
+def test_a_grid_covers_the_image():
+    assert parse_regions("grid:1x2", 10, 6) == [(0, 0, 5, 6), (5, 0, 10, 6)]
+    for text in ("grid", "grid:", "circle:2x2", "grid:0x2"):
+        with pytest.raises(MgimmError):
+            parse_regions(text, 10, 6)
