@@ -6,16 +6,22 @@ once where that has already happened.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from importlib import import_module
 
 from mgimm_patches._patch import Patch, PatchStatus
 
-__all__ = ["PatchStatus", "apply_all", "status"]
+__all__ = ["PatchStatus", "apply_all", "import_targets", "status"]
+
+logger = logging.getLogger(__name__)
+
+_SERVERS = ("llava.serve.model_worker", "llava.serve.gradio_web_server")
 
 _MODULES = (
     "training_imports",
     "trainer_arguments",
+    "deepspeed_training",
     "loader",
     "vision_tower_path",
     "inputs",
@@ -39,3 +45,17 @@ def apply_all() -> None:
 def status() -> list[PatchStatus]:
     """The patches of this process, in the order in which they are applied."""
     return [patch.status() for patch in _patches()]
+
+
+def import_targets() -> None:
+    """Import what the patches change, so that ``status()`` tells what becomes of them; ``mgimm doctor`` does so.
+
+    LLaVA's servers stay out: importing one redirects the streams and opens log files. A target whose optional package is not
+    installed stays pending.
+    """
+    for target in dict.fromkeys(patch.target for patch in _patches()):
+        if target not in _SERVERS:
+            try:
+                import_module(target)
+            except ImportError as error:
+                logger.info("%s cannot be imported here: %s", target, error)
