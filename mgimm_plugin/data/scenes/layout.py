@@ -58,7 +58,7 @@ def lay_out(rng: Generator, setting: str, size: int) -> tuple[SceneObject, ...]:
     """
     while True:
         found: list[SceneObject] = []
-        for category, color, shape in _draw_kinds(rng, setting):
+        for category, color, shape in draw_kinds(rng, setting):
             added = _find_place(rng, category, color, shape, found, size)
             if added is not None:
                 found.append(added)
@@ -72,7 +72,7 @@ def _reading_order(box: Box, size: int) -> tuple[int, float]:
     return int(3 * (box[1] + box[3]) / 2 / size), box[0] + box[2]
 
 
-def _draw_kinds(rng: Generator, setting: str) -> list[tuple[str, str, str]]:
+def draw_kinds(rng: Generator, setting: str) -> list[tuple[str, str, str]]:
     """Distinct (category, color, shape) triples; every category at least twice."""
     count = int(rng.integers(3, 9))
     different = int(rng.integers(1, min(3, count // 2) + 1))
