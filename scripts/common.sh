@@ -1,0 +1,36 @@
+# Sourced by the scripts beside it: the environment, the bundled sample, and how training is launched.
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+PLAYGROUND="$ROOT/playground"
+SAMPLE="${SAMPLE:-$ROOT/runs/sample}"
+
+# Use the active virtual environment, else the one that scripts/setup.sh builds.
+if [ -z "${VIRTUAL_ENV:-}" ] && [ -f "$ROOT/.venv/bin/activate" ]; then
+    # shellcheck disable=SC1091
+    source "$ROOT/.venv/bin/activate"
+fi
+
+# The bundled sample is a seed: scenes are drawn the first time they are needed.
+make_sample() {
+    if [ ! -f "$SAMPLE/test/image.jsonl" ]; then
+        mgimm scenes --count "${SAMPLE_TRAIN:-1500}" --seed 101 --output "$SAMPLE/train"
+        mgimm scenes --count "${SAMPLE_TEST:-60}" --seed 102 --output "$SAMPLE/test"
+    fi
+}
+
+# How many GPUs there are; 0 on a CPU.
+gpu_count() {
+    if command -v nvidia-smi >/dev/null 2>&1; then nvidia-smi -L 2>/dev/null | grep -c '^GPU' || true; else echo 0; fi
+}
+
+# train ARGS...: one process, or torchrun when NPROC or NNODES say so; DeepSpeed with DEEPSPEED=scripts/zero2.json.
+train() {
+    local deepspeed=()
+    [ -n "${DEEPSPEED:-}" ] && deepspeed=(--deepspeed "$DEEPSPEED")
+    if [ "${NPROC:-1}" -gt 1 ] || [ "${NNODES:-1}" -gt 1 ]; then
+        torchrun --nproc_per_node "${NPROC:-1}" --nnodes "${NNODES:-1}" --node_rank "${NODE_RANK:-0}" \
+            --master_addr "${MASTER_ADDR:-127.0.0.1}" --master_port "${MASTER_PORT:-29500}" \
+            -m mgimm_plugin.train "${deepspeed[@]}" "$@"
+    else
+        python -m mgimm_plugin.train "${deepspeed[@]}" "$@"
+    fi
+}
