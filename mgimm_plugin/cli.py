@@ -242,12 +242,15 @@ def merge_lora(
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
     """Report what is here and what is missing.
 
-    Versions, patches with their state, Java, CUDA, and which command lacks what.
+    Versions, patches with their state, Java, CUDA, and which command lacks what. The exit code is 1 where the core
+    does not work.
     """
-    from mgimm_plugin import doctor as report
+    from mgimm_plugin.doctor import doctor as examine
 
-    found = report.examine()
-    typer.echo(json.dumps(found, indent=2) if as_json else report.as_text(found))
+    report = examine()
+    typer.echo(json.dumps(report.as_dict(), indent=2) if as_json else report.render())
+    if not report.healthy:
+        raise typer.Exit(1)
 
 
 @app.command(

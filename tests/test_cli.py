@@ -229,6 +229,14 @@ def test_validate_lists_every_problem(data, picture):
     assert "1 region-instruction" in result.stderr
 
 
+def test_doctor_reports_as_text_and_as_json():
+    result = mgimm("doctor", "--json")
+    report = json.loads(result.stdout)
+    assert report["patches"]
+    assert result.exit_code == (0 if report["healthy"] else 1)
+    assert "Python" in mgimm("doctor").stdout
+
+
 def test_a_module_of_llava_gets_all_its_arguments(monkeypatch):
     import mgimm_patches.runner
 

@@ -41,7 +41,7 @@ def run(
         The metrics.
     """
     predictor, name = load_predictor(model, base, device=device, dtype=dtype)
-    metrics = evaluate(predictor, data, images, output, model=name, **options)
+    metrics = evaluate(predictor, data, images, output, model=name, base=base, **options)
     if compare:
         runs = [Run(_name(folder), folder) for folder in (output, *compare)]
         write_report(output / REPORT_FILE, runs)

@@ -40,7 +40,7 @@ class Run:
     """
 
     name: str
-    folder: Path
+    folder: str | Path
 
 
 @dataclass
@@ -60,7 +60,7 @@ class _Page:
     images: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def write_report(output: Path, runs: Sequence[Run], *, title: str = "Evaluation", samples: int = SAMPLES) -> None:
+def write_report(output: str | Path, runs: Sequence[Run], *, title: str = "Evaluation", samples: int = SAMPLES) -> None:
     """Write a page about runs. Runs over the same data file are shown side by side, others below each other.
 
     Args:
@@ -90,12 +90,13 @@ def write_report(output: Path, runs: Sequence[Run], *, title: str = "Evaluation"
 
 
 def _load(run: Run) -> _Loaded:
+    folder = Path(run.folder)
     try:
-        metrics = json.loads((run.folder / METRICS_FILE).read_text(encoding="utf-8"))
-        settings = json.loads((run.folder / RUN_FILE).read_text(encoding="utf-8"))
+        metrics = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
+        settings = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise MgimmError(f"{run.folder} is not a finished evaluation: {error}") from error
-    return _Loaded(run.name, metrics, settings, {row["index"]: row for row in read_predictions(run.folder)})
+        raise MgimmError(f"{folder} is not a finished evaluation: {error}") from error
+    return _Loaded(run.name, metrics, settings, {row["index"]: row for row in read_predictions(folder)})
 
 
 def _section(runs: Sequence[_Loaded], samples: int, page: _Page) -> dict[str, Any]:

@@ -42,9 +42,9 @@ class Answerer(Protocol):
 
 def evaluate(
     predictor: Answerer,
-    data: Path,
-    images: Path | None,
-    output: Path,
+    data: str | Path,
+    images: str | Path | None,
+    output: str | Path,
     *,
     batch_size: int = 16,
     max_new_tokens: int = 200,
@@ -54,6 +54,7 @@ def evaluate(
     resume: bool = True,
     on_error: str = "raise",
     model: str | Path | None = None,
+    base: str | Path | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Evaluate a model on the first question of every record, greedily or by beam search, never by sampling.
@@ -75,6 +76,7 @@ def evaluate(
         resume: Go on with the predictions in ``output``; False starts over.
         on_error: ``raise`` stops at a record that cannot be asked; ``skip`` leaves it out and lists it in the metrics.
         model: Folder or Hub id of the model, to tell whether earlier predictions are of the same one.
+        base: Folder or Hub id of the base model, where it is not the one that the model names.
         progress: Show a progress bar on standard error.
 
     Returns:
@@ -96,6 +98,7 @@ def evaluate(
     asked = [first_question(record, regions=regions, index=index) for index, record in enumerate(records)]
     settings = {
         "model": _model_identity(model),
+        "base": _model_identity(base),
         "template": getattr(predictor, "template", None),
         "data": data_fingerprint(data),
         "blank_image": blank_image,

@@ -83,7 +83,9 @@ def test_a_finished_evaluation_asks_nothing_again(run, answerer):
     assert answerer.asked == []
 
 
-@pytest.mark.parametrize("change", [{"blank_image": True}, {"max_new_tokens": 7}, {"model": "another/model"}])
+@pytest.mark.parametrize(
+    "change", [{"blank_image": True}, {"max_new_tokens": 7}, {"model": "another/model"}, {"base": "another/base"}]
+)
 def test_predictions_made_otherwise_are_never_mixed_in(run, answerer, tmp_path, change):
     run(Answerer())
     before = (tmp_path / "out" / "predictions.jsonl").read_bytes()
