@@ -42,9 +42,10 @@ class RegionConversation(Conversation):
 
     def copy(self) -> RegionConversation:
         """Copy messages and regions; LLaVA's own ``copy`` would drop the fields it does not know."""
-        return dataclasses.replace(
-            self, messages=[[role, text] for role, text in self.messages], regions=list(self.regions)
-        )
+        duplicate = dataclasses.replace(self)
+        duplicate.messages = [[role, text] for role, text in self.messages]
+        duplicate.regions = list(self.regions)
+        return duplicate
 
     def dict(self) -> dict[str, object]:
         """LLaVA's serialisable form, with the regions."""
@@ -52,8 +53,8 @@ class RegionConversation(Conversation):
 
 
 _VISION_SYSTEM = (
-    "You are a helpful language and vision assistant. You are able to understand the visual content that the user provides, "
-    "and assist the user with a variety of tasks using natural language."
+    "You are a helpful language and vision assistant. You are able to understand the visual content that the user "
+    "provides, and assist the user with a variety of tasks using natural language."
 )
 _CHAT_SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
@@ -69,7 +70,7 @@ def _template(
     roles: tuple[str, str],
     sep: str,
     sep2: str | None,
-    **more: bool,
+    end_is_eos: bool = False,
 ) -> RegionConversation:
     return RegionConversation(
         system=system,
@@ -80,7 +81,7 @@ def _template(
         sep=sep,
         sep2=sep2,
         version=version,
-        **more,
+        end_is_eos=end_is_eos,
     )
 
 

@@ -83,8 +83,9 @@ def end_token_ids(template: str, tokenizer: Any) -> list[int]:
     ids = tokenizer(end, add_special_tokens=False).input_ids
     if len(ids) != 1:
         raise MgimmError(
-            f"template {template!r} ends an answer with {end!r}, which this tokenizer ({tokenizer.name_or_path}) splits into "
-            f"{len(ids)} tokens; choose a template whose end token it knows (its own is {tokenizer.eos_token!r})"
+            f"template {template!r} ends an answer with {end!r}, which this tokenizer ({tokenizer.name_or_path}) "
+            f"splits into {len(ids)} tokens; choose a template whose end token it knows "
+            f"(its own is {tokenizer.eos_token!r})"
         )
     if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ids:
         ids = [*ids, tokenizer.eos_token_id]

@@ -25,7 +25,8 @@ from transformers import (
 
 WORDS = (
     "A large red round storage tank in the top left of this remote sensing image. Describe the basic attributes of the "
-    "main object in this region. USER: ASSISTANT: A chat between a curious user and an artificial intelligence assistant. "
+    "main object in this region. USER: ASSISTANT: A chat between a curious user and an artificial intelligence "
+    "assistant. "
 )
 SIDE = 56
 FAMILIES = ("llama", "mistral", "phi", "qwen2", "qwen3")

@@ -16,9 +16,9 @@ from mgimm_plugin.model.seeded import seeded_normal_
 class BoxEncoder(nn.Module):
     """Encode box corners and patch centres with the same random Fourier features.
 
-    A point p in [0, 1]^2 becomes [sin 2 pi G(2p - 1), cos 2 pi G(2p - 1)] with a fixed Gaussian G (Tancik et al. 2020, as
-    in SAM's prompt encoder); a corner adds a learned embedding of being top-left or bottom-right. Everything is computed in
-    float32 outside autocast: in bfloat16 a coordinate has 8 bits, and neighbouring boxes become one.
+    A point p in [0, 1]^2 becomes [sin 2 pi G(2p - 1), cos 2 pi G(2p - 1)] with a fixed Gaussian G (Tancik et al. 2020,
+    as in SAM's prompt encoder); a corner adds a learned embedding of being top-left or bottom-right. Everything is
+    computed in float32 outside autocast: in bfloat16 a coordinate has 8 bits, and neighbouring boxes become one.
 
     Args:
         hidden_size: C, the channels of the vision tower; even.
@@ -65,7 +65,8 @@ class BoxEncoder(nn.Module):
             return self._encode(centres)
 
     def _encode(self, points: Tensor) -> Tensor:
-        phases = 2 * math.pi * ((2 * points - 1) @ self.fourier_matrix)
+        # No matrix product: with TF32 switched on, CUDA would round its inputs to 10 bits.
+        phases = 2 * math.pi * ((2 * points - 1)[..., None] * self.fourier_matrix).sum(dim=-2)
         return torch.cat((phases.sin(), phases.cos()), dim=-1)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
@@ -77,7 +78,7 @@ class BoxEncoder(nn.Module):
         return self
 
     def restore_precision(self) -> None:
-        """Draw the Fourier matrix again where it was made in half precision: DeepSpeed's ZeRO-3 rounds what is built under it."""
+        """Draw the Fourier matrix again where it was made in half precision, as by DeepSpeed's ZeRO-3."""
         if self.fourier_matrix.dtype != torch.float32:
             self.fourier_matrix = torch.empty_like(self.fourier_matrix, dtype=torch.float32)
             seeded_normal_(self.fourier_matrix, self.seed, "fourier_matrix")

@@ -69,6 +69,8 @@ def multimodal_config(
     )
     if vision.image_grid_pinpoints is None:
         values.pop("image_grid_pinpoints", None)
+    else:  # LLaVA takes a list or text, and so does JSON
+        values["image_grid_pinpoints"] = [list(canvas) for canvas in vision.image_grid_pinpoints]
     return family.config_class.from_dict(values)
 
 

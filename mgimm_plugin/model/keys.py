@@ -1,4 +1,4 @@
-"""Which tensors a checkpoint holds, compared by name: PEFT warns about a missing one and says nothing of an extra one."""
+"""Which tensors a checkpoint holds, compared by name: PEFT warns of a missing one only."""
 
 from __future__ import annotations
 

@@ -71,7 +71,8 @@ def load_model(
         Tokenizer, model in evaluation mode, image processor, context length.
 
     Raises:
-        CheckpointError: The folder is of no known kind, half-written, or a tensor is missing, unexpected or of another shape.
+        CheckpointError: The folder is of no known kind or half-written, or a tensor is missing, unexpected or of
+            another shape.
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
@@ -118,7 +119,7 @@ def load_weights(source: str, config: PretrainedConfig, **options: Any) -> Any:
     Raises:
         CheckpointError: Anything else is missing or unexpected, or a file is cut short.
     """
-    model_class = family_of(config.model_type).model_class
+    model_class: Any = family_of(config.model_type).model_class
     try:
         with _quiet():
             model, report = model_class.from_pretrained(source, config=config, output_loading_info=True, **options)
@@ -155,7 +156,7 @@ def load_lora(model: Any, folder: Path, *, trainable: bool = False) -> Any:
 
     file = folder / LORA_FILE
     found = read_safetensors(file)
-    wrapped = PeftModel(model, LoraConfig.from_pretrained(folder))
+    wrapped = PeftModel(model, LoraConfig.from_pretrained(str(folder)))
     compare_keys(file, get_peft_model_state_dict(wrapped, save_embedding_layers=False), found)
     wrapped.load_adapter(str(folder), adapter_name="default", is_trainable=trainable)
     return wrapped

@@ -47,8 +47,10 @@ class MgimmMetaModel(LlavaMetaModel):
         for name, value in asdict(RegionSettings.of(self.config)).items():
             setattr(self.config, name, value)
         super().initialize_vision_modules(model_args, fsdp)
-        if fresh and model_args.pretrain_mm_mlp_adapter is None:
-            reset_seeded(self.mm_projector, self.config.mm_region_seed)
+        if fresh:
+            self._reset_newline(self.config.mm_region_seed)
+            if model_args.pretrain_mm_mlp_adapter is None:
+                reset_seeded(self.mm_projector, self.config.mm_region_seed)
         if not hasattr(self, "region_encoder"):
             self.region_encoder = build_region_encoder(self.config)
 
@@ -64,37 +66,41 @@ class MgimmMetaModel(LlavaMetaModel):
                     reset_leaf(module, seed, name)
                     return
         super()._init_weights(module)
-        if module is self and hasattr(self, "image_newline"):
+        if module is self:
+            self._reset_newline(seed)
+
+    def _reset_newline(self, seed: int) -> None:
+        if hasattr(self, "image_newline"):
             seeded_normal_(self.image_newline, seed, "image_newline", self.config.hidden_size**-0.5)
 
 
 class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
     """Forward and generation with images and regions.
 
-    A batch carries ``images`` and ``boxes``, and says where they belong: ``image_row [N]`` is the batch row that owns an
-    image, ``image_index [R]`` the image that a box is in. Without ``image_row`` LLaVA's convention holds: images follow the
-    ``<image>`` tokens, or there is one a row.
+    A batch carries ``images`` and ``boxes``, and says where they belong: ``image_row [N]`` is the batch row that owns
+    an image, ``image_index [R]`` the image that a box is in. Without ``image_row`` LLaVA's convention holds: images
+    follow the ``<image>`` tokens, and a row without any may have one that it does not show.
     """
 
     model_class: type
     lm_head_bias = False
     # One float32 island in a half-precision model: the frame of the boxes.
-    _keep_in_fp32_modules_strict = ("region_encoder.box_encoder",)
+    _keep_in_fp32_modules_strict: Any = ("region_encoder.box_encoder",)
 
     def __init__(self, config: Any) -> None:
         # The family's own __init__ would first build a plain language model.
-        PreTrainedModel.__init__(self, config)  # type: ignore[arg-type]
+        PreTrainedModel.__init__(self, config)
         self.model = self.model_class(config)
         self.vocab_size = config.vocab_size
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=self.lm_head_bias)
-        self.post_init()  # type: ignore[attr-defined]
+        self.post_init()
 
     def get_model(self) -> Any:
         """Return the decoder, which has the tower, the projector and the region encoder (LLaVA's name)."""
         return self.model
 
     def encode_vision(self, images: Images) -> VisionFeatures:
-        """Run the vision tower alone; pass the result to ``generate(image_features=...)`` to ask many questions of one image."""
+        """Run the vision tower alone; ``generate(image_features=...)`` then asks many questions of one image."""
         return encode_vision(self.get_vision_tower(), images)
 
     def encode_images(self, images: Tensor) -> Tensor:
@@ -140,7 +146,7 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
             input_ids, inputs_embeds = None, spliced.inputs_embeds
             attention_mask, position_ids = spliced.attention_mask, spliced.position_ids
             labels = spliced.labels if labels is not None else None
-        return super().forward(  # type: ignore[misc]
+        return super().forward(
             input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
@@ -174,11 +180,11 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
             image_features = self.encode_vision(images)
         if image_features is None:
             embeds = self.model.get_input_embeddings()(input_ids)
-            return super().generate(inputs_embeds=embeds, attention_mask=attention_mask, **kwargs)  # type: ignore[misc]
+            return super().generate(inputs_embeds=embeds, attention_mask=attention_mask, **kwargs)
         spliced = self._splice(
             input_ids, attention_mask, None, image_features, image_sizes, image_row, boxes, image_index, "left"
         )
-        return super().generate(  # type: ignore[misc]
+        return super().generate(
             inputs_embeds=spliced.inputs_embeds, attention_mask=spliced.attention_mask.long(), **kwargs
         )
 
@@ -248,7 +254,7 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
         views = self._project(features.views).split(features.view_counts)
         newline = getattr(self.model, "image_newline", None)
         tower = self.get_vision_tower()
-        blocks = [merge_views(views[i], tuple(image_sizes[i]), self.config, tower, newline) for i in shown.tolist()]  # type: ignore[attr-defined]
+        blocks = [merge_views(views[i], tuple(image_sizes[i]), self.config, tower, newline) for i in shown.tolist()]
         lengths = torch.tensor([block.shape[0] for block in blocks], device=shown.device, dtype=torch.long)
         joined = torch.cat(blocks) if blocks else views[0].new_zeros(0, views[0].shape[-1])
         return FeatureBlocks(joined, lengths, image_row[shown])
@@ -271,11 +277,11 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
 
 def _rows_by_convention(is_image: Tensor, images: int) -> Tensor:
     """LLaVA's convention for callers that do not say which row owns an image."""
-    rows = is_image.nonzero()[:, 0]
-    if rows.shape[0] == images:
-        return rows
-    if is_image.shape[0] == images:
-        return torch.arange(images, device=is_image.device)
+    tokens = is_image.sum(dim=1)
+    rows = torch.arange(is_image.shape[0], device=is_image.device)
+    for owned in (tokens, tokens.clamp(min=1)):
+        if int(owned.sum()) == images:
+            return rows.repeat_interleave(owned)
     raise RecordError(
-        f"the batch has {rows.shape[0]} <image> tokens and {images} images; pass image_row to say whose they are"
+        f"the batch has {int(tokens.sum())} <image> tokens and {images} images; pass image_row to say whose they are"
     )

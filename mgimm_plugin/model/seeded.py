@@ -1,4 +1,4 @@
-"""Initialisation that is the same in every process, whatever was drawn before and whatever order modules are visited in.
+"""Initialisation that is the same in every process, whatever was drawn before and in whatever order.
 
 ``from_pretrained`` leaves parameters that a plain LLM folder does not have as uninitialised memory, and DeepSpeed
 broadcasts parameters but not buffers. So the modules of this package draw each tensor on the CPU in float32 from a

@@ -35,7 +35,7 @@ def encode_vision(tower: Any, images: Tensor | Sequence[Tensor]) -> VisionFeatur
     if isinstance(images, Tensor) and images.ndim == 4:
         if images.shape[0]:
             return VisionFeatures(tower(images.to(tower.dtype)), None, (1,) * images.shape[0])
-        # No image in the whole batch: the pass is still made, since under ZeRO-3 every rank has to gather the tower's weights.
+        # No image in the whole batch: the pass is still made, as under ZeRO-3 every rank has to gather the weights.
         nothing = tower(images.new_zeros((1, *images.shape[1:]), dtype=tower.dtype))[:0]
         return VisionFeatures(nothing, None, ())
     views = [view if view.ndim == 4 else view[None] for view in images]
