@@ -142,8 +142,8 @@ def train_llm(output: Path, cache: Path, *, minutes: float, resume: bool) -> Non
     state = cache / "llm.pt"
     if resume and state.exists():
         llm.load_state_dict(torch.load(state, weights_only=True))
-    builder = BatchBuilder(llm, tokenizer, seed=1)
-    rng = np.random.default_rng(2)
+    builder = BatchBuilder(llm, tokenizer, seed=4 if resume else 1)
+    rng = np.random.default_rng(5 if resume else 2)
     optimizers = make_optimizers(llm)
     kinds = ((sample_region, 48, 0.55), (sample_image, 12, 0.38), (sample_text, 24, 0.07))
     start, step, recent = time.monotonic(), 0, {make.__name__: 0.0 for make, _, _ in kinds}

@@ -154,7 +154,7 @@ def train_tower(output: Path, cache: Path, *, minutes: float, scenes: int, resum
     # Crowded scenes teach more for the same time.
     share = np.diff(first).astype(np.float64) ** 2
     share /= share.sum()
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(1 if resume else 0)
     optimizers = make_optimizers(tower, heads)
     parameters = [*tower.parameters(), *heads.parameters()]
     start, step, recent, last_saved = time.monotonic(), 0, 0.0, time.monotonic()
