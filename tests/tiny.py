@@ -23,6 +23,10 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from mgimm_plugin.model.config import VisionSettings, multimodal_config
+from mgimm_plugin.model.loading import LoadedModel, finish, load_tokenizer, load_weights
+from mgimm_plugin.model.region_encoder import RegionSettings
+
 WORDS = (
     "A large red round storage tank in the top left of this remote sensing image. Describe the basic attributes of the "
     "main object in this region. USER: ASSISTANT: A chat between a curious user and an artificial intelligence "
@@ -105,3 +109,14 @@ def build_llm(folder: Path, family: str = "llama", *, bos: bool = True, **more: 
     }
     model_class(config_class(**values)).save_pretrained(folder)
     return folder
+
+
+def build_loaded(
+    llm: Path | str, tower: Path | str, regions: RegionSettings | None = None, **vision: object
+) -> LoadedModel:
+    """A multimodal model over a bare language model in float32, as ``load_model`` returns it."""
+    config = multimodal_config(str(llm), VisionSettings(str(tower), **vision), regions)
+    model = load_weights(str(llm), config, dtype=torch.float32)
+    tokenizer = load_tokenizer(llm, str(llm))
+    finish(model, tokenizer, device=torch.device("cpu"), dtype=torch.float32).eval()
+    return LoadedModel(tokenizer, model, model.get_vision_tower().image_processor, 512)

@@ -49,7 +49,8 @@ def reset_leaf(module: nn.Module, seed: int, name: str) -> None:
 
 
 def _tensor_seed(seed: int, name: str) -> int:
-    return (seed << 32) ^ zlib.crc32(name.encode())
+    # 32 bits are all that torch's CPU generator looks at; a checksum that starts at the seed has both in them.
+    return zlib.crc32(name.encode(), seed & 0xFFFFFFFF)
 
 
 def _uniform_(tensor: Tensor, seed: int, name: str, bound: float) -> None:
