@@ -50,8 +50,8 @@ def status() -> list[PatchStatus]:
 def import_targets() -> None:
     """Import what the patches change, so that ``status()`` tells what becomes of them; ``mgimm doctor`` does so.
 
-    LLaVA's servers stay out: importing one redirects the streams and opens log files. A target whose optional package is not
-    installed stays pending.
+    LLaVA's servers stay out: importing one redirects the streams and opens log files. A target whose optional package
+    is not installed stays pending.
     """
     for target in dict.fromkeys(patch.target for patch in _patches()):
         if target not in _SERVERS:

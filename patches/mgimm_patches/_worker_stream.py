@@ -150,7 +150,7 @@ def _generate(worker: Any, stop: str, arguments: dict[str, Any]) -> Iterator[str
             worker.model.generate(**arguments, streamer=streamer, stopping_criteria=[criterion])
         except Exception as error:  # handed to the thread that answers the request
             errors.append(error)
-            streamer.end()
+            streamer.text_queue.put(streamer.stop_signal)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

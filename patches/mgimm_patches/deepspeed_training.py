@@ -36,6 +36,15 @@ def _save_on_any_device(train: ModuleType) -> bool:
     return True
 
 
+def _start_process_group(arguments: Any) -> None:
+    _ = arguments.device  # reading it starts torch's process group; with --use_cpu DeepSpeed does not hear of it
+    import deepspeed
+    import torch
+
+    if torch.distributed.is_initialized() and not deepspeed.comm.is_initialized():
+        deepspeed.init_distributed()
+
+
 def _start_process_group_first(train: ModuleType) -> bool:
     arguments_class = train.TrainingArguments
     if "__post_init__" in vars(arguments_class):
@@ -44,7 +53,7 @@ def _start_process_group_first(train: ModuleType) -> bool:
 
     def __post_init__(self: Any) -> None:
         if self.deepspeed:
-            _ = self.device  # reading it starts the process group
+            _start_process_group(self)
         inherited(self)
 
     arguments_class.__post_init__ = __post_init__

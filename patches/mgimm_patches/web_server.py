@@ -1,9 +1,9 @@
 """LLaVA's web server starts on gradio 6 and uses the template that the worker names.
 
 Changes: ``build_demo`` and ``http_bot`` of ``llava.serve.gradio_web_server``; ``Conversation.to_gradio_chatbot``.
-Necessary since: gradio 6 renamed the argument ``_js`` to ``js``, and shows a chat of messages (role, content), no longer
-of pairs. The wheel of LLaVA lacks the pictures of its examples. And the template is guessed from the model's name, where
-the worker knows it.
+Necessary since: gradio 6 renamed the argument ``_js`` to ``js``, and shows a chat of messages (role, content), no
+longer of pairs. The wheel of LLaVA lacks the pictures of its examples. And the template is guessed from the model's
+name, where the worker knows it.
 No longer needed when: ``build_demo`` runs on gradio 6 as it is.
 """
 

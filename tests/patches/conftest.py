@@ -9,6 +9,8 @@ from pathlib import Path
 import mgimm_patches
 import pytest
 
+from tests.patches.tiny_llava import llama_settings, multimodal_settings
+
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = "USER ASSISTANT : a an the in of on with white red large small airplane ship harbor field image region describe"
 
@@ -83,22 +85,6 @@ def tower_folder(tmp_path_factory) -> Path:
     return folder
 
 
-def llama_settings(vocab_size: int) -> dict[str, object]:
-    return {
-        "vocab_size": vocab_size,
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 4,
-        "max_position_embeddings": 512,
-        "pad_token_id": 0,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-        "initializer_range": 0.5,  # wide enough for answers that depend on the image
-    }
-
-
 @pytest.fixture(scope="session")
 def llama_folder(tmp_path_factory, tokenizer) -> Path:
     """A plain language model."""
@@ -110,19 +96,6 @@ def llama_folder(tmp_path_factory, tokenizer) -> Path:
     LlamaForCausalLM(LlamaConfig(**llama_settings(len(tokenizer)))).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
-
-
-def multimodal_settings(tower: Path | str) -> dict[str, object]:
-    return {
-        "mm_vision_tower": str(tower),
-        "mm_hidden_size": 32,
-        "mm_projector_type": "mlp2x_gelu",
-        "mm_vision_select_layer": -2,
-        "mm_vision_select_feature": "patch",
-        "mm_use_im_start_end": False,
-        "mm_use_im_patch_token": False,
-        "image_aspect_ratio": "pad",
-    }
 
 
 @pytest.fixture(scope="session")
@@ -147,3 +120,24 @@ def picture(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("picture") / "scene.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (24, 40, 3), dtype=np.uint8)).save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def mgimm_folder(tmp_path_factory) -> Path:
+    """A full checkpoint of ours: regions, a template of its own, a tower named relative to the folder."""
+    import torch
+
+    from mgimm_plugin.model.config import VisionSettings, multimodal_config
+    from mgimm_plugin.model.folders import CheckpointKind
+    from mgimm_plugin.model.loading import finish, load_tokenizer, load_weights
+    from mgimm_plugin.model.saving import save_checkpoint
+    from tests.tiny import build_llm, build_tower
+
+    mgimm_plugin.register()
+    folder = tmp_path_factory.mktemp("ours")
+    tower, llm = build_tower(folder / "tower"), build_llm(folder / "llm")
+    config = multimodal_config(str(llm), VisionSettings(str(tower)))
+    tokenizer = load_tokenizer(llm, str(llm))
+    model = finish(load_weights(str(llm), config, dtype=torch.float32), tokenizer, device=None, dtype=torch.float32)
+    save_checkpoint(model, tokenizer, folder / "prompts", CheckpointKind.FULL)  # a name with "mpt" in it
+    return folder / "prompts"

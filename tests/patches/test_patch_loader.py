@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import llama_settings, multimodal_settings
 
 from mgimm_plugin.errors import CheckpointError, MgimmError
+from tests.patches.tiny_llava import llama_settings, multimodal_settings
 
 
 def load(path, base=None, **options):

@@ -1,0 +1,31 @@
+import json
+
+from mgimm_plugin import doctor as module
+from mgimm_plugin.doctor import doctor
+
+
+def test_report_names_versions_patches_and_commands():
+    report = doctor()
+    assert report.healthy
+    text = report.render()
+    for word in ("transformers", "llava-torch", "training-imports", "Java", "CUDA", "playground"):
+        assert word in text
+    assert json.loads(json.dumps(report.as_dict()))["healthy"] is True
+    assert {p.state for p in report.patches if p.name == "loader"} == {"applied"}
+
+
+def test_missing_extra_is_named_with_the_command_it_is_for(monkeypatch):
+    def version(name, real=module.importlib.metadata.version):
+        if name == "gradio":
+            raise module.importlib.metadata.PackageNotFoundError(name)
+        return "2.5.0" if name == "torch" else real(name)
+
+    monkeypatch.setattr(module.importlib.metadata, "version", version)
+    monkeypatch.setattr(module, "_declared_ranges", lambda: {"torch": ">=2.6"})
+    monkeypatch.setattr(module.shutil, "which", lambda program: None)
+    report = doctor()
+    lacking = {command.command: " ".join(command.missing) for command in report.commands}
+    assert "mgimm-plugin[demo]" in lacking["playground, llava serve.gradio_web_server"]
+    assert "Java" in lacking["evaluate: caption scores"]
+    assert not lacking["describe, train"]
+    assert not report.healthy  # torch is older than the range
