@@ -6,16 +6,20 @@ import json
 import multiprocessing
 import os
 import shutil
-import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from tqdm import tqdm
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN, IMAGE_QUESTION, REGION_QUESTION
 from mgimm_plugin.data.scenes.grammar import image_description, region_phrases
 from mgimm_plugin.data.scenes.layout import SceneObject
 from mgimm_plugin.data.scenes.scene import DEFAULT_SIZE, Scene, generate_scene, random_source
+from mgimm_plugin.errors import MgimmError
 
 REFERENCES = 5
 """Right answers per question: the conversation's own and four more."""
@@ -86,6 +90,7 @@ def write_scenes(
 
     Raises:
         ValueError: If ``count`` or ``size`` is too small to draw anything.
+        MgimmError: If worker processes cannot start.
     """
     if count < 1 or size < 32:
         raise ValueError(f"cannot write {count} scenes of {size} px: at least 1 scene of 32 px is needed")
@@ -96,11 +101,10 @@ def write_scenes(
     try:
         with (folder / "region.jsonl").open("w") as regions, (folder / "image.jsonl").open("w") as images:
             write = partial(_write_scene, folder=folder, seed=seed, size=size)
-            for done, records in enumerate(_in_order(write, count, workers), 1):
+            drawn = _in_order(write, count, workers)
+            for records in tqdm(drawn, total=count, unit="scene", desc="scenes", disable=not progress):
                 regions.writelines(json.dumps(record) + "\n" for record in records.regions)
                 images.write(json.dumps(records.image) + "\n")
-                if progress and (done % 50 == 0 or done == count):
-                    print(f"\rscenes: {done}/{count}", end="\n" if done == count else "", file=sys.stderr, flush=True)
         shutil.rmtree(output / "images", ignore_errors=True)
         for name in ("images", "region.jsonl", "image.jsonl"):
             (folder / name).replace(output / name)
@@ -114,5 +118,11 @@ def _in_order(write: partial[SceneRecords], count: int, workers: int | None) -> 
         yield from map(write, range(count))
         return
     # spawn: forking a process that has loaded torch may hang.
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        yield from pool.imap(write, range(count), chunksize=8)
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            yield from pool.map(write, range(count), chunksize=8)
+        except BrokenProcessPool as error:
+            raise MgimmError(
+                "the processes that draw could not start; in a script of your own, call write_scenes under "
+                "if __name__ == '__main__':, or pass workers=1"
+            ) from error
