@@ -82,12 +82,15 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
     follow the ``<image>`` tokens, and a row without any may have one that it does not show.
     """
 
+    config_class: Any
     model_class: type
     lm_head_bias = False
     # One float32 island in a half-precision model: the frame of the boxes.
     _keep_in_fp32_modules_strict: Any = ("region_encoder.box_encoder",)
 
     def __init__(self, config: Any) -> None:
+        # A plain language model's config, read as ours, still bears the plain type; checkpoints go by it.
+        config.model_type = self.config_class.model_type
         # The family's own __init__ would first build a plain language model.
         PreTrainedModel.__init__(self, config)
         self.model = self.model_class(config)

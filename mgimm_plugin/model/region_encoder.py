@@ -48,7 +48,7 @@ class InteractiveRegionEncoder(nn.Module):
     def reset_parameters(self) -> None:
         """Initialise every parameter and buffer from the seed."""
         self.box_encoder.reset_parameters()
-        reset_seeded(self.interaction, self.seed)
+        reset_seeded(self, self.seed)
 
     def forward(self, features: Tensor, boxes: Tensor, image_index: Tensor, grid: tuple[int, int]) -> Tensor:
         """Encode all boxes of a batch in one call; R = 0 runs through, so that ranks stay in step.

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mgimm_plugin.constants import (
@@ -111,8 +112,9 @@ def _unfold(place: Tensor, lengths: Tensor) -> Tensor:
 
 def _check_counts(sentinels: Tensor, rows: Tensor, token: str, noun: str) -> None:
     wanted = sentinels.sum(dim=1)
-    given = torch.bincount(rows, minlength=sentinels.shape[0])
-    if given.shape == wanted.shape and torch.equal(wanted, given):
+    given = torch.bincount(rows, minlength=wanted.shape[0])
+    wanted = F.pad(wanted, (0, given.shape[0] - wanted.shape[0]))  # blocks of rows that the batch does not have
+    if torch.equal(wanted, given):
         return
-    row = int((wanted != given[: wanted.shape[0]]).int().argmax())
+    row = int((wanted != given).int().argmax())
     raise RecordError(f"row {row} of the batch has {int(wanted[row])} {token} tokens and {int(given[row])} {noun}")
