@@ -19,7 +19,9 @@ from mgimm_plugin.evaluate.store import METRICS_FILE, PREDICTIONS_FILE, REPORT_F
 
 REGION_FILE, IMAGE_FILE = "region.jsonl", "image.jsonl"
 _SCORES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE")
-_ATTRIBUTES = ("appearance_accuracy", "geometry_accuracy", "category_accuracy", "color_accuracy", "shape_accuracy")
+_ATTRIBUTES = tuple(
+    f"{name}_accuracy" for name in ("appearance", "geometry", "category", "color", "shape", "size", "position")
+)
 
 
 def evaluate_two_stages(

@@ -14,6 +14,7 @@ from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from transformers import AutoTokenizer, PretrainedConfig
 
+import mgimm_plugin
 from mgimm_plugin.errors import CheckpointError
 from mgimm_plugin.model.box_encoder import BoxEncoder
 from mgimm_plugin.model.config import load_config, read_config_dict
@@ -74,6 +75,7 @@ def load_model(
         CheckpointError: The folder is of no known kind or half-written, or a tensor is missing, unexpected or of
             another shape.
     """
+    mgimm_plugin.register()
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
     folder = _local(str(path))
