@@ -191,9 +191,9 @@ def finish(model: Any, tokenizer: Any, *, device: torch.device | None, dtype: to
         tower.to(device=device or model.device, dtype=dtype)
     if device is not None:
         model.to(device)
-    model.generation_config.pad_token_id = tokenizer.pad_token_id
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
-    model.generation_config.bos_token_id = tokenizer.bos_token_id
+    for name in ("pad_token_id", "eos_token_id", "bos_token_id"):
+        setattr(model.config, name, getattr(tokenizer, name))
+        setattr(model.generation_config, name, getattr(tokenizer, name))
     return model
 
 

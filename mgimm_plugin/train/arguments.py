@@ -147,6 +147,7 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: Traini
         raise MgimmError("; ".join(wrong))
     if training.gradient_checkpointing and training.gradient_checkpointing_kwargs is None:
         training.gradient_checkpointing_kwargs = {"use_reentrant": False}
+    training.dataloader_pin_memory = training.dataloader_pin_memory and torch.cuda.is_available()
     if data.eval_data_path and training.eval_strategy == "no":
         training.eval_strategy = training.save_strategy
         training.eval_steps = training.eval_steps or training.save_steps
