@@ -69,7 +69,7 @@ def _sampling(params: Mapping[str, Any]) -> dict[str, Any]:
 def _model_inputs(worker: Any, prompt: str, encoded: Sequence[str], regions: Any) -> dict[str, Any]:
     """Arguments of ``generate``, and ``length``: the tokens that they take up in the context."""
     model = worker.model
-    images = _images(worker, prompt, encoded, with_regions=bool(regions))
+    images = _images(worker, prompt, encoded, with_regions=DEFAULT_REGION_TOKEN in prompt)
     inputs: dict[str, Any] = _region_inputs(worker, prompt, regions, [image.size for image in images])
     taken = prompt.count(DEFAULT_REGION_TOKEN)
     if images:

@@ -127,6 +127,7 @@ def mgimm_folder(tmp_path_factory) -> Path:
     """A full checkpoint of ours: regions, a template of its own, a tower named relative to the folder."""
     import torch
 
+    import mgimm_plugin
     from mgimm_plugin.model.config import VisionSettings, multimodal_config
     from mgimm_plugin.model.folders import CheckpointKind
     from mgimm_plugin.model.loading import finish, load_tokenizer, load_weights

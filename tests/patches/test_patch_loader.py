@@ -39,21 +39,16 @@ def reference(llava_folder, tower_folder):
     return AutoTokenizer.from_pretrained(llava_folder), model, model.get_vision_tower().image_processor, 2048
 
 
-def test_unpatched_loader_takes_the_folders_name_for_its_kind(run_python, llava_folder):
+def test_unpatched_loader_goes_by_the_folders_name_and_is_half_precision_on_cpu(run_python, llava_folder):
     code = (
         "from llava.model.builder import load_pretrained_model as load\n"
-        f"print(load({str(llava_folder)!r}, None, 'seventh', device='cpu')[2:])"
+        f"model = load({str(llava_folder)!r}, None, 'llava', device='cpu')[1]\n"
+        "print(model.dtype)\n"
+        f"print(load({str(llava_folder)!r}, None, 'seventh', device='cpu')[2])"
     )
     result = run_python(code)
+    assert "float16" in result.stdout
     assert "None" in result.stdout or result.returncode != 0  # no image processor: taken for a language model
-
-
-def test_unpatched_loader_is_half_precision_on_cpu(run_python, llava_folder):
-    code = (
-        "from llava.model.builder import load_pretrained_model as load\n"
-        f"print(load({str(llava_folder)!r}, None, 'llava', device='cpu')[1].dtype)"
-    )
-    assert "float16" in run_python(code).stdout
 
 
 def test_full_folder_gives_the_models_own_words(llava_folder, reference, picture):
