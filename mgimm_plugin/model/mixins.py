@@ -182,6 +182,8 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
         if images is not None and image_features is None:
             image_features = self.encode_vision(images)
         if image_features is None:
+            if (input_ids < 0).any():
+                raise RecordError("the prompt speaks of an image or a region, but no images were given")
             embeds = self.model.get_input_embeddings()(input_ids)
             return super().generate(inputs_embeds=embeds, attention_mask=attention_mask, **kwargs)
         spliced = self._splice(
@@ -250,14 +252,13 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
             projected = self._project(features.base[shown])
             lengths = torch.full_like(shown, features.base.shape[1])
             return FeatureBlocks(projected.flatten(0, 1), lengths, image_row[shown])
-        if image_sizes is None:
-            raise RecordError(
-                "images in several views (anyres) need image_sizes, (width, height) of each original image"
-            )
         views = self._project(features.views).split(features.view_counts)
         newline = getattr(self.model, "image_newline", None)
         tower = self.get_vision_tower()
-        blocks = [merge_views(views[i], tuple(image_sizes[i]), self.config, tower, newline) for i in shown.tolist()]
+        blocks = []
+        for i in shown.tolist():
+            size = None if image_sizes is None else tuple(image_sizes[i])
+            blocks.append(merge_views(views[i], size, self.config, tower, newline))
         lengths = torch.tensor([block.shape[0] for block in blocks], device=shown.device, dtype=torch.long)
         joined = torch.cat(blocks) if blocks else views[0].new_zeros(0, views[0].shape[-1])
         return FeatureBlocks(joined, lengths, image_row[shown])

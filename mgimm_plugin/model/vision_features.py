@@ -45,18 +45,23 @@ def encode_vision(tower: Any, images: Tensor | Sequence[Tensor]) -> VisionFeatur
     return VisionFeatures(features[firsts], features, counts)
 
 
-def merge_views(projected: Tensor, size: tuple[int, int], config: Any, tower: Any, newline: Tensor | None) -> Tensor:
+def merge_views(
+    projected: Tensor, size: tuple[int, int] | None, config: Any, tower: Any, newline: Tensor | None
+) -> Tensor:
     """Lay the projected views of one image out as one sequence, by ``mm_patch_merge_type``.
 
     Args:
         projected: ``[V, T, D]``, base view first.
-        size: (width, height) of the original image in pixels.
+        size: (width, height) of the original image in pixels; needed where the views are laid out as a picture.
         config: The model's config.
         tower: The vision tower (for its grid and image size).
         newline: ``[D]``, the row separator of the ``unpad`` types.
 
     Returns:
         ``[length, D]``.
+
+    Raises:
+        MgimmError: The merge type is unknown, or ``size`` is needed and missing.
     """
     kind = getattr(config, "mm_patch_merge_type", "flat")
     if kind == "flat":
@@ -66,6 +71,11 @@ def merge_views(projected: Tensor, size: tuple[int, int], config: Any, tower: An
     base, rest = projected[0], projected[1:]
     if not rest.shape[0]:
         return torch.cat((base, newline[None].to(base))) if "unpad" in kind and newline is not None else base
+    if size is None:
+        raise MgimmError(
+            f"images in several views (mm_patch_merge_type {kind}) need image_sizes, "
+            "(width, height) of each original image"
+        )
     side = tower.num_patches_per_side
     columns, rows = get_anyres_image_grid_shape(size, config.image_grid_pinpoints, tower.config.image_size)
     tiles = rest.view(rows, columns, side, side, -1)
