@@ -51,7 +51,8 @@ def tokenize_conversation(turns: Sequence[tuple[str, str]], template: str, token
     """Tokenize a whole conversation for training.
 
     Args:
-        turns: ``(role, text)`` with role ``"human"`` or ``"gpt"``, alternating, the human first.
+        turns: ``(role, text)`` with role ``"human"`` or ``"gpt"``, alternating, the human first. White space around
+            answers is left out.
         template: Name of a conversation template.
         tokenizer: A fast Hugging Face tokenizer (it reports character offsets).
 
@@ -80,7 +81,9 @@ def end_token_ids(template: str, tokenizer: Any) -> list[int]:
         MgimmError: The template ends with a text that this tokenizer splits into several tokens.
     """
     end = end_token(_conversation_for(template, tokenizer))
-    ids = tokenizer(end, add_special_tokens=False).input_ids
+    # After a word, as in an answer: by itself sentencepiece would put its leading space before it.
+    word, ended = (tokenizer(text, add_special_tokens=False).input_ids for text in ("a", "a" + end))
+    ids = ended[len(word) :]
     if len(ids) != 1:
         raise MgimmError(
             f"template {template!r} ends an answer with {end!r}, which this tokenizer ({tokenizer.name_or_path}) "
@@ -106,7 +109,8 @@ def _conversation_for(template: str, tokenizer: Any) -> Conversation:
 def _append(conversation: Conversation, position: int, role: str, text: str) -> None:
     if _ROLES.get(role) != position % 2:
         raise MgimmError(f"turn {position} is of {role!r}: turns alternate between 'human' and 'gpt', the human first")
-    conversation.append_message(conversation.roles[position % 2], text)
+    # White space at the start of an answer could become one token with the end of the prompt before it.
+    conversation.append_message(conversation.roles[position % 2], text.strip() if role == "gpt" else text)
 
 
 def _render(conversation: Conversation, turns: Sequence[tuple[str, str]]) -> tuple[str, list[Span]]:
@@ -114,7 +118,7 @@ def _render(conversation: Conversation, turns: Sequence[tuple[str, str]]) -> tup
     spans: list[Span] = []
     for position, (role, text) in enumerate(turns):
         if position % 2 == 1:
-            if not text:
+            if not text.strip():
                 raise MgimmError(f"turn {position}: an answer may not be empty")
             conversation.append_message(conversation.roles[1], None)
             start = len(conversation.get_prompt())

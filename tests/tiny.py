@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 
 import torch
@@ -120,3 +122,32 @@ def build_loaded(
     tokenizer = load_tokenizer(llm, str(llm))
     finish(model, tokenizer, device=torch.device("cpu"), dtype=torch.float32).eval()
     return LoadedModel(tokenizer, model, model.get_vision_tower().image_processor, 512)
+
+
+def build_sentencepiece(folder: Path, *, settings: bool = True) -> Path:
+    """A tokenizer of the kind that Llama and Vicuna ship: ``tokenizer.model``, with byte fallback.
+
+    Without ``settings`` the folder has no ``tokenizer_config.json``.
+    """
+    import sentencepiece
+
+    folder.mkdir(parents=True, exist_ok=True)
+    trained = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([WORDS] * 2),
+        model_writer=trained,
+        vocab_size=340,
+        model_type="bpe",
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        hard_vocab_limit=False,
+        num_threads=1,
+        minloglevel=2,
+    )
+    (folder / "tokenizer.model").write_bytes(trained.getvalue())
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    if settings:  # those that matter of Vicuna's
+        vicuna = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "legacy": False, "pad_token": None}
+        (folder / "tokenizer_config.json").write_text(json.dumps(vicuna))
+    return folder
