@@ -107,6 +107,8 @@ class TrainingArguments(llava_train.TrainingArguments):
     mm_region_lr: float | None = field(
         default=None, metadata={"help": "Learning rate of the RIM; --learning_rate if not given."}
     )
+    # Every trained weight is used in every forward, whatever is in the batch, so that DDP need not search.
+    ddp_find_unused_parameters: bool | None = field(default=False)
     model_max_length: int = field(default=2048, metadata={"help": "Longest sequence, image and region tokens counted."})
 
     def compute_dtype(self) -> torch.dtype:

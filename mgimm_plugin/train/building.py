@@ -24,6 +24,7 @@ from mgimm_plugin.model.loading import (
     load_weights,
 )
 from mgimm_plugin.model.lora import add_lora, without_lora
+from mgimm_plugin.model.partitioned import shape_of
 from mgimm_plugin.model.paths import resolve_folder
 from mgimm_plugin.train.arguments import DataArguments, ModelArguments, TrainingArguments
 
@@ -129,8 +130,8 @@ def set_trainable(model: Any, args: TrainingArguments) -> Any:
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
-    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    total = sum(parameter.numel() for parameter in model.parameters())
+    trained = sum(shape_of(parameter).numel() for parameter in model.parameters() if parameter.requires_grad)
+    total = sum(shape_of(parameter).numel() for parameter in model.parameters())
     logger.info("%s stage: %s of %s parameters are trained", args.stage, f"{trained:,}", f"{total:,}")
     return model
 

@@ -55,7 +55,8 @@ def run_stage(model_args: ModelArguments, data_args: DataArguments, args: Traini
     checkpoint = last_complete_checkpoint(Path(args.output_dir))
     if checkpoint is not None and is_first_rank():
         logger.warning("resuming from %s", checkpoint)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if checkpoint is None or not trainer.restore_finished(checkpoint):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.save_state()
     trainer.save_model()
     if is_first_rank():

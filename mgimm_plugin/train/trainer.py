@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from llava.train.llava_trainer import LengthGroupedSampler, LLaVATrainer
 from torch.utils.data import Dataset, Sampler
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer, TrainerCallback, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import rotate_checkpoints
 
 from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_FILE, CheckpointKind, partial_name, publish, start_partial
@@ -77,7 +78,9 @@ class MgimmTrainer(LLaVATrainer):
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write a whole checkpoint of the stage's kind to ``output_dir``, or to the run folder. All ranks call it."""
         target = Path(output_dir or self.args.output_dir)
-        state = self.accelerator.get_state_dict(self.deepspeed) if self._full_under_deepspeed else None
+        # Before its first step there is no engine; tensors are then gathered one by one.
+        gathered = self.deepspeed is not None and self.kind is CheckpointKind.FULL
+        state = self.accelerator.get_state_dict(self.deepspeed) if gathered else None
         if target.parent == self._partial_folder:  # inside a numbered checkpoint, which is published as one
             final = Path(self.args.output_dir) / target.name
             write_checkpoint(self.model, self.processing_class, target, self.kind, final, state)
@@ -96,11 +99,11 @@ class MgimmTrainer(LLaVATrainer):
         finally:
             self._saving = False
         barrier()
+        partial, best = partial_name(target), self.state.best_model_checkpoint
+        if best and Path(best) == partial:  # every rank loads the best one in the end, from where it will be
+            self.state.best_model_checkpoint = str(target)
         if self.args.should_save:
-            partial = partial_name(target)
-            if self.state.best_model_checkpoint and Path(self.state.best_model_checkpoint) == partial:
-                self.state.best_model_checkpoint = str(target)
-                self.state.save_to_json(str(partial / "trainer_state.json"))
+            self.state.save_to_json(str(partial / TRAINER_STATE_NAME))
             publish(target)
             rotate_checkpoints(
                 output_dir=self.args.output_dir,
@@ -109,6 +112,19 @@ class MgimmTrainer(LLaVATrainer):
                 use_mtime=True,
             )
         barrier()
+
+    def restore_finished(self, checkpoint: Path) -> bool:
+        """Take over the result of a run that had done all its steps, and only not yet saved it.
+
+        ``train()`` would do one step too many. Returns False, and does nothing, where there are steps left.
+        """
+        state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        if not 0 < self.args.max_steps <= state.global_step:
+            return False
+        best = state.best_model_checkpoint if self.args.load_best_model_at_end else None
+        load_trained_weights(self.model, Path(best) if best else checkpoint, self.kind)
+        self.state = state
+        return True
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Restore all trained weights: PEFT's alone would leave projector and region encoder fresh."""
@@ -128,10 +144,6 @@ class MgimmTrainer(LLaVATrainer):
     @property
     def _partial_folder(self) -> Path:
         return partial_name(Path(self.args.output_dir) / "checkpoint").parent
-
-    @property
-    def _full_under_deepspeed(self) -> bool:
-        return self.is_deepspeed_enabled and self.kind is CheckpointKind.FULL
 
 
 def load_trained_weights(model: Any, folder: Path, kind: CheckpointKind) -> None:

@@ -1,0 +1,113 @@
+"""Run training in processes of its own, several ranks or one, without importing torch anew in each.
+
+A fork server imports everything once; every run is then a fresh process that can be killed, exactly as
+``python -m mgimm_plugin.train`` and torchrun start them (torchrun hands the rank over in the same variables).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.train.preload"])
+
+
+@dataclass
+class Run:
+    """Processes that are training."""
+
+    processes: list[Any]
+    log: Path
+
+    def wait(self, seconds: float = 300) -> str:
+        """Wait for success and return what was printed."""
+        deadline = time.monotonic() + seconds
+        for process in self.processes:
+            process.join(max(0.0, deadline - time.monotonic()))
+        codes = [process.exitcode for process in self.processes]
+        if codes != [0] * len(codes):
+            self.kill()
+            raise AssertionError(f"exit codes {codes}\n{self.log.read_text()[-6000:]}")
+        return self.log.read_text()
+
+    def kill(self) -> None:
+        """``kill -9`` on every rank."""
+        for process in self.processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+            process.join()
+
+    def kill_when(self, happened: Callable[[], bool], seconds: float = 300) -> None:
+        """Wait for something to happen, then kill -9."""
+        deadline = time.monotonic() + seconds
+        while not happened():
+            if not any(process.is_alive() for process in self.processes) or time.monotonic() > deadline:
+                raise AssertionError(f"it ended before it could be killed\n{self.log.read_text()[-6000:]}")
+            time.sleep(0.002)
+        self.kill()
+
+
+def start(
+    argv: Sequence[str], log: Path, *, ranks: int = 1, before: Callable[[], None] | None = None, main: str = "stages"
+) -> Run:
+    """Start a run.
+
+    Args:
+        argv: Flags of ``python -m mgimm_plugin.train``.
+        log: Where its output goes.
+        ranks: Number of processes.
+        before: Called in each process first; a function of a module, so that it can be sent.
+        main: ``stages``, or ``llava`` for LLaVA's own entry point.
+    """
+    port = _free_port()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("")
+    processes = [
+        CONTEXT.Process(target=_train, args=(list(map(str, argv)), rank, ranks, port, str(log), before, main))
+        for rank in range(ranks)
+    ]
+    for process in processes:
+        process.start()
+    return Run(processes, log)
+
+
+def _train(
+    argv: list[str], rank: int, ranks: int, port: int, log: str, before: Callable[[], None] | None, main: str
+) -> None:
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    if ranks > 1:
+        os.environ.update(
+            RANK=str(rank),
+            LOCAL_RANK=str(rank),
+            WORLD_SIZE=str(ranks),
+            LOCAL_WORLD_SIZE=str(ranks),
+            MASTER_ADDR="127.0.0.1",
+            MASTER_PORT=str(port),
+        )
+    if before is not None:
+        before()
+    if main == "llava":
+        from mgimm_patches.runner import run_module
+
+        sys.exit(run_module("train.train", argv))
+    from mgimm_plugin.train.stages import main as train
+
+    sys.exit(train(argv))
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
