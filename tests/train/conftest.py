@@ -40,7 +40,7 @@ class Bench:
                 "image_folder": self.data,
                 "output_dir": output,
                 "mm_region_mlp_dim": 64,
-                "learning_rate": 1e-3,
+                "learning_rate": 4e-3,
                 "max_steps": 4,
                 "per_device_train_batch_size": 4,
                 "save_strategy": "no",

@@ -57,8 +57,27 @@ class Run:
         self.kill()
 
 
+def stages(argv: list[str]) -> int:
+    """What ``python -m mgimm_plugin.train`` runs."""
+    from mgimm_plugin.train.stages import main
+
+    return main(argv)
+
+
+def llava(argv: list[str]) -> int:
+    """What ``mgimm llava train.train`` runs."""
+    from mgimm_patches.runner import run_module
+
+    return run_module("train.train", argv)
+
+
 def start(
-    argv: Sequence[str], log: Path, *, ranks: int = 1, before: Callable[[], None] | None = None, main: str = "stages"
+    argv: Sequence[str],
+    log: Path,
+    *,
+    ranks: int = 1,
+    before: Callable[[], None] | None = None,
+    main: Callable[[list[str]], int | None] = stages,
 ) -> Run:
     """Start a run.
 
@@ -67,7 +86,7 @@ def start(
         log: Where its output goes.
         ranks: Number of processes.
         before: Called in each process first; a function of a module, so that it can be sent.
-        main: ``stages``, or ``llava`` for LLaVA's own entry point.
+        main: What is run, likewise; returns the exit status.
     """
     port = _free_port()
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +101,13 @@ def start(
 
 
 def _train(
-    argv: list[str], rank: int, ranks: int, port: int, log: str, before: Callable[[], None] | None, main: str
+    argv: list[str],
+    rank: int,
+    ranks: int,
+    port: int,
+    log: str,
+    before: Callable[[], None] | None,
+    main: Callable[[list[str]], int | None],
 ) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
@@ -98,13 +123,7 @@ def _train(
         )
     if before is not None:
         before()
-    if main == "llava":
-        from mgimm_patches.runner import run_module
-
-        sys.exit(run_module("train.train", argv))
-    from mgimm_plugin.train.stages import main as train
-
-    sys.exit(train(argv))
+    sys.exit(main(argv))
 
 
 def _free_port() -> int:

@@ -1,8 +1,11 @@
 """Two ranks, with and without DeepSpeed, follow one rank."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from tests.train.conftest import losses
 from tests.train.launch import start
@@ -26,18 +29,95 @@ def image_run(bench, train, region_run, tmp_path_factory) -> Path:
     return output
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_two_ranks_follow_one(bench, region_run, image_run, tmp_path, mode):
-    more = {"data_path": bench.mixed_data, "per_device_train_batch_size": 2, "deepspeed": MODES[mode]}
-    region, image = tmp_path / "region", tmp_path / "image"
+def write_vision_weights(argv: list[str]) -> None:
+    """Build the model of a stage and write what this rank holds of projector and region encoder."""
+    from mgimm_plugin.model.keys import adapter_tensors
+    from mgimm_plugin.model.lora import without_lora
+    from mgimm_plugin.model.saving import barrier, gather
+    from mgimm_plugin.train.arguments import parse_arguments
+    from mgimm_plugin.train.building import build_model
+
+    model_args, data_args, args = parse_arguments(argv)
+    rank = args.process_index
+    torch.manual_seed(rank)  # whatever was drawn before must not matter
+    model, _ = build_model(model_args, data_args, args)
+    tensors = gather(adapter_tensors(without_lora(model)), keep=True)
+    folder = Path(args.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.float() for name, tensor in tensors.items()}, folder / f"{rank}.safetensors")
+    barrier()
+
+
+@pytest.mark.parametrize("mode", ["ddp", "zero3"])
+def test_fresh_modules_are_the_same_on_every_rank(bench, tmp_path, mode):
+    alone, together = tmp_path / "alone", tmp_path / "together"
     runs = [
-        start(bench.region_flags(region, **more), tmp_path / "region.log", ranks=2),
-        start(bench.image_flags(region_run, image, lora_dropout=0, **more), tmp_path / "image.log", ranks=2),
+        start(bench.region_flags(alone), tmp_path / "alone.log", main=write_vision_weights),
+        start(
+            bench.region_flags(together, deepspeed=MODES[mode]),
+            tmp_path / "together.log",
+            ranks=2,
+            main=write_vision_weights,
+        ),
     ]
     for run in runs:
         run.wait()
-    assert losses(region) == pytest.approx(losses(region_run), rel=1e-3)
-    assert losses(image) == pytest.approx(losses(image_run), rel=1e-3)
-    picture = next((bench.data / "images").iterdir())
-    for folder in (region, image):
-        check_checkpoint(folder, picture)
+    expected = load_file(alone / "0.safetensors")
+    assert all(tensor.isfinite().all() and tensor.abs().max() < 100 for tensor in expected.values())
+    check_same(expected, together)
+
+
+def test_full_checkpoint_is_the_same_on_every_rank_under_zero3(bench, train, region_run, tmp_path):
+    """Its Fourier matrix is a buffer, which DeepSpeed does not broadcast, and need not be the seed's."""
+    full, together = tmp_path / "full", tmp_path / "together"
+    train(bench.image_flags(region_run, full, lora_enable=False, max_steps=1))
+    weights = load_file(full / "model.safetensors")
+    matrix = next(name for name in weights if name.endswith("fourier_matrix"))
+    weights[matrix] = weights[matrix] + 0.25
+    save_file(weights, full / "model.safetensors", metadata={"format": "pt"})
+    flags = bench.image_flags(full, together, lora_enable=False, deepspeed=MODES["zero3"])
+    start(flags, tmp_path / "log", ranks=2, main=write_vision_weights).wait()
+    parts = ("model.mm_projector", "model.region_encoder")
+    check_same({name: tensor for name, tensor in weights.items() if name.startswith(parts)}, together)
+
+
+def check_same(expected, folder: Path) -> None:
+    for rank in (0, 1):
+        found = load_file(folder / f"{rank}.safetensors")
+        assert set(found) == set(expected)
+        for name, tensor in expected.items():
+            assert torch.equal(found[name], tensor), (rank, name)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_two_ranks_follow_one_and_resume(bench, region_run, image_run, tmp_path, mode):
+    region, image = tmp_path / "region", tmp_path / "image"
+    more = {
+        "data_path": bench.mixed_data,
+        "per_device_train_batch_size": 2,
+        "deepspeed": MODES[mode],
+        "save_strategy": "steps",
+        "save_steps": 2,
+    }
+    both = {
+        region: bench.region_flags(region, **more),
+        image: bench.image_flags(region_run, image, lora_dropout=0, **more),
+    }
+    expected = {region: losses(region_run), image: losses(image_run)}
+
+    def train_both():
+        runs = [start(flags, folder.with_suffix(".log"), ranks=2) for folder, flags in both.items()]
+        return [run.wait() for run in runs]
+
+    train_both()
+    for folder in both:
+        assert losses(folder) == pytest.approx(expected[folder], rel=1e-3)
+        # As after a kill -9: the last checkpoint half-written, nothing in the run folder itself.
+        shutil.rmtree(folder / "checkpoint-4")
+        for file in folder.iterdir():
+            if file.is_file():
+                file.unlink()
+    for folder, printed in zip(both, train_both(), strict=True):
+        assert f"resuming from {folder / 'checkpoint-2'}" in printed
+        assert losses(folder) == pytest.approx(expected[folder], rel=1e-3)
+        check_checkpoint(folder, next((bench.data / "images").iterdir()))

@@ -1,6 +1,7 @@
 """kill -9 at a bad moment, the same command again: it ends where an uninterrupted run ends."""
 
 import functools
+import shutil
 import time
 from pathlib import Path
 
@@ -89,7 +90,6 @@ def flags_of(bench, stage, region_run, output, **more):
         "lora_dropout": 0.1,
         "max_steps": 11,
         "save_steps": 4,
-        "dataloader_num_workers": 1,
     }
     return bench.image_flags(region_run, output, **{"save_strategy": "steps", **values, **more})
 
@@ -102,7 +102,8 @@ def uninterrupted(bench, train, region_run, tmp_path_factory):
     def run_of(stage):
         if stage not in runs:
             runs[stage] = tmp_path_factory.mktemp(f"whole-{stage}") / "run"
-            train(flags_of(bench, stage, region_run, runs[stage]))
+            # With a worker process where the killed runs have none: what is drawn must not depend on that.
+            train(flags_of(bench, stage, region_run, runs[stage], dataloader_num_workers=1))
         return runs[stage]
 
     return run_of
@@ -126,7 +127,9 @@ def check_same_end(run: Path, whole: Path, stage: str) -> None:
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("stage", ["region", "image"])
-def test_killed_run_ends_like_an_uninterrupted_one(bench, train, region_run, uninterrupted, tmp_path, caplog, stage, moment):
+def test_killed_run_ends_like_an_uninterrupted_one(
+    bench, train, region_run, uninterrupted, tmp_path, caplog, stage, moment
+):
     pause, resumed_step = MOMENTS[moment]
     run, marker = tmp_path / "run", tmp_path / "paused"
     flags = flags_of(bench, stage, region_run, run)
@@ -136,3 +139,48 @@ def test_killed_run_ends_like_an_uninterrupted_one(bench, train, region_run, uni
     assert f"resuming from {run / f'checkpoint-{resumed_step}'}" in caplog.text
     check_same_end(run, uninterrupted(stage), stage)
     assert not (run / ".partial").exists()
+
+
+def test_checkpoint_without_its_mark_is_passed_over(bench, train, region_run, uninterrupted, tmp_path, caplog):
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted("image"), run)
+    for step in (8, 11):
+        (run / f"checkpoint-{step}" / "mgimm_complete.json").unlink()
+    (run / "checkpoint-11" / "optimizer.pt").write_bytes(b"half")
+    caplog.clear()
+    train(flags_of(bench, "image", region_run, run))
+    assert f"{run / 'checkpoint-11'} was not written to the end" in caplog.text
+    assert f"resuming from {run / 'checkpoint-4'}" in caplog.text
+    check_same_end(run, uninterrupted("image"), "image")
+    assert (run / "checkpoint-11" / "mgimm_complete.json").is_file()
+
+
+def test_resuming_at_the_end_of_an_epoch_starts_the_next_one(bench, train, region_run, uninterrupted, tmp_path):
+    run = tmp_path / "run"  # 8 batches an epoch: checkpoint-8 is where the first one ends
+    shutil.copytree(uninterrupted("region"), run)
+    shutil.rmtree(run / "checkpoint-11")
+    train(flags_of(bench, "region", region_run, run))
+    check_same_end(run, uninterrupted("region"), "region")
+
+
+def test_finished_run_does_no_step_more(bench, train, region_run, uninterrupted, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted("region"), run)
+    before = load_file(run / "mgimm_adapter.safetensors")
+    train(flags_of(bench, "region", region_run, run, lr_scheduler_type="constant"))
+    assert len(losses(run)) == len(losses(uninterrupted("region")))
+    after = load_file(run / "mgimm_adapter.safetensors")
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+
+
+def test_whole_language_model_is_resumed_too(bench, train, region_run, tmp_path):
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    more = {"lora_enable": False, "max_steps": 4, "save_steps": 2, "save_strategy": "steps"}
+    train(bench.image_flags(region_run, whole, **more))
+    shutil.copytree(whole, run)
+    shutil.rmtree(run / "checkpoint-4")
+    train(bench.image_flags(region_run, run, **more))
+    assert losses(run) == pytest.approx(losses(whole), rel=1e-3)
+    expected = load_file(whole / "model.safetensors")
+    for name, tensor in load_file(run / "model.safetensors").items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-3, atol=1e-5, msg=name)
