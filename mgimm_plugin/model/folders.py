@@ -45,15 +45,13 @@ def checkpoint_kind(folder: Path) -> CheckpointKind:
         CheckpointError: No weights are there, a LoRA folder lacks one of its parts, or the folder is half-written.
     """
     check_complete(folder)
-    has_adapter, has_lora = (folder / ADAPTER_FILE).is_file(), (folder / LORA_CONFIG).is_file()
-    if has_lora:
-        missing = [name for name in (LORA_FILE, ADAPTER_FILE) if not (folder / name).is_file()]
+    present = {name for name in (ADAPTER_FILE, LORA_FILE, LORA_CONFIG) if (folder / name).is_file()}
+    if LORA_FILE in present or LORA_CONFIG in present:
+        missing = sorted({ADAPTER_FILE, LORA_FILE, LORA_CONFIG} - present)
         if missing:
-            raise CheckpointError(
-                f"{folder}: has {LORA_CONFIG} but not {' and '.join(missing)}: half-written or incomplete"
-            )
+            raise CheckpointError(f"{folder}: a LoRA checkpoint without {' and '.join(missing)}: incomplete")
         return CheckpointKind.LORA
-    if has_adapter:
+    if present:
         return CheckpointKind.ADAPTER
     if any((folder / name).is_file() for name in FULL_FILES):
         return CheckpointKind.FULL

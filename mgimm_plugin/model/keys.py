@@ -57,6 +57,20 @@ def read_safetensors(file: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{file}: not readable, probably cut short: {error}") from error
 
 
+def compare_tensors(where: object, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Check that two sets of tensors have the same names and shapes.
+
+    Raises:
+        CheckpointError: With the names that are missing or unexpected, or with both shapes of one.
+    """
+    compare_keys(where, expected, found)
+    for name, tensor in expected.items():
+        if shape_of(tensor) != found[name].shape:
+            raise CheckpointError(
+                f"{where}: {name} is {list(found[name].shape)}, the model needs {list(shape_of(tensor))}"
+            )
+
+
 @torch.no_grad()
 def copy_into(where: object, targets: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
     """Copy tensors by name after checking names and shapes; nothing is copied when anything is wrong.
@@ -64,12 +78,7 @@ def copy_into(where: object, targets: Mapping[str, Tensor], values: Mapping[str,
     Raises:
         CheckpointError: Names or a shape differ.
     """
-    compare_keys(where, targets, values)
-    for name, target in targets.items():
-        if shape_of(target) != values[name].shape:
-            raise CheckpointError(
-                f"{where}: {name} is {list(values[name].shape)}, the model needs {list(shape_of(target))}"
-            )
+    compare_tensors(where, targets, values)
     for name, target in targets.items():
         with whole(target, modify=True):
             target.data.copy_(values[name])

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
@@ -20,12 +21,20 @@ from mgimm_plugin.model.box_encoder import BoxEncoder
 from mgimm_plugin.model.config import load_config, read_config_dict
 from mgimm_plugin.model.families import FAMILIES, family_of
 from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_FILE, CheckpointKind, checkpoint_kind
-from mgimm_plugin.model.keys import ADAPTER_PREFIXES, adapter_tensors, compare_keys, copy_into, read_safetensors
+from mgimm_plugin.model.keys import (
+    ADAPTER_PREFIXES,
+    adapter_tensors,
+    compare_keys,
+    compare_tensors,
+    copy_into,
+    read_safetensors,
+)
 from mgimm_plugin.model.paths import resolve_folder
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_CONTEXT = 2048
+SAMPLING_SETTINGS = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
 
 
 class LoadedModel(NamedTuple):
@@ -122,11 +131,14 @@ def load_weights(source: str, config: PretrainedConfig, **options: Any) -> Any:
         CheckpointError: Anything else is missing or unexpected, or a file is cut short.
     """
     model_class: Any = family_of(config.model_type).model_class
+    options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}  # reported, and refused below
     try:
         with _quiet():
-            model, report = model_class.from_pretrained(source, config=config, output_loading_info=True, **options)
+            model, report = model_class.from_pretrained(source, config=config, **options)
     except SafetensorError as error:
         raise CheckpointError(f"{source}: a weight file is not readable, probably cut short: {error}") from error
+    except UnpicklingError as error:
+        raise CheckpointError(f"{source}: a .bin file holds something else than tensors; it was not read") from error
     except OSError as error:
         raise CheckpointError(f"{source}: {error}") from error
     missing = set(report["missing_keys"])
@@ -159,7 +171,7 @@ def load_lora(model: Any, folder: Path, *, trainable: bool = False) -> Any:
     file = folder / LORA_FILE
     found = read_safetensors(file)
     wrapped = PeftModel(model, LoraConfig.from_pretrained(str(folder)))
-    compare_keys(file, get_peft_model_state_dict(wrapped, save_embedding_layers=False), found)
+    compare_tensors(file, get_peft_model_state_dict(wrapped, save_embedding_layers=False), found)
     wrapped.load_adapter(str(folder), adapter_name="default", is_trainable=trainable)
     return wrapped
 
@@ -191,6 +203,9 @@ def finish(model: Any, tokenizer: Any, *, device: torch.device | None, dtype: to
         tower.to(device=device or model.device, dtype=dtype)
     if device is not None:
         model.to(device)
+    if not model.generation_config.do_sample:  # such settings, as Vicuna has, could not be saved again
+        for name in SAMPLING_SETTINGS:
+            setattr(model.generation_config, name, None)
     for name in ("pad_token_id", "eos_token_id", "bos_token_id"):
         setattr(model.config, name, getattr(tokenizer, name))
         setattr(model.generation_config, name, getattr(tokenizer, name))
