@@ -10,7 +10,7 @@ from transformers import AutoConfig, CLIPVisionConfig, PretrainedConfig
 from mgimm_plugin.constants import ASPECT_RATIO_MODES
 from mgimm_plugin.errors import CheckpointError
 from mgimm_plugin.model.families import family_of
-from mgimm_plugin.model.paths import resolve_folder
+from mgimm_plugin.model.paths import named_folder, resolve_folder
 from mgimm_plugin.model.region_encoder import RegionSettings
 
 _DROPPED = ("model_type", "architectures", "transformers_version", "_name_or_path", "auto_map", "torch_dtype", "dtype")
@@ -103,7 +103,7 @@ def load_config(folder: str) -> PretrainedConfig:
         raise CheckpointError(f"{folder}: config.json says model_type {model_type!r}, which is not an MGIMM checkpoint")
     family_of(model_type)
     config = AutoConfig.from_pretrained(folder)
-    config.mm_vision_tower = resolve_folder(config.mm_vision_tower, folder)
+    config.mm_vision_tower = named_folder(config.mm_vision_tower, folder, "vision tower")
     return config
 
 

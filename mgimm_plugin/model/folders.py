@@ -69,11 +69,14 @@ def check_complete(folder: Path) -> None:
     """Compare the sizes of the files with those that were written, where the folder bears the mark.
 
     Raises:
-        CheckpointError: A file is missing or has another size.
+        CheckpointError: A file is missing or has another size, or the mark cannot be read.
     """
     if not is_complete(folder):
         return
-    sizes = json.loads((folder / COMPLETE_MARK).read_text())["files"]
+    try:
+        sizes = json.loads((folder / COMPLETE_MARK).read_text())["files"]
+    except (ValueError, KeyError) as error:
+        raise CheckpointError(f"{folder}: {COMPLETE_MARK} is not readable: {error}") from error
     for name, size in sizes.items():
         file = folder / name
         if not file.is_file():

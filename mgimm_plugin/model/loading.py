@@ -20,7 +20,7 @@ from mgimm_plugin.errors import CheckpointError
 from mgimm_plugin.model.box_encoder import BoxEncoder
 from mgimm_plugin.model.config import load_config, read_config_dict
 from mgimm_plugin.model.families import FAMILIES, family_of
-from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_FILE, CheckpointKind, checkpoint_kind
+from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_CONFIG, LORA_FILE, CheckpointKind, checkpoint_kind
 from mgimm_plugin.model.keys import (
     ADAPTER_PREFIXES,
     adapter_tensors,
@@ -29,7 +29,7 @@ from mgimm_plugin.model.keys import (
     copy_into,
     read_safetensors,
 )
-from mgimm_plugin.model.paths import resolve_folder
+from mgimm_plugin.model.paths import named_folder, resolve_folder
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def base_of(folder: Path, config: PretrainedConfig, base: str | Path | None = No
     named = getattr(config, "mm_base_model", None)
     if not named:
         raise CheckpointError(f"{folder}: config.json names no mm_base_model; pass the base language model")
-    return resolve_folder(named, folder)
+    return named_folder(named, folder, "base language model")
 
 
 def load_weights(source: str, config: PretrainedConfig, **options: Any) -> Any:
@@ -135,7 +135,7 @@ def load_weights(source: str, config: PretrainedConfig, **options: Any) -> Any:
     try:
         with _quiet():
             model, report = model_class.from_pretrained(source, config=config, **options)
-    except SafetensorError as error:
+    except (SafetensorError, EOFError) as error:
         raise CheckpointError(f"{source}: a weight file is not readable, probably cut short: {error}") from error
     except UnpicklingError as error:
         raise CheckpointError(f"{source}: a .bin file holds something else than tensors; it was not read") from error
@@ -170,7 +170,11 @@ def load_lora(model: Any, folder: Path, *, trainable: bool = False) -> Any:
 
     file = folder / LORA_FILE
     found = read_safetensors(file)
-    wrapped = PeftModel(model, LoraConfig.from_pretrained(str(folder)))
+    try:
+        config = LoraConfig.from_pretrained(str(folder))
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{folder / LORA_CONFIG}: not the settings of LoRA: {error}") from error
+    wrapped = PeftModel(model, config)
     compare_tensors(file, get_peft_model_state_dict(wrapped, save_embedding_layers=False), found)
     wrapped.load_adapter(str(folder), adapter_name="default", is_trainable=trainable)
     return wrapped
@@ -193,11 +197,17 @@ def finish(model: Any, tokenizer: Any, *, device: torch.device | None, dtype: to
     """Load the vision tower, move everything, and set what generation needs.
 
     ``device`` None leaves placement to accelerate, both None to DeepSpeed.
+
+    Raises:
+        CheckpointError: The vision tower cannot be read.
     """
     tower = model.get_vision_tower()
     if not tower.is_loaded:
-        with _quiet():
-            tower.load_model()
+        try:
+            with _quiet():
+                tower.load_model()
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"vision tower {tower.vision_tower_name}: {error}") from error
     # The tower came after the weights; buffers of the box encoder keep float32 by themselves.
     if dtype is not None:
         tower.to(device=device or model.device, dtype=dtype)

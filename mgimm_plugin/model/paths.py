@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+
+from mgimm_plugin.errors import CheckpointError
+
+_HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
 def resolve_folder(name: str, relative_to: str | os.PathLike[str] | None = None) -> str:
@@ -22,6 +27,20 @@ def resolve_folder(name: str, relative_to: str | os.PathLike[str] | None = None)
             return str(beside.resolve())
     given = Path(name).expanduser()
     return str(given.resolve()) if given.exists() else name
+
+
+def named_folder(name: str, folder: str | os.PathLike[str], what: str) -> str:
+    """Find a folder that the config in ``folder`` names, as ``resolve_folder`` does.
+
+    Raises:
+        CheckpointError: It is not there, and cannot be a Hub id; the message says ``what`` it was.
+    """
+    found = resolve_folder(name, folder)
+    if not Path(found).exists() and not _HUB_ID.fullmatch(found):
+        raise CheckpointError(
+            f"{folder}: its {what} {name} is not there; it is looked for beside the checkpoint, then where you stand"
+        )
+    return found
 
 
 def portable_name(name: str, folder: str | os.PathLike[str]) -> str:

@@ -88,7 +88,7 @@ def test_llavas_loader_loads_every_kind_without_being_told_the_base(tree, kind):
 def test_a_base_that_is_given_goes_before_the_one_that_is_named(copied, kind):
     shutil.move(copied.root / "bases" / "llm", copied.root / "elsewhere")
     folder = copied.checkpoint(kind)
-    fail(folder, "../../bases/llm")
+    fail(folder, folder, "base language model ../../bases/llm is not there")
     tokenizer, model = load_model(folder, copied.root / "elsewhere", device="cpu")[:2]
     assert answers(model, tokenizer) == copied.answers[kind]
 
@@ -235,7 +235,21 @@ def test_a_missing_file_is_named(copied, kind, name, marked):
 def test_a_missing_vision_tower_is_named(copied):
     shutil.rmtree(copied.root / "bases" / "tower")
     for kind in KINDS:
-        fail(copied.checkpoint(kind), "../../bases/tower")
+        fail(copied.checkpoint(kind), copied.checkpoint(kind), "vision tower ../../bases/tower is not there")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "preprocessor_config.json"])
+def test_a_vision_tower_without_one_of_its_files_is_named(copied, name):
+    (copied.root / "bases" / "tower" / name).unlink()
+    fail(copied.checkpoint(FULL), "vision tower", copied.root / "bases" / "tower")
+
+
+@pytest.mark.parametrize(("kind", "name"), [(FULL, COMPLETE_MARK), (LORA, LORA_CONFIG), (LORA, "tokenizer.json")])
+def test_settings_that_are_no_json_are_named(copied, kind, name):
+    folder = copied.checkpoint(kind)
+    (folder / COMPLETE_MARK).unlink()
+    (folder / name).write_text("{")
+    fail(folder, folder, "tokenizer" if name == "tokenizer.json" else name)
 
 
 def test_a_folder_that_was_not_written_to_the_end_is_refused(copied):
@@ -346,6 +360,8 @@ def test_code_in_a_bin_file_is_not_run(copied, tmp_path):
     torch.save({**tensors, "bomb": _Bomb(tmp_path / "exploded")}, base / "pytorch_model.bin")
     fail(copied.checkpoint(ADAPTER), base)
     (base / "pytorch_model.bin").write_bytes(pickle.dumps(_Bomb(tmp_path / "exploded")))
+    fail(copied.checkpoint(ADAPTER), base)
+    (base / "pytorch_model.bin").write_bytes(b"")
     fail(copied.checkpoint(ADAPTER), base)
     assert not (tmp_path / "exploded").exists()
 
