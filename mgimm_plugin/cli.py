@@ -13,6 +13,7 @@ import typer
 
 import mgimm_plugin
 from mgimm_plugin.commands.reporting import DEBUG, Command, PassThrough
+from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 
 app = typer.Typer(
     name="mgimm",
@@ -64,6 +65,7 @@ DeviceOption = Annotated[
 ]
 DtypeOption = Annotated[Dtype | None, typer.Option("--dtype", help="Default: float32 on CPU, bfloat16 on CUDA.")]
 TokensOption = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest answer.")]
+PixelsOption = Annotated[int, typer.Option("--max-pixels", min=1, help="Images with more pixels are refused.")]
 BeamsOption = Annotated[int, typer.Option("--num-beams", min=1, help="1 is greedy.")]
 
 
@@ -111,6 +113,7 @@ def describe(
     max_new_tokens: TokensOption = 200,
     num_beams: BeamsOption = 1,
     temperature: Annotated[float, typer.Option("--temperature", min=0, help="Above 0 samples.")] = 0.0,
+    max_pixels: PixelsOption = DEFAULT_MAX_PIXELS,
 ) -> None:
     """Describe an image, or each of its regions.
 
@@ -131,7 +134,8 @@ def describe(
 
     description = run(
         image, boxes=boxes, boxes_file=boxes_file, regions=regions, task=task, model=model, base=base, device=device,
-        dtype=dtype, max_new_tokens=max_new_tokens, num_beams=num_beams, temperature=temperature,
+        dtype=dtype, max_pixels=max_pixels, max_new_tokens=max_new_tokens, num_beams=num_beams,
+        temperature=temperature,
     )  # fmt: skip
     typer.echo(description.as_json() if as_json else description.as_text())
 
@@ -162,6 +166,7 @@ def evaluate(
     on_error: Annotated[
         OnError, typer.Option("--on-error", help="skip: leave out and list records that cannot be asked.")
     ] = OnError.RAISE,
+    max_pixels: PixelsOption = DEFAULT_MAX_PIXELS,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
 ) -> None:
@@ -174,7 +179,7 @@ def evaluate(
     metrics = run(
         model, base, data, images, output, compare=compare or (), device=device, dtype=dtype, batch_size=batch_size,
         max_new_tokens=max_new_tokens, num_beams=num_beams, blank_image=blank_image, regions=str(regions),
-        resume=not no_resume, on_error=str(on_error),
+        resume=not no_resume, on_error=str(on_error), max_pixels=max_pixels,
     )  # fmt: skip
     for name, value in metrics.items():
         if isinstance(value, float):
@@ -205,6 +210,7 @@ def validate(
     images: Annotated[
         Path | None, typer.Option("--images", metavar="DIR", help="Open the images too; check sizes and boxes.")
     ] = None,
+    max_pixels: PixelsOption = DEFAULT_MAX_PIXELS,
 ) -> None:
     """List every problem of a record file.
 
@@ -214,7 +220,7 @@ def validate(
 
     formats: Counter[str] = Counter()
     problems = 0
-    for problem in problems_in(file, images, formats):
+    for problem in problems_in(file, images, formats, max_pixels=max_pixels):
         if problem is not None:
             problems += 1
             typer.echo(problem)

@@ -18,6 +18,9 @@ REGION_TOKENS_PER_BOX = 2
 BOX_UNITS = 1 << 16
 """Boxes travel in batches as integers of 1/65536 of the tower's frame: a float would be rounded to bfloat16."""
 
+DEFAULT_MAX_PIXELS = 2 * 89_478_485
+"""Images with more pixels are refused: where Pillow itself takes an image for a decompression bomb."""
+
 REGION_QUESTION = "Describe the basic attributes of the main object in this region."
 IMAGE_QUESTION = "Describe this remote sensing image in detail."
 

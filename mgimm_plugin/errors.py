@@ -5,6 +5,8 @@ The command line prints them as one line; everything else that is raised is a de
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class MgimmError(Exception):
     """Base of every error caused by input, files or settings rather than by a defect of the code."""
@@ -38,6 +40,16 @@ class RecordError(MgimmError):
             if value is not None
         ]
         super().__init__(f"{', '.join(where)}: {message}" if where else message)
+
+    def at(self, *, file: object = None, index: int | None = None, record: object = None) -> Self:
+        """The same error, with as much of its place filled in as it does not know itself."""
+        return type(self)(
+            self.message,
+            file=file if self.file is None else self.file,
+            index=index if self.index is None else self.index,
+            record=record if self.record is None else self.record,
+            field=self.field,
+        )
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the trip from a data loader's worker process, keyword arguments included."""

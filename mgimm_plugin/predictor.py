@@ -11,16 +11,23 @@ Example:
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import GenerationConfig, StoppingCriteria, TextIteratorStreamer
 
-from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN, IMAGE_QUESTION, REGION_QUESTION
-from mgimm_plugin.data.images import DEFAULT_MAX_PIXELS
+from mgimm_plugin.constants import (
+    DEFAULT_IMAGE_TOKEN,
+    DEFAULT_MAX_PIXELS,
+    DEFAULT_REGION_TOKEN,
+    IMAGE_QUESTION,
+    REGION_QUESTION,
+)
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.model.families import family_of
 from mgimm_plugin.model.loading import LoadedModel, load_model
@@ -30,9 +37,13 @@ from mgimm_plugin.tokenization import end_token_ids
 
 __all__ = ["EncodedImage", "Predictor", "Question"]
 
+logger = logging.getLogger(__name__)
+
 
 class Predictor:
     """Answers questions, in batches or word by word. Greedy unless told otherwise, so that an answer can be repeated.
+
+    Boxes that stick out of their image are clipped to it, with a warning that says how many.
 
     Args:
         loaded: What ``load_model`` returns.
@@ -153,13 +164,14 @@ class Predictor:
         # often share an image, stay together.
         order = sorted(range(len(questions)), key=lambda i: -len(prompts[i]))
         answers: dict[int, str] = {}
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            batch = self._encoder.batch([questions[i] for i in rows], [prompts[i] for i in rows])
-            new_ids = self.model.generate(**batch, **options).tolist()
-            answers.update(zip(rows, map(self._decode, new_ids), strict=True))
-            if on_progress is not None:
-                on_progress(len(answers))
+        with self._warning_of_clipped_boxes():
+            for start in range(0, len(order), batch_size):
+                rows = order[start : start + batch_size]
+                batch = self._encoder.batch([questions[i] for i in rows], [prompts[i] for i in rows])
+                new_ids = self.model.generate(**batch, **options).tolist()
+                answers.update(zip(rows, map(self._decode, new_ids), strict=True))
+                if on_progress is not None:
+                    on_progress(len(answers))
         return [answers[i] for i in range(len(questions))]
 
     def stream(
@@ -178,7 +190,8 @@ class Predictor:
         """
         speaks_of_image = DEFAULT_IMAGE_TOKEN in text or DEFAULT_REGION_TOKEN in text
         question = Question(self._current_image() if speaks_of_image else None, text, tuple(boxes))
-        batch = self._encoder.batch([question], [self._encoder.tokenize(question, max_new_tokens)])
+        with self._warning_of_clipped_boxes():
+            batch = self._encoder.batch([question], [self._encoder.tokenize(question, max_new_tokens)])
         return self._pieces({**batch, **self._generation_options(max_new_tokens, 1, temperature)})
 
     def _pieces(self, arguments: dict[str, Any]) -> Iterator[str]:
@@ -203,6 +216,14 @@ class Predictor:
             thread.join()
         if failures:
             raise failures[0]
+
+    @contextmanager
+    def _warning_of_clipped_boxes(self) -> Iterator[None]:
+        """Say once, at the end, how many boxes were clipped inside."""
+        before = self._encoder.clipped_boxes
+        yield
+        if clipped := self._encoder.clipped_boxes - before:
+            logger.warning("boxes that stuck out of their image and were clipped to it: %d", clipped)
 
     def _generation_options(self, max_new_tokens: int, num_beams: int, temperature: float) -> dict[str, Any]:
         """Say everything about the search, so that a base's ``generation_config.json`` cannot add to it."""

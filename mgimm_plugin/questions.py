@@ -65,6 +65,9 @@ class QuestionEncoder:
         loaded: The model with its tokenizer and image processor.
         template: Name of the conversation template.
         max_pixels: Larger image files are refused.
+
+    Attributes:
+        clipped_boxes: Number of boxes so far that stuck out of their image and were clipped.
     """
 
     def __init__(self, loaded: LoadedModel, template: str, max_pixels: int) -> None:
@@ -77,6 +80,7 @@ class QuestionEncoder:
             getattr(config, "image_grid_pinpoints", None),
             max_pixels,
         )
+        self.clipped_boxes = 0
         self._tokens_per_image = self.model.get_vision_tower().num_patches
 
     def tokenize(self, question: Question, max_new_tokens: int) -> list[int]:
@@ -129,7 +133,9 @@ class QuestionEncoder:
             boxes = []
             for row, image in zip(rows, images, strict=True):
                 with _naming(questions[row]):
-                    boxes.append(self.images.encode_boxes(questions[row].boxes, *image.size)[0])
+                    encoded, clipped = self.images.encode_boxes(questions[row].boxes, *image.size)
+                boxes.append(encoded)
+                self.clipped_boxes += clipped
             counts = torch.tensor([len(group) for group in boxes])
             batch |= {
                 "image_features": _join([image.features for image in images]),

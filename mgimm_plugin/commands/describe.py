@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +13,11 @@ from tqdm import tqdm
 
 from mgimm_plugin.commands.boxes import Box, parse_regions, read_boxes_file
 from mgimm_plugin.commands.loading import load_predictor
+from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.images import open_image
+from mgimm_plugin.geometry import clip_boxes
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ def describe(
     base: str | None = None,
     device: str | None = None,
     dtype: str | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     **generation: Any,
 ) -> Description:
     """Describe an image or its regions.
@@ -73,27 +79,31 @@ def describe(
         base: Base model of an adapter or LoRA checkpoint.
         device: Such as ``cpu`` or ``cuda``.
         dtype: Such as ``float32``.
+        max_pixels: A larger image is refused.
         generation: ``max_new_tokens``, ``num_beams``, ``temperature``.
 
     Raises:
         MgimmError: The image, a box, the boxes file or the model cannot be used.
     """
-    image = open_image(image_path)
+    image = open_image(image_path, max_pixels=max_pixels)
     wanted = list(boxes)
     if boxes_file is not None:
         wanted += read_boxes_file(boxes_file, image_path.name)
     if regions is not None:
         wanted += parse_regions(regions, image.width, image.height)
+    shown, clipped = clip_boxes(wanted, image.width, image.height)  # a bad box is told before a model is loaded
+    if clipped:
+        logger.warning("boxes that stuck out of the image and were clipped to it: %d of %d", clipped, len(wanted))
     task = task or ("region" if wanted else "image")
-    predictor, name = load_predictor(model, base, device=device, dtype=dtype)
+    predictor, name = load_predictor(model, base, device=device, dtype=dtype, max_pixels=max_pixels)
     predictor.set_image(image)
     text: str | None = None
     texts: Sequence[str | None] = [None] * len(wanted)
     if task == "region":
         # On a terminal, and only when it takes a while.
         with tqdm(total=len(wanted), unit="region", delay=2, leave=False, disable=None) as bar:
-            texts = predictor.describe_regions(wanted, on_progress=lambda done: bar.update(done - bar.n), **generation)
+            texts = predictor.describe_regions(shown, on_progress=lambda done: bar.update(done - bar.n), **generation)
     else:
-        text = predictor.describe_image(wanted, **generation)
+        text = predictor.describe_image(shown, **generation)
     described = [{"bbox": list(box), "text": said} for box, said in zip(wanted, texts, strict=True)]
     return Description(str(image_path), image.width, image.height, name, task, described, text)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mgimm_plugin.commands.loading import load_predictor
+from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.evaluate import Run, evaluate, write_report
 from mgimm_plugin.evaluate.store import REPORT_FILE, RUN_FILE
 
@@ -22,6 +23,7 @@ def run(
     compare: Sequence[Path] = (),
     device: str | None = None,
     dtype: str | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     **options: Any,
 ) -> dict[str, Any]:
     """Evaluate a model; ``options`` are those of ``mgimm_plugin.evaluate.evaluate``.
@@ -35,13 +37,14 @@ def run(
         compare: Finished evaluations to show in the report as well.
         device: Such as ``cpu`` or ``cuda``.
         dtype: Such as ``float32``.
+        max_pixels: Larger images are refused.
         **options: The rest.
 
     Returns:
         The metrics.
     """
-    predictor, name = load_predictor(model, base, device=device, dtype=dtype)
-    metrics = evaluate(predictor, data, images, output, model=name, base=base, **options)
+    predictor, name = load_predictor(model, base, device=device, dtype=dtype, max_pixels=max_pixels)
+    metrics = evaluate(predictor, data, images, output, model=name, base=base, max_pixels=max_pixels, **options)
     if compare:
         runs = [Run(_name(folder), folder) for folder in (output, *compare)]
         write_report(output / REPORT_FILE, runs)

@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import mgimm_plugin
+from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
     from mgimm_plugin.predictor import Predictor
 
 
 def load_predictor(
-    model: str | None, base: str | None = None, *, device: str | None = None, dtype: str | None = None
+    model: str | None,
+    base: str | None = None,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> tuple[Predictor, str]:
     """Load a model quietly.
 
@@ -20,6 +26,7 @@ def load_predictor(
         base: Base model of an adapter or LoRA checkpoint.
         device: Such as ``cpu`` or ``cuda``; None takes CUDA where there is some.
         dtype: Name of a torch dtype; None takes the device's own.
+        max_pixels: Larger images are refused.
 
     Returns:
         The predictor, and the folder or Hub id that was loaded.
@@ -40,4 +47,5 @@ def load_predictor(
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     weights = None if dtype is None else getattr(torch, dtype)
-    return Predictor.from_pretrained(name, base, device=device, dtype=weights), name
+    predictor = Predictor.from_pretrained(name, base, device=device, dtype=weights, max_pixels=max_pixels)
+    return predictor, name

@@ -11,11 +11,15 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN, REGION_TOKENS_PER_BOX
+from mgimm_plugin.constants import (
+    DEFAULT_IMAGE_TOKEN,
+    DEFAULT_MAX_PIXELS,
+    DEFAULT_REGION_TOKEN,
+    REGION_TOKENS_PER_BOX,
+)
 from mgimm_plugin.data.encoding import ImageEncoder, Item, RecordEncoder
 from mgimm_plugin.data.files import RecordFile
 from mgimm_plugin.data.formats import REGION_INSTRUCTION, format_of
-from mgimm_plugin.data.images import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.mixture import DataSource, Mixture, replay_counts, weighted_counts
 from mgimm_plugin.data.records import Record, parse_record
 from mgimm_plugin.data.skips import SharedCounter, SkipList

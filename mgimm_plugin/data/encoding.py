@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mgimm_plugin.constants import IMAGE_TOKEN_INDEX, REGION_TOKEN_INDEX, REGION_TOKENS_PER_BOX
+from mgimm_plugin.constants import DEFAULT_MAX_PIXELS, IMAGE_TOKEN_INDEX, REGION_TOKEN_INDEX, REGION_TOKENS_PER_BOX
 from mgimm_plugin.data.formats import Presentation
-from mgimm_plugin.data.images import DEFAULT_MAX_PIXELS, frame_size_of, open_image, preprocess_image
+from mgimm_plugin.data.images import frame_size_of, open_image, preprocess_image
 from mgimm_plugin.data.records import Record
 from mgimm_plugin.errors import RecordError, SequenceTooLongError
 from mgimm_plugin.geometry import clip_boxes, frame_for, quantize_boxes

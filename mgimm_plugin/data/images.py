@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, UnidentifiedImageError
 
-from mgimm_plugin.constants import ASPECT_RATIO_MODES
+from mgimm_plugin.constants import ASPECT_RATIO_MODES, DEFAULT_MAX_PIXELS
 from mgimm_plugin.errors import ImageError, MgimmError
 from mgimm_plugin.geometry import shortest_edge_size
 
 if TYPE_CHECKING:
     import torch
 
-DEFAULT_MAX_PIXELS = 2 * 89_478_485
-"""The number of pixels above which Pillow itself takes an image for a decompression bomb."""
-
+_RAISE_THE_LIMIT = "raise max_pixels (--max-pixels) if that is right, or cut it into tiles"
 _limit_lock = threading.RLock()
 
 _EIGHT_BIT_MODES = frozenset(
@@ -45,14 +43,15 @@ def open_image(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Ima
             width, height = image.size
             if width * height > max_pixels:
                 raise ImageError(
-                    f"image {path} has {width}x{height} pixels, more than the limit of {max_pixels}; "
-                    "raise max_pixels if that is right, or cut it into tiles"
+                    f"image {path} has {width}x{height} pixels, more than the limit of {max_pixels}; {_RAISE_THE_LIMIT}"
                 )
             return to_rgb(image, name=str(path))
     except FileNotFoundError as error:
         raise ImageError(f"image {path} does not exist") from error
     except Image.DecompressionBombError as error:
-        raise ImageError(f"image {path} is too large: {error}; raise max_pixels if that is right") from error
+        raise ImageError(
+            f"image {path} has more pixels than the limit of {max_pixels} ({error}); {_RAISE_THE_LIMIT}"
+        ) from error
     except UnidentifiedImageError as error:
         raise ImageError(
             f"image {path} is not an image that Pillow can read (truncated, of another format, or not 8 bits a channel)"

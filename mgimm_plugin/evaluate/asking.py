@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from mgimm_plugin.constants import DEFAULT_REGION_TOKEN
+from mgimm_plugin.constants import DEFAULT_MAX_PIXELS, DEFAULT_REGION_TOKEN
 from mgimm_plugin.data.formats import format_of
 from mgimm_plugin.data.images import open_image
 from mgimm_plugin.errors import ImageError, MgimmError
@@ -81,12 +81,15 @@ def without_regions(text: str) -> str:
     return "\n".join(lines)
 
 
-def image_opener(folder: Path, *, blank: bool) -> Callable[[Record], Image.Image | None]:
+def image_opener(
+    folder: Path, *, blank: bool, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Callable[[Record], Image.Image | None]:
     """Make the function that opens a record's image, keeping the last few: neighbours often share one.
 
     Args:
         folder: Where the records' ``image`` names start.
         blank: Give a uniform image of the same size instead (its true size, so that the same boxes fit).
+        max_pixels: Larger images are refused.
 
     Returns:
         A function from a record to its image, None for a record without one. It raises ImageError naming the record.
@@ -94,7 +97,7 @@ def image_opener(folder: Path, *, blank: bool) -> Callable[[Record], Image.Image
 
     @lru_cache(maxsize=4)
     def load(name: str) -> Image.Image:
-        image = open_image(folder / name)
+        image = open_image(folder / name, max_pixels=max_pixels)
         return Image.new("RGB", image.size, BLANK_COLOR) if blank else image
 
     def open_for(record: Record) -> Image.Image | None:

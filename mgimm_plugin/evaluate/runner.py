@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tqdm import tqdm
 
+from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.errors import MgimmError, RecordError
 from mgimm_plugin.evaluate.asking import REGION_MODES, Asked, first_question, image_opener
 from mgimm_plugin.evaluate.attributes import attribute_metrics, check_attributes, vocabulary
@@ -24,10 +26,13 @@ from mgimm_plugin.evaluate.store import (
     to_lines,
     write_whole,
 )
+from mgimm_plugin.geometry import clip_boxes
 
 if TYPE_CHECKING:
     from mgimm_plugin.data.records import Record
     from mgimm_plugin.predictor import Question
+
+logger = logging.getLogger(__name__)
 
 
 class Answerer(Protocol):
@@ -55,6 +60,7 @@ def evaluate(
     on_error: str = "raise",
     model: str | Path | None = None,
     base: str | Path | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Evaluate a model on the first question of every record, greedily or by beam search, never by sampling.
@@ -77,6 +83,7 @@ def evaluate(
         on_error: ``raise`` stops at a record that cannot be asked; ``skip`` leaves it out and lists it in the metrics.
         model: Folder or Hub id of the model, to tell whether earlier predictions are of the same one.
         base: Folder or Hub id of the base model, where it is not the one that the model names.
+        max_pixels: Larger images are refused.
         progress: Show a progress bar on standard error.
 
     Returns:
@@ -95,7 +102,7 @@ def evaluate(
     records = list(read_records(data))
     if not records:
         raise MgimmError(f"{data} has no records")
-    asked = [first_question(record, regions=regions, index=index) for index, record in enumerate(records)]
+    asked = [_first_question(record, regions, data, index) for index, record in enumerate(records)]
     settings = {
         "model": _model_identity(model),
         "base": _model_identity(base),
@@ -111,7 +118,8 @@ def evaluate(
 
     session = _Session(
         predictor,
-        image_opener(images, blank=blank_image),
+        image_opener(images, blank=blank_image, max_pixels=max_pixels),
+        data,
         on_error == "skip",
         {"batch_size": batch_size, "max_new_tokens": max_new_tokens, "num_beams": num_beams},
     )
@@ -121,11 +129,23 @@ def evaluate(
             batch = todo[start : start + batch_size]
             answers = session.ask([(index, records[index], asked[index]) for index in batch])
             store.append(
-                _row(index, records[index], asked[index], answers[index]) for index in batch if index in answers
+                _row(index, records[index], asked[index], answers[index], session.clipped.get(index, 0))
+                for index in batch
+                if index in answers
             )
             bar.update(len(batch))
     metrics, rows = _score(store.rows, records, asked)
-    metrics |= {"records_skipped": len(session.skipped), "skipped": session.skipped}
+    metrics |= {
+        "records_skipped": len(session.skipped),
+        "skipped": [text for _, text in sorted(session.skipped.items())],
+    }
+    metrics["clipped_boxes"] = sum(row.get("clipped_boxes", 0) for row in rows)
+    if session.skipped:
+        logger.warning(
+            "records that were left out: %d; they are listed in %s", len(session.skipped), output / METRICS_FILE
+        )
+    if metrics["clipped_boxes"]:
+        logger.warning("boxes that stuck out of their image and were clipped to it: %d", metrics["clipped_boxes"])
     write_whole(output / PREDICTIONS_FILE, to_lines(rows))
     write_whole(output / METRICS_FILE, to_json(metrics))
     write_report(output / REPORT_FILE, [Run("blank image" if blank_image else "prediction", output)])
@@ -135,9 +155,13 @@ def evaluate(
 class _Session:
     """Asks batches of records; in skip mode, finds the record that is to blame and lists it."""
 
-    def __init__(self, predictor: Answerer, open_image: Any, skip: bool, generation: Mapping[str, int]) -> None:
-        self._predictor, self._open_image, self._skip, self._generation = predictor, open_image, skip, generation
-        self.skipped: list[str] = []
+    def __init__(
+        self, predictor: Answerer, open_image: Any, data: Path, skip: bool, generation: Mapping[str, int]
+    ) -> None:
+        self._predictor, self._open_image, self._data = predictor, open_image, data
+        self._skip, self._generation = skip, generation
+        self.skipped: dict[int, str] = {}
+        self.clipped: dict[int, int] = {}
 
     def ask(self, batch: Sequence[tuple[int, Record, Asked]]) -> dict[int, str]:
         """Answers by record position; skipped records have none."""
@@ -147,17 +171,18 @@ class _Session:
         for index, record, asked in batch:
             try:
                 image = self._open_image(record)
+                boxes = self._clip(index, asked, image)
             except RecordError as error:
                 self._give_up(index, record, error)
                 continue
-            boxes = tuple(region.bbox for region in asked.regions)
             questions[index] = Question(image=image, text=asked.text, boxes=boxes, id=record.id)
         try:
             return self._answers(questions)
-        except RecordError:
+        except RecordError as error:
             if not self._skip:
-                raise
-        # One record of the batch cannot be asked (a box outside its image, a text too long): the others can.
+                blamed = next((index for index, question in questions.items() if question.id == error.record), None)
+                raise error.at(file=self._data, index=blamed) from error
+        # One record of the batch cannot be asked (a text too long, say): the others can.
         answers: dict[int, str] = {}
         for index, record, _ in batch:
             if index in questions:
@@ -173,10 +198,19 @@ class _Session:
         texts = self._predictor.answer(list(questions.values()), **self._generation)
         return dict(zip(questions, texts, strict=True))
 
+    def _clip(self, index: int, asked: Asked, image: Any) -> tuple[tuple[float, ...], ...]:
+        """The boxes of a question inside its image; how many stuck out is kept."""
+        if image is None or not asked.regions:
+            return ()
+        boxes, clipped = clip_boxes([region.bbox for region in asked.regions], image.width, image.height)
+        if clipped:
+            self.clipped[index] = clipped
+        return tuple(map(tuple, boxes.tolist()))
+
     def _give_up(self, index: int, record: Record, error: RecordError) -> None:
         if not self._skip:
-            raise error
-        self.skipped.append(f"index {index}, record {record.id}: {error.message}")
+            raise error.at(file=self._data, index=index, record=record.id) from error
+        self.skipped[index] = f"index {index}, record {record.id}: {error.message}"
 
 
 def _model_identity(model: str | Path | None) -> str | None:
@@ -186,9 +220,16 @@ def _model_identity(model: str | Path | None) -> str | None:
     return model_fingerprint(Path(model)) if Path(model).is_dir() else str(model)
 
 
-def _row(index: int, record: Record, asked: Asked, prediction: str) -> dict[str, Any]:
+def _first_question(record: Record, regions: str, data: Path, index: int) -> Asked:
+    try:
+        return first_question(record, regions=regions, index=index)
+    except RecordError as error:
+        raise error.at(file=data, index=index) from error
+
+
+def _row(index: int, record: Record, asked: Asked, prediction: str, clipped: int) -> dict[str, Any]:
     """One line of ``predictions.jsonl``: all that the report and other programs need."""
-    return {
+    row = {
         "index": index,
         "id": record.id,
         "image": record.image,
@@ -197,6 +238,7 @@ def _row(index: int, record: Record, asked: Asked, prediction: str) -> dict[str,
         "references": list(asked.references),
         "prediction": prediction.strip(),
     }
+    return {**row, "clipped_boxes": clipped} if clipped else row
 
 
 def _region_row(region: Any) -> dict[str, Any]:

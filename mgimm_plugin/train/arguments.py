@@ -10,6 +10,7 @@ import torch
 from llava.train import train as llava_train
 from transformers import HfArgumentParser
 
+from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.model.config import VisionSettings
 from mgimm_plugin.model.region_encoder import RegionSettings
@@ -94,6 +95,7 @@ class DataArguments(llava_train.DataArguments):
     on_error: str = field(
         default="raise", metadata={"help": "raise, or skip: list bad records in skipped.jsonl and go on."}
     )
+    max_pixels: int = field(default=DEFAULT_MAX_PIXELS, metadata={"help": "Images with more pixels are refused."})
 
 
 @dataclass
@@ -106,6 +108,9 @@ class TrainingArguments(llava_train.TrainingArguments):
     lora_alpha: int = field(default=256)
     mm_region_lr: float | None = field(
         default=None, metadata={"help": "Learning rate of the RIM; --learning_rate if not given."}
+    )
+    report_to: None | str | list[str] = field(
+        default="tensorboard", metadata={"help": "Where curves go; none, or another of transformers' reporters."}
     )
     # Every trained weight is used in every forward, whatever is in the batch, so that DDP need not search.
     ddp_find_unused_parameters: bool | None = field(default=False)
@@ -140,9 +145,9 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: Traini
             model.mm_use_im_start_end or model.mm_use_im_patch_token
         ),
         "--bits 4 and 8 are for loading; training needs 16 (bf16, fp16) or float32 weights": training.bits != 16,
-        "several GPUs are visible to one process: start with NPROC=<GPUs> (torchrun), or set CUDA_VISIBLE_DEVICES": (
-            training.n_gpu > 1
-        ),
+        f"{training.n_gpu} GPUs are visible to one process: start one process each, with NPROC={training.n_gpu} before "
+        f"the script or torchrun --nproc_per_node {training.n_gpu} -m mgimm_plugin.train, or choose one GPU with "
+        "CUDA_VISIBLE_DEVICES=0": training.n_gpu > 1,
     }
     wrong = [text for text, is_wrong in problems.items() if is_wrong]
     if wrong:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import transformers
+from tqdm import tqdm
 from transformers import set_seed
 
 from mgimm_plugin.data.collator import RegionCollator
@@ -60,7 +61,7 @@ def run_stage(model_args: ModelArguments, data_args: DataArguments, args: Traini
     trainer.save_state()
     trainer.save_model()
     if is_first_rank():
-        _report_skips(train_set, Path(args.output_dir))
+        _report_skips([train_set] if eval_set is None else [train_set, eval_set], Path(args.output_dir))
     barrier()
     return trainer
 
@@ -84,6 +85,7 @@ def build_data(
         "context_length": min(args.model_max_length, context_length(config)),
         "tokens_per_image": tower.num_patches,
         "on_error": data_args.on_error,
+        "max_pixels": data_args.max_pixels,
         "skipped_path": Path(args.output_dir) / SKIPPED_FILE,
         "seed": args.data_seed if args.data_seed is not None else args.seed,
         "image_grid_pinpoints": getattr(config, "image_grid_pinpoints", None),
@@ -124,11 +126,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO if is_first_rank() else logging.WARNING, format="%(levelname)s: %(message)s")
     transformers.logging.set_verbosity_warning()
     try:
-        run_stage(*parse_arguments(argv))
+        arguments = parse_arguments(argv)
     except MgimmError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _report_failure(error)
+        return 2
+    try:
+        run_stage(*arguments)
+    except MgimmError as error:
+        _report_failure(error)
         return 1
     return 0
+
+
+def _report_failure(error: MgimmError) -> None:
+    """One line on standard error, above a progress bar that is still there."""
+    text = str(error)
+    if text.startswith("Caught "):  # by a worker of the data loader, which sends its traceback along
+        text = text.strip().splitlines()[-1].removeprefix(f"{type(error).__module__}.{type(error).__qualname__}: ")
+    tqdm.write(f"error: {' '.join(text.split())}", file=sys.stderr)
 
 
 def _choose_reports(args: TrainingArguments) -> None:
@@ -138,8 +153,9 @@ def _choose_reports(args: TrainingArguments) -> None:
         logger.warning("TensorBoard is not installed, so no curves are written: pip install 'mgimm-plugin[train]'")
 
 
-def _report_skips(data: InstructionDataset, folder: Path) -> None:
-    if data.skipped:
-        logger.warning("%d records were left out; they are listed in %s", data.skipped, folder / SKIPPED_FILE)
-    if data.clipped_boxes:
-        logger.warning("%d boxes stuck out of their image and were clipped", data.clipped_boxes)
+def _report_skips(sets: Sequence[InstructionDataset], folder: Path) -> None:
+    skipped, clipped = sets[0].skipped, sum(data.clipped_boxes for data in sets)  # all sets share one list
+    if skipped:
+        logger.warning("records that were left out: %d; they are listed in %s", skipped, folder / SKIPPED_FILE)
+    if clipped:
+        logger.warning("boxes that stuck out of their image and were clipped to it: %d", clipped)

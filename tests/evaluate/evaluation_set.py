@@ -1,6 +1,6 @@
 """Records of two kinds, and an answerer whose answers are known beforehand."""
 
-from mgimm_plugin.errors import BoxError
+from mgimm_plugin.errors import SequenceTooLongError
 
 COLORS = {"red": (200, 30, 30), "white": (240, 240, 240), "blue": (30, 60, 200)}
 
@@ -45,9 +45,8 @@ class Answerer:
         if self.stop_after is not None and len(self.asked) >= self.stop_after:
             raise KeyboardInterrupt
         for question in questions:
-            for box in question.boxes:
-                if box[0] >= question.image.width:
-                    raise BoxError("box lies outside the image", record=question.id)
+            if len(question.text) > 100:
+                raise SequenceTooLongError("takes too many tokens", record=question.id)
         self.asked.extend(questions)
         self.batches.append(len(questions))
         return [f" A small {self.color(question.image)} ship at the top left.\n" for question in questions]

@@ -135,16 +135,30 @@ def test_skipped_records_are_counted_and_listed(run, answerer, image_folder, wri
     (image_folder / "blue.png").write_bytes(b"not an image")
     outside = region_record(3, "red")
     outside["regions"][0]["bbox"] = [200, 4, 230, 20]
-    data = write_data([region_record(0, "red"), outside, region_record(2, "blue"), region_record(1, "white")])
-    with pytest.raises(BoxError):
+    long = region_record(4, "white")
+    long["conversations"][0]["value"] += " Please." * 20
+    data = write_data([region_record(0, "red"), outside, long, region_record(2, "blue"), region_record(1, "white")])
+    with pytest.raises(BoxError, match=r"data\.jsonl, index 1, record r3, field regions\[0\]\.bbox"):
         run(Answerer(), data=data)
     metrics = run(answerer, data=data, on_error="skip")
     assert [row["id"] for row in rows(tmp_path / "out")] == ["r0", "r1"]
-    assert metrics["records"] == 4
+    assert metrics["records"] == 5
     assert metrics["records_answered"] == 2
-    assert metrics["records_skipped"] == len(metrics["skipped"]) == 2
-    assert "record r3: box lies outside" in metrics["skipped"][0]
-    assert "record r2: image" in metrics["skipped"][1]
+    assert metrics["records_skipped"] == len(metrics["skipped"]) == 3
+    assert "record r3: box [200, 4, 230, 20] lies outside" in metrics["skipped"][0]
+    assert "record r4: takes too many tokens" in metrics["skipped"][1]
+    assert "record r2: image" in metrics["skipped"][2]
+
+
+def test_boxes_that_stick_out_are_counted_and_the_count_survives_an_interruption(run, answerer, write_data):
+    out = region_record(0, "red")
+    out["regions"][0]["bbox"] = [-4, 4, 30, 90]
+    data = write_data([out, region_record(1, "white"), region_record(2, "blue"), out | {"id": "r3"}])
+    with pytest.raises(KeyboardInterrupt):
+        run(Answerer(stop_after=2), data=data)
+    metrics = run(answerer, data=data)
+    assert metrics["clipped_boxes"] == 2
+    assert answerer.asked[-1].boxes == ((0.0, 4.0, 30.0, 48.0),)
 
 
 def test_regions_none_asks_about_the_image_alone(run, answerer, write_data):
