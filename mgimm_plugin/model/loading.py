@@ -87,7 +87,7 @@ def load_model(
     mgimm_plugin.register()
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
-    folder = _local(str(path))
+    folder = local_folder(str(path))
     kind = checkpoint_kind(folder)
     config = load_config(str(folder))
     options = {"dtype": dtype, "attn_implementation": attn_implementation, "quantization_config": quantization_config}
@@ -227,7 +227,12 @@ def context_length(config: PretrainedConfig) -> int:
     return int(getattr(config, "max_position_embeddings", None) or DEFAULT_CONTEXT)
 
 
-def _local(path: str) -> Path:
+def local_folder(path: str) -> Path:
+    """The folder of a checkpoint; one on the Hub is downloaded.
+
+    Raises:
+        CheckpointError: There is none.
+    """
     resolved = resolve_folder(path)
     if Path(resolved).is_dir():
         return Path(resolved)

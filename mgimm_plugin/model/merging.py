@@ -8,7 +8,7 @@ import torch
 
 from mgimm_plugin.errors import CheckpointError
 from mgimm_plugin.model.folders import CheckpointKind, checkpoint_kind
-from mgimm_plugin.model.loading import load_model
+from mgimm_plugin.model.loading import load_model, local_folder
 from mgimm_plugin.model.saving import save_checkpoint
 
 
@@ -21,7 +21,7 @@ def merge_lora(
         CheckpointError: The checkpoint is full already, or ``output`` has something in it.
     """
     output = Path(output)
-    if checkpoint_kind(Path(checkpoint)) is CheckpointKind.FULL:
+    if checkpoint_kind(local_folder(str(checkpoint))) is CheckpointKind.FULL:
         raise CheckpointError(f"{checkpoint}: is a full checkpoint already, there is nothing to merge")
     if output.exists() and any(output.iterdir()):
         raise CheckpointError(f"{output}: is not empty; choose another output folder")

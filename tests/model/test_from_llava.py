@@ -1,0 +1,65 @@
+"""LLaVA's own checkpoints are starting points: their projector is kept, the region encoder is made."""
+
+import json
+
+import pytest
+import torch
+from llava.model.language_model.llava_llama import LlavaConfig, LlavaLlamaForCausalLM
+from safetensors.torch import load_file, save_file
+
+from mgimm_plugin.errors import CheckpointError
+from mgimm_plugin.model.keys import adapter_tensors
+from tests.tiny import SIDE, build_loaded, build_tokenizer
+
+IDS = torch.tensor([[5, -200, 6, 7]])
+
+
+@pytest.fixture
+def llava(tmp_path, tiny_llm, tiny_tower):
+    """A full LLaVA checkpoint, its vision tower's weights among the others."""
+    values = json.loads((tiny_llm("llama") / "config.json").read_text())
+    vision = {
+        "mm_vision_tower": str(tiny_tower),
+        "mm_hidden_size": 32,
+        "mm_projector_type": "mlp2x_gelu",
+        "mm_vision_select_layer": -2,
+        "mm_vision_select_feature": "patch",
+        "image_aspect_ratio": "square",
+    }
+    torch.manual_seed(6)
+    model = LlavaLlamaForCausalLM(LlavaConfig(**{k: v for k, v in values.items() if k != "model_type"}, **vision))
+    model.get_vision_tower().load_model()
+    model.save_pretrained(tmp_path / "llava")
+    build_tokenizer(tmp_path / "llava")
+    return tmp_path / "llava", model.eval()
+
+
+@pytest.mark.parametrize("model_type", ["llava_llama", "llava"])
+def test_it_answers_about_images_as_before(llava, tiny_tower, model_type):
+    folder, theirs = llava
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, "model_type": model_type}))
+    assert any("vision_tower" in name for name in load_file(folder / "model.safetensors"))
+    ours = build_loaded(folder, tiny_tower).model
+    assert ours.config.model_type == "mgimm_llama"
+    assert ours.config.image_aspect_ratio == "pad"  # as asked, not as it was
+    images = torch.randn(1, 3, SIDE, SIDE)
+    wanted = theirs(IDS, images=images).logits
+    torch.testing.assert_close(ours(IDS, images=images).logits, wanted, atol=1e-4, rtol=1e-4)
+    assert all(tensor.isfinite().all() for tensor in adapter_tensors(ours).values())
+
+
+def test_half_a_projector_is_an_error(llava, tiny_tower):
+    folder, _ = llava
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.mm_projector.0.bias"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"missing model\.mm_projector\.0\.bias"):
+        build_loaded(folder, tiny_tower)
+
+
+def test_a_projector_for_another_tower_is_an_error(llava, tmp_path):
+    from tests.tiny import build_tower
+
+    with pytest.raises(CheckpointError, match=r"shapes differ .*mm_projector\.0\.weight"):
+        build_loaded(llava[0], build_tower(tmp_path / "wide", hidden=48))
