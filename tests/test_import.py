@@ -1,5 +1,6 @@
 """``import mgimm_plugin`` is cheap, and activating the plugin any number of times is harmless."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -68,3 +69,55 @@ def test_model_types_are_known_to_transformers(model_type):
 def test_every_family_has_a_template_of_its_own():
     for family in FAMILIES.values():
         assert family.template in TEMPLATES
+
+
+# From the top of the picture in docs/architecture.md to its bottom; parts on one line do not know each other.
+LAYERS = (
+    {"constants", "errors"},
+    {"geometry", "conversation", "resources"},
+    {"tokenization"},
+    {"data", "model"},
+    {"registration", "questions", "train"},
+    {"predictor"},
+    {"evaluate"},
+    {"commands", "doctor"},
+    {"cli"},
+    {"__main__"},
+)
+OPTIONAL = {"gradio", "deepspeed", "pycocoevalcap", "rasterio", "pydantic", "fastapi", "uvicorn", "tensorboard"}
+
+
+def sources():
+    for file in sorted((ROOT / "mgimm_plugin").rglob("*.py")):
+        part = file.relative_to(ROOT / "mgimm_plugin").parts[0].removesuffix(".py")
+        if part != "__init__":
+            yield file, part, ast.parse(file.read_text())
+
+
+def imported(tree: ast.AST) -> set[str]:
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def test_nothing_imports_from_further_down():
+    rank = {part: i for i, layer in enumerate(LAYERS) for part in layer}
+    wrong = []
+    for file, part, tree in sources():
+        targets = {name.split(".")[1] for name in imported(tree) if name.startswith("mgimm_plugin.")} - {part}
+        wrong += [f"{file.relative_to(ROOT)} imports {t}" for t in targets & rank.keys() if rank[t] >= rank[part]]
+        assert part in rank, f"{part} has no place among the layers"
+    assert not wrong
+
+
+def test_optional_packages_are_imported_where_they_are_used():
+    wrong = []
+    for file, _, tree in sources():
+        top = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
+        found = {name.split(".")[0] for name in imported(top)} & OPTIONAL
+        wrong += [f"{file.relative_to(ROOT)} imports {', '.join(found)}"] if found else []
+    assert not wrong
