@@ -1,6 +1,8 @@
 """Tiny models that many tests share, built once a session; nothing here reaches the network."""
 
+import dataclasses
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,3 +42,18 @@ def tiny_loaded(tiny_llm, tiny_tower):
     from tests.tiny import build_loaded
 
     return build_loaded(tiny_llm("llama"), tiny_tower)
+
+
+@pytest.fixture(scope="session")
+def checkpoint_tree(tmp_path_factory):
+    """Bases and a checkpoint of every kind; shared, so not to be changed."""
+    from tests.model.checkpoint_tree import build_tree
+
+    return build_tree(tmp_path_factory.mktemp("tree"))
+
+
+@pytest.fixture
+def copied_tree(checkpoint_tree, tmp_path):
+    """A copy of the tree that a test may damage."""
+    shutil.copytree(checkpoint_tree.root, tmp_path / "tree")
+    return dataclasses.replace(checkpoint_tree, root=tmp_path / "tree")

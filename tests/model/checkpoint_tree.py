@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
-from mgimm_plugin.model.folders import CheckpointKind
+from mgimm_plugin.errors import CheckpointError
+from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_FILE, CheckpointKind
 from mgimm_plugin.model.keys import adapter_tensors
+from mgimm_plugin.model.loading import load_model
 from mgimm_plugin.model.lora import add_lora
 from mgimm_plugin.model.region_encoder import RegionSettings
 from mgimm_plugin.model.saving import save_checkpoint
@@ -17,6 +20,9 @@ from mgimm_plugin.tokenization import build_prompt, tokenize_prompt
 from tests.tiny import SIDE, build_llm, build_loaded, build_tower
 
 KINDS = tuple(CheckpointKind)
+ADAPTER, LORA, FULL = CheckpointKind.ADAPTER, CheckpointKind.LORA, CheckpointKind.FULL
+WEIGHTS = [(ADAPTER, ADAPTER_FILE), (LORA, ADAPTER_FILE), (LORA, LORA_FILE), (FULL, "model.safetensors")]
+"""The weight files of each kind."""
 SETTINGS = RegionSettings(mm_region_depth=1, mm_region_heads=4, mm_region_mlp_dim=64, mm_region_seed=3)
 QUESTIONS = (
     "<region>\nDescribe the basic attributes of the main object in this region.",
@@ -78,3 +84,11 @@ def build_tree(root: Path, family: str = "llama", kinds: tuple[CheckpointKind, .
         found[kind] = answers(model, tokenizer)
         save_checkpoint(model, tokenizer, root / "runs" / kind.value, kind)
     return Tree(root, found)
+
+
+def fail(folder: Path, *parts: object) -> None:
+    """Loading has to fail, and the message to have all of ``parts``."""
+    with pytest.raises(CheckpointError) as caught:
+        load_model(folder, device="cpu")
+    for part in parts:
+        assert str(part) in str(caught.value), caught.value
