@@ -24,13 +24,17 @@ def installed(tmp_path_factory):
 
 def run(installed, *arguments):
     environment = {**os.environ, "PYTHONPATH": str(installed)}
-    done = subprocess.run([sys.executable, *arguments], cwd="/", env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd="/", env=environment, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_the_installed_package_is_the_one_that_runs(installed):
-    place = run(installed, "-c", "import mgimm_plugin, mgimm_patches; print(mgimm_plugin.__file__, mgimm_patches.__file__)")
+    place = run(
+        installed, "-c", "import mgimm_plugin, mgimm_patches; print(mgimm_plugin.__file__, mgimm_patches.__file__)"
+    )
     assert all(Path(file).is_relative_to(installed) for file in place.split())
 
 

@@ -60,7 +60,11 @@ def test_evaluation_of_both_stages_writes_scores_of_tuned_and_blank_for_both_tas
 
 
 def test_a_missing_file_ends_a_script_with_status_1_and_one_line_that_names_it(tmp_path):
-    environment = {**os.environ, "DATA_PATH": str(tmp_path / "none.jsonl"), "MODEL": str(ROOT / "playground" / "mini-llama")}
+    environment = {
+        **os.environ,
+        "DATA_PATH": str(tmp_path / "none.jsonl"),
+        "MODEL": str(ROOT / "playground" / "mini-llama"),
+    }
     environment |= {"VISION_TOWER": str(ROOT / "playground" / "mini-clip"), "OUTPUT_DIR": str(tmp_path / "run")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     environment["VIRTUAL_ENV"] = sys.prefix
