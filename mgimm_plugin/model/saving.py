@@ -21,28 +21,19 @@ from mgimm_plugin.model.partitioned import whole
 from mgimm_plugin.model.paths import portable_name
 
 
-def save_checkpoint(
-    model: Any, tokenizer: Any, target: Path, kind: CheckpointKind, full_state: Mapping[str, Tensor] | None = None
-) -> None:
+def save_checkpoint(model: Any, tokenizer: Any, target: Path, kind: CheckpointKind) -> None:
     """Write a whole checkpoint folder atomically; the arguments are ``write_checkpoint``'s. All ranks call it."""
     if is_first_rank():
         start_partial(target)
     barrier()
-    write_checkpoint(model, tokenizer, partial_name(target), kind, target, full_state)
+    write_checkpoint(model, tokenizer, partial_name(target), kind, target)
     barrier()
     if is_first_rank():
         publish(target)
     barrier()
 
 
-def write_checkpoint(
-    model: Any,
-    tokenizer: Any,
-    folder: Path,
-    kind: CheckpointKind,
-    target: Path,
-    full_state: Mapping[str, Tensor] | None = None,
-) -> None:
+def write_checkpoint(model: Any, tokenizer: Any, folder: Path, kind: CheckpointKind, target: Path) -> None:
     """Write weights, config and tokenizer into ``folder``, which will be ``target`` in the end.
 
     Args:
@@ -51,14 +42,13 @@ def write_checkpoint(
         folder: Where to write.
         kind: What to write.
         target: Where names of local bases are relative to.
-        full_state: State dict for the full kind, where the caller (DeepSpeed) has gathered it already.
     """
     first = is_first_rank()
     base = without_lora(model)
     if kind is CheckpointKind.FULL:
-        state = full_state if full_state is not None else gather(base.state_dict(keep_vars=True), keep=first)
+        own = {name: t for name, t in base.state_dict(keep_vars=True).items() if not name.startswith(VISION_PREFIX)}
+        weights = gather(own, keep=first)
         if first:
-            weights = {name: tensor for name, tensor in state.items() if not name.startswith(VISION_PREFIX)}
             base.save_pretrained(folder, state_dict=weights)
     else:
         adapter = gather(adapter_tensors(base), keep=first)

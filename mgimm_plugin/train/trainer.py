@@ -78,14 +78,11 @@ class MgimmTrainer(LLaVATrainer):
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write a whole checkpoint of the stage's kind to ``output_dir``, or to the run folder. All ranks call it."""
         target = Path(output_dir or self.args.output_dir)
-        # Before its first step there is no engine; tensors are then gathered one by one.
-        gathered = self.deepspeed is not None and self.kind is CheckpointKind.FULL
-        state = self.accelerator.get_state_dict(self.deepspeed) if gathered else None
         if target.parent == self._partial_folder:  # inside a numbered checkpoint, which is published as one
             final = Path(self.args.output_dir) / target.name
-            write_checkpoint(self.model, self.processing_class, target, self.kind, final, state)
+            write_checkpoint(self.model, self.processing_class, target, self.kind, final)
         else:
-            save_checkpoint(self.model, self.processing_class, target, self.kind, state)
+            save_checkpoint(self.model, self.processing_class, target, self.kind)
 
     def _save_checkpoint(self, model: Any, trial: Any, metrics: Any = None) -> None:
         """Write ``checkpoint-N`` aside, and move it to its place when every rank is done."""
@@ -109,7 +106,7 @@ class MgimmTrainer(LLaVATrainer):
                 output_dir=self.args.output_dir,
                 save_total_limit=self.args.save_total_limit,
                 best_model_checkpoint=self.state.best_model_checkpoint,
-                use_mtime=True,
+                use_mtime=False,  # the numbers say the order; a resumed run goes on counting
             )
         barrier()
 

@@ -7,6 +7,7 @@ A fork server imports everything once; every run is then a fresh process that ca
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -20,6 +21,8 @@ from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.train.preload"])
+HANGS_AFTER = 200.0
+"""Seconds after which a run is taken to hang; on a quiet machine a run takes ten."""
 
 
 @dataclass
@@ -29,7 +32,7 @@ class Run:
     processes: list[Any]
     log: Path
 
-    def wait(self, seconds: float = 300) -> str:
+    def wait(self, seconds: float = HANGS_AFTER) -> str:
         """Wait for success and return what was printed."""
         deadline = time.monotonic() + seconds
         for process in self.processes:
@@ -47,7 +50,7 @@ class Run:
                 os.kill(process.pid, signal.SIGKILL)
             process.join()
 
-    def kill_when(self, happened: Callable[[], bool], seconds: float = 300) -> None:
+    def kill_when(self, happened: Callable[[], bool], seconds: float = HANGS_AFTER) -> None:
         """Wait for something to happen, then kill -9."""
         deadline = time.monotonic() + seconds
         while not happened():
@@ -112,6 +115,7 @@ def _train(
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    faulthandler.dump_traceback_later(HANGS_AFTER * 0.8)  # where ranks wait for each other, the log says where
     if ranks > 1:
         os.environ.update(
             RANK=str(rank),

@@ -1,0 +1,92 @@
+"""``--eval_data_path``: the loss on other records is logged, and the best checkpoint is what remains."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.train.launch import start
+from tests.train.test_ranks import MODES, check_checkpoint
+
+KINDS = {
+    "region": ("mgimm_adapter", {}),
+    "lora": ("adapter_model", {"lora_dropout": 0}),
+    "full": ("model", {"lora_enable": False}),
+}
+
+
+@pytest.fixture(scope="module")
+def misleading(bench) -> Path:
+    """Records whose answers make the true ones less likely with every step."""
+    file = bench.data / "misleading.jsonl"
+    records = [json.loads(line) for line in bench.region_data.read_text().splitlines()]
+    for record in records:
+        record["conversations"][1]["value"] = "0123456789 " * 3
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return file
+
+
+def evaluation_losses(run: Path) -> dict[int, float]:
+    history = json.loads((run / "trainer_state.json").read_text())["log_history"]
+    return {entry["step"]: entry["eval_loss"] for entry in history if "eval_loss" in entry}
+
+
+def flags_of(bench, kind, region_run, misleading, run, **more):
+    values = {
+        "data_path": misleading,
+        "eval_data_path": bench.region_data,
+        "region_data_path": None,
+        "learning_rate": 2e-2,
+        "lr_scheduler_type": "constant",
+        "save_strategy": "steps",
+        "save_steps": 2,
+        "save_total_limit": 2,
+        "max_steps": 6,
+        **KINDS[kind][1],
+        **more,
+    }
+    return bench.region_flags(run, **values) if kind == "region" else bench.image_flags(region_run, run, **values)
+
+
+def check_best_is_kept(run: Path, kind: str) -> None:
+    by_step = evaluation_losses(run)
+    assert list(by_step) == [2, 4, 6]
+    best = min(by_step, key=by_step.__getitem__)
+    assert best == 2  # else the test would not tell the best from the last
+    assert {folder.name for folder in run.glob("checkpoint-*")} == {"checkpoint-2", "checkpoint-6"}
+    name = f"{KINDS[kind][0]}.safetensors"
+    final, kept, last = (load_file(run / place / name) for place in (".", "checkpoint-2", "checkpoint-6"))
+    assert all(torch.equal(tensor, kept[key]) for key, tensor in final.items())
+    assert not all(torch.equal(tensor, last[key]) for key, tensor in final.items())
+    state = json.loads((run / "trainer_state.json").read_text())
+    assert Path(state["best_model_checkpoint"]) == run / "checkpoint-2"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_best_checkpoint_is_what_is_saved(bench, train, region_run, misleading, tmp_path, kind):
+    run = tmp_path / "run"
+    train(flags_of(bench, kind, region_run, misleading, run))
+    check_best_is_kept(run, kind)
+    if kind == "region":  # the same command again, when everything is done, keeps it so
+        train(flags_of(bench, kind, region_run, misleading, run))
+        check_best_is_kept(run, kind)
+
+
+@pytest.mark.parametrize("mode", ["ddp", "zero3"])
+def test_two_ranks_keep_the_best_one_too(bench, train, region_run, misleading, tmp_path, mode):
+    run = tmp_path / "run"
+    flags = flags_of(bench, "full", region_run, misleading, run, deepspeed=MODES[mode])
+    start(flags, tmp_path / "log", ranks=2).wait()
+    check_best_is_kept(run, "full")
+    check_checkpoint(run, next((bench.data / "images").iterdir()))
+
+
+def test_curves_go_to_tensorboard(bench, train, tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    run = tmp_path / "run"
+    train(bench.region_flags(run, report_to=None, max_steps=2))
+    (events,) = run.glob("runs/*/events.out.tfevents.*")
+    loaded = accumulator.EventAccumulator(str(events)).Reload()
+    assert len(loaded.Scalars("train/loss")) == 2
