@@ -42,10 +42,9 @@ def test_both_stages_run_on_the_bundled_sample_without_arguments_and_write_their
 
 
 def test_evaluation_of_both_stages_writes_scores_of_tuned_and_blank_for_both_tasks(stages):
-    command = [
-        sys.executable, "-m", "mgimm_plugin.evaluate.two_stages", "--region", stages / "region", "--image", stages / "image",
-        "--data", stages / "sample" / "test", "--output", stages / "run",
-    ]  # fmt: skip
+    folders = {"region": "region", "image": "image", "data": "sample/test", "output": "run"}
+    flags = [part for name, place in folders.items() for part in (f"--{name}", stages / place)]
+    command = [sys.executable, "-m", "mgimm_plugin.evaluate.two_stages", *flags]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     metrics = json.loads((stages / "run" / "metrics.json").read_text())
