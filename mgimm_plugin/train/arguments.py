@@ -12,7 +12,8 @@ from transformers import HfArgumentParser
 
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.errors import MgimmError
-from mgimm_plugin.model.config import VisionSettings
+from mgimm_plugin.model.config import VisionSettings, read_config_dict
+from mgimm_plugin.model.paths import resolve_folder
 from mgimm_plugin.model.region_encoder import RegionSettings
 
 STAGES = ("region", "image")
@@ -29,7 +30,9 @@ class ModelArguments(llava_train.ModelArguments):
     version: str | None = field(
         default=None, metadata={"help": "Conversation template; the LLM family's own by default."}
     )
-    vision_tower: str | None = field(default=None, metadata={"help": "CLIP folder or Hub id; needed for a bare LLM."})
+    vision_tower: str | None = field(
+        default=None, metadata={"help": "CLIP folder or Hub id; a LLaVA checkpoint's own by default."}
+    )
     mm_vision_select_layer: int = field(default=-2)
     mm_projector_type: str = field(default="mlp2x_gelu")
     mm_use_im_patch_token: bool = field(default=False)
@@ -43,23 +46,36 @@ class ModelArguments(llava_train.ModelArguments):
     mm_region_mlp_dim: int = field(default=2048)
     mm_region_seed: int = field(default=0)
 
-    def vision_settings(self, image_aspect_ratio: str) -> VisionSettings:
+    def vision_settings(self, image_aspect_ratio: str, source: str) -> VisionSettings:
         """The vision side of the config.
 
+        Args:
+            image_aspect_ratio: How images are fitted into the tower's frame.
+            source: Folder or Hub id of the model to start from. A LLaVA checkpoint's projector was trained for one
+                layer of one tower, so what its config says of them holds; only the tower's place may be given anew.
+
         Raises:
-            MgimmError: No tower was named.
+            MgimmError: No tower is named anywhere.
         """
-        if not self.vision_tower:
+        base = read_config_dict(source)
+        tower = self.vision_tower
+        if not tower and base.get("mm_vision_tower"):
+            tower = resolve_folder(base["mm_vision_tower"], source)
+        if not tower:
             raise MgimmError(
                 "--vision_tower is needed: a CLIP folder or Hub id, such as openai/clip-vit-large-patch14-336"
             )
+        own = {
+            "mm_vision_select_layer": self.mm_vision_select_layer,
+            "mm_vision_select_feature": self.mm_vision_select_feature or "patch",
+            "mm_projector_type": self.mm_projector_type,
+        }
+        trained = {name: base[name] for name in own if base.get("mm_vision_tower") and base.get(name) is not None}
         return VisionSettings(
-            mm_vision_tower=self.vision_tower,
-            mm_vision_select_layer=self.mm_vision_select_layer,
-            mm_vision_select_feature=self.mm_vision_select_feature or "patch",
-            mm_projector_type=self.mm_projector_type,
+            mm_vision_tower=tower,
             mm_patch_merge_type=self.mm_patch_merge_type or "flat",
             image_aspect_ratio=image_aspect_ratio,
+            **(own | trained),
         )
 
     def region_settings(self) -> RegionSettings:

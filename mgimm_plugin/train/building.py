@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -19,7 +20,6 @@ from mgimm_plugin.model.loading import (
     finish,
     is_mgimm_folder,
     load_adapter,
-    load_lora,
     load_tokenizer,
     load_weights,
 )
@@ -51,7 +51,7 @@ def build_model(model_args: ModelArguments, data_args: DataArguments, args: Trai
     else:
         config = multimodal_config(
             source,
-            model_args.vision_settings(data_args.image_aspect_ratio),
+            model_args.vision_settings(data_args.image_aspect_ratio, source),
             model_args.region_settings(),
             template=model_args.version,
         )
@@ -68,17 +68,17 @@ def build_model(model_args: ModelArguments, data_args: DataArguments, args: Trai
 
 
 def _from_checkpoint(folder: Path, model_args: ModelArguments, args: TrainingArguments) -> tuple[Any, Any]:
-    """Go on from a checkpoint: its own config holds, and LoRA weights of an earlier run are merged."""
+    """Go on from a checkpoint of ours, whose own config holds."""
+    kind = checkpoint_kind(folder)
+    if kind is CheckpointKind.LORA:
+        raise CheckpointError(f"{folder}: is a LoRA checkpoint; merge it first (mgimm merge-lora) to train on from it")
     config = load_config(str(folder))
     if model_args.version:
         config.mm_conversation_template = model_args.version
-    kind = checkpoint_kind(folder)
     source = str(folder) if kind is CheckpointKind.FULL else base_of(folder, config)
     model = load_weights(source, config, dtype=args.compute_dtype())
     if kind is not CheckpointKind.FULL:
         load_adapter(model, folder)
-    if kind is CheckpointKind.LORA:
-        raise CheckpointError(f"{folder}: is a LoRA checkpoint; merge it first (mgimm merge-lora) to train on from it")
     return model, load_tokenizer(folder, source)
 
 
@@ -103,7 +103,10 @@ def load_pretrained_adapter(model: Any, path: str) -> None:
         raise CheckpointError(
             f"{file}: no such file; give mm_projector.bin, {ADAPTER_FILE}, or a folder with one of them"
         )
-    loaded = torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        loaded = torch.load(file, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, UnpicklingError) as error:
+        raise CheckpointError(f"{file}: cut short, or it holds something else than tensors; it was not read") from error
     values = {name[name.index("mm_projector") :]: tensor for name, tensor in loaded.items() if "mm_projector" in name}
     targets = {f"mm_projector.{name}": tensor for name, tensor in model.get_model().mm_projector.named_parameters()}
     copy_into(file, targets, values)
@@ -143,4 +146,4 @@ def stage_kind(model: nn.Module, args: TrainingArguments) -> CheckpointKind:
     return CheckpointKind.LORA if args.lora_enable else CheckpointKind.FULL
 
 
-__all__ = ["build_model", "load_lora", "load_pretrained_adapter", "set_trainable", "stage_kind"]
+__all__ = ["build_model", "load_pretrained_adapter", "set_trainable", "stage_kind"]
