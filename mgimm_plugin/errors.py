@@ -41,14 +41,16 @@ class RecordError(MgimmError):
         ]
         super().__init__(f"{', '.join(where)}: {message}" if where else message)
 
-    def at(self, *, file: object = None, index: int | None = None, record: object = None) -> Self:
+    def at(
+        self, *, file: object = None, index: int | None = None, record: object = None, field: str | None = None
+    ) -> Self:
         """The same error, with as much of its place filled in as it does not know itself."""
         return type(self)(
             self.message,
             file=file if self.file is None else self.file,
             index=index if self.index is None else self.index,
             record=record if self.record is None else self.record,
-            field=self.field,
+            field=field if self.field is None else self.field,
         )
 
     def __reduce__(self) -> tuple[object, ...]:

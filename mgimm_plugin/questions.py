@@ -202,6 +202,4 @@ def _naming(question: Question) -> Iterator[None]:
     try:
         yield
     except RecordError as error:
-        if question.id is None or error.record is not None:
-            raise
-        raise type(error)(error.message, record=question.id, field=error.field) from error
+        raise error.at(record=question.id) from error

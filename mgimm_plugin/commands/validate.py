@@ -62,7 +62,7 @@ def _check_image(record: Record, images: Path, file: Path, index: int, max_pixel
     try:
         size = open_image(images / record.image, max_pixels=max_pixels).size
     except ImageError as error:
-        raise ImageError(error.message, file=file, index=index, record=record.id, field="image") from error
+        raise error.at(record=record.id, field="image") from error
     if record.width is not None and (record.width, record.height) != size:
         raise RecordError(
             f"says {record.width}x{record.height}, the image has {size[0]}x{size[1]} pixels",

@@ -23,7 +23,7 @@ from mgimm_plugin.data.formats import REGION_INSTRUCTION, format_of
 from mgimm_plugin.data.mixture import DataSource, Mixture, replay_counts, weighted_counts
 from mgimm_plugin.data.records import Record, parse_record
 from mgimm_plugin.data.skips import SharedCounter, SkipList
-from mgimm_plugin.errors import MgimmError, RecordError
+from mgimm_plugin.errors import ImageError, MgimmError, RecordError
 
 logger = logging.getLogger(__name__)
 
@@ -179,8 +179,9 @@ class InstructionDataset(Dataset[Item]):
             presentation = format_of(record).present(record, rng)
             item, clipped = self.encoder.encode(record, presentation, self.image_folder)
         except RecordError as error:
-            name = error.record if record is None else record.id
-            raise type(error)(error.message, file=file, index=record_index, record=name, field=error.field) from error
+            field = "image" if isinstance(error, ImageError) else None
+            name = None if record is None else record.id
+            raise error.at(file=file, index=record_index, record=name, field=field) from error
         if clipped:
             if self.clipped_boxes == 0:
                 logger.warning("record %s of %s has boxes outside its image; such boxes are clipped", record.id, file)

@@ -173,5 +173,5 @@ def _check_work(image: Image.Image, needed_size: tuple[int, int], mode: str, max
     if width * height > max(max_pixels, image.width * image.height):
         raise ImageError(
             f"an image of {image.width}x{image.height} pixels is too elongated for image_aspect_ratio {mode}, "
-            f"which would make it {width}x{height} (the limit is {max_pixels} pixels); cut it into tiles or use resize"
+            f"which makes it {width}x{height}, more than the limit of {max_pixels} pixels; {_RAISE_THE_LIMIT}"
         )

@@ -106,6 +106,6 @@ def image_opener(
         try:
             return load(record.image)
         except ImageError as error:
-            raise ImageError(error.message, record=record.id, field="image") from error
+            raise error.at(record=record.id, field="image") from error
 
     return open_for

@@ -261,7 +261,7 @@ def test_a_file_without_a_good_record_is_an_error_all_the_same(make, folder):
 
 def test_an_error_in_a_worker_arrives_whole(make):
     data = make([{**region_record(0), "image": "gone.png"}])
-    with pytest.raises(ImageError, match=r"record region0: image .*gone\.png does not exist"):
+    with pytest.raises(ImageError, match=r"record region0, field image: image .*gone\.png does not exist"):
         list(DataLoader(data, batch_size=None, num_workers=1))
 
 
