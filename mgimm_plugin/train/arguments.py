@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from llava.train import train as llava_train
@@ -65,7 +66,7 @@ class ModelArguments(llava_train.ModelArguments):
             raise MgimmError(
                 "--vision_tower is needed: a CLIP folder or Hub id, such as openai/clip-vit-large-patch14-336"
             )
-        own = {
+        own: dict[str, Any] = {
             "mm_vision_select_layer": self.mm_vision_select_layer,
             "mm_vision_select_feature": self.mm_vision_select_feature or "patch",
             "mm_projector_type": self.mm_projector_type,
@@ -125,7 +126,7 @@ class TrainingArguments(llava_train.TrainingArguments):
     mm_region_lr: float | None = field(
         default=None, metadata={"help": "Learning rate of the RIM; --learning_rate if not given."}
     )
-    report_to: None | str | list[str] = field(
+    report_to: str | list[str] = field(
         default="tensorboard", metadata={"help": "Where curves go; none, or another of transformers' reporters."}
     )
     # Every trained weight is used in every forward, whatever is in the batch, so that DDP need not search.
@@ -144,7 +145,14 @@ def parse_arguments(argv: Sequence[str] | None = None) -> tuple[ModelArguments, 
         MgimmError: Settings that contradict each other, or that this plugin does not have.
     """
     parser = HfArgumentParser((ModelArguments, DataArguments, TrainingArguments))  # type: ignore[arg-type]
-    model, data, training = parser.parse_args_into_dataclasses(list(argv) if argv is not None else sys.argv[1:])
+    try:
+        model, data, training, unknown = parser.parse_args_into_dataclasses(
+            list(argv) if argv is not None else sys.argv[1:], return_remaining_strings=True
+        )
+    except ValueError as error:  # how transformers says that two of its settings contradict each other
+        raise MgimmError(str(error)) from error
+    if unknown:
+        raise MgimmError(f"unknown flags or values: {' '.join(unknown)}; python -m mgimm_plugin.train --help lists all")
     check_arguments(model, data, training)
     return model, data, training
 

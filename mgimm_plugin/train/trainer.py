@@ -30,6 +30,8 @@ class MgimmTrainer(LLaVATrainer):
         **kwargs: As in ``transformers.Trainer``; ``args`` is a ``mgimm_plugin.train.arguments.TrainingArguments``.
     """
 
+    optimizer: Any
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if hasattr(self.train_dataset, "set_epoch"):

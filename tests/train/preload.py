@@ -2,22 +2,14 @@
 
 import contextlib
 import os
+from importlib import import_module
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ["DS_ACCELERATOR"] = "cpu"  # these runs use --use_cpu, also where there is a GPU
 
-import deepspeed  # noqa: F401
-import mgimm_patches.runner  # noqa: F401
-
-import mgimm_plugin
-
-mgimm_plugin.register()
-
-import llava.train.train
-import peft  # noqa: F401
-
-import mgimm_plugin.train.stages  # noqa: F401
-
-with contextlib.suppress(ImportError):  # DeepSpeed imports it late, and it compiles half of torch's decorators
-    import deepspeed.runtime.zero.muon.muon_optimizer  # noqa: F401
+import_module("mgimm_plugin").register()
+for name in ("deepspeed", "peft", "mgimm_patches.runner", "llava.train.train", "mgimm_plugin.train.stages"):
+    import_module(name)
+with contextlib.suppress(ImportError):  # DeepSpeed imports it late, and half of torch's compiler with it
+    import_module("deepspeed.runtime.zero.muon.muon_optimizer")

@@ -85,7 +85,7 @@ def test_region_stage_trains_region_encoder_and_projector_only(bench, watched, t
     trainer, watch = watched(bench.region_flags(tmp_path / "run", max_steps=2))
     assert {part_of(name) for name in watch.gradients[0]} == {"region_encoder", "mm_projector"}
     # Every one of their weights is reached, not only some.
-    for name, parameter in trainer.model.named_parameters():
+    for name, _ in trainer.model.named_parameters():
         if part_of(name) in ("region_encoder", "mm_projector"):
             assert watch.gradients[-1][name].abs().max() > 0, name
     assert changed_parts(watch, trainer.model) == {"region_encoder", "mm_projector"}

@@ -1,0 +1,168 @@
+"""Wrong settings and bad data end in one line that says what to do."""
+
+import json
+import runpy
+import shutil
+import sys
+
+import pytest
+
+from mgimm_plugin.errors import ImageError, MgimmError
+from tests.train.conftest import losses
+from tests.train.launch import start
+
+
+def as_module(argv: list[str]) -> int | None:
+    """``python -m mgimm_plugin.train``, argument for argument."""
+    sys.argv = ["mgimm_plugin.train", *argv]
+    try:
+        runpy.run_module("mgimm_plugin.train", run_name="__main__", alter_sys=True)
+    except SystemExit as error:
+        with open("/dev/stderr", "a") as stream:
+            stream.write(f"exit status {error.code}\n")
+    return 0
+
+
+@pytest.fixture
+def fail(train, capfd):
+    """Run ``main`` and return its exit status and what it wrote to standard error."""
+    from mgimm_plugin.train.stages import main
+
+    def run(argv):
+        capfd.readouterr()
+        try:
+            status = main(argv)
+        except SystemExit as error:
+            status = error.code
+        return status, capfd.readouterr().err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"stage": "regions"}, "--stage is one of region, image"),
+        ({"data_path": None}, "--data_path is needed"),
+        ({"model_name_or_path": None}, "--model_name_or_path is needed"),
+        ({"on_error": "ignore"}, "--on_error is raise or skip"),
+        ({"region_replay": 1}, "--region_replay is a share"),
+        ({"bits": 4}, "--bits 4 and 8 are for loading"),
+        ({"mm_use_im_start_end": True}, "--mm_use_im_start_end"),
+    ],
+)
+def test_contradicting_settings_are_bad_usage(bench, fail, tmp_path, changes, words):
+    status, printed = fail(bench.region_flags(tmp_path / "run", **changes))
+    assert status == 2
+    assert printed.startswith("error: ")
+    assert words in printed
+    assert printed.count("\n") == 1
+
+
+def test_unknown_flag_is_bad_usage(bench, fail, tmp_path):
+    status, printed = fail([*bench.region_flags(tmp_path / "run"), "--mm_regoin_lr", "1"])
+    assert status == 2
+    assert printed.startswith("error: unknown flags or values: --mm_regoin_lr 1;")
+
+
+def test_settings_that_transformers_refuses_are_bad_usage(bench, fail, tmp_path):
+    status, printed = fail(bench.region_flags(tmp_path / "run", fp16=True, bf16=True))
+    assert status == 2
+    assert printed.startswith("error: ")
+    assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"vision_tower": None}, "--vision_tower is needed"),
+        ({"vision_tower": "no/such-tower"}, "no/such-tower"),
+        ({"model_name_or_path": "no/such-model"}, "no/such-model"),
+        ({"image_aspect_ratio": "stretch"}, "image_aspect_ratio 'stretch' is unknown; known: pad"),
+        ({"version": "mgimm_v7"}, "mgimm_v7"),
+        ({"data_path": "missing.jsonl"}, "missing.jsonl"),
+        ({"data_path": "half.jsonl@a"}, "'a' after the @ is no weight"),
+        ({"model_max_length": 20}, "tokens"),
+    ],
+)
+def test_what_is_not_there_fails_in_one_line(bench, fail, tmp_path, changes, words):
+    status, printed = fail(bench.region_flags(tmp_path / "run", **changes))
+    assert status == 1
+    errors = [line for line in printed.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert words in errors[0]
+    assert "Traceback" not in printed
+
+
+def test_several_gpus_without_a_launcher_are_refused(bench, train, tmp_path):
+    """There may be no GPU here: what is counted is set, and the refusal is the real one."""
+    from transformers import HfArgumentParser
+
+    from mgimm_plugin.train.arguments import DataArguments, ModelArguments, TrainingArguments, check_arguments
+
+    parser = HfArgumentParser((ModelArguments, DataArguments, TrainingArguments))
+    model, data, args = parser.parse_args_into_dataclasses(bench.region_flags(tmp_path / "run"))
+    assert args.n_gpu == 0
+    args._n_gpu = 4
+    with pytest.raises(MgimmError, match=r"NPROC=4.*torchrun --nproc_per_node 4 -m mgimm_plugin\.train"):
+        check_arguments(model, data, args)
+
+
+@pytest.fixture
+def damaged(bench, tmp_path):
+    """The scenes, with one image cut short."""
+    data = tmp_path / "damaged"
+    shutil.copytree(bench.data, data)
+    record = json.loads((data / "region.jsonl").read_text().splitlines()[0])
+    image = data / record["image"]
+    image.write_bytes(image.read_bytes()[:600])
+    return data, record
+
+
+def test_truncated_image_stops_training_and_is_named(bench, train, damaged, tmp_path):
+    data, record = damaged
+    flags = bench.region_flags(
+        tmp_path / "run", data_path=data / "region.jsonl", image_folder=data, max_steps=None, num_train_epochs=1
+    )
+    with pytest.raises(ImageError) as caught:
+        train(flags)
+    assert record["image"] in str(caught.value)
+    assert f"{data / 'region.jsonl'}" in str(caught.value)
+
+
+def test_truncated_image_is_skipped_and_listed(bench, train, damaged, tmp_path):
+    data, record = damaged
+    run = tmp_path / "run"
+    flags = bench.region_flags(
+        run,
+        data_path=data / "region.jsonl",
+        image_folder=data,
+        max_steps=None,
+        num_train_epochs=1,
+        on_error="skip",
+        dataloader_num_workers=1,
+    )
+    train(flags)
+    assert len(losses(run)) == 9  # as many items as without the damage: others take the place
+    skipped = [json.loads(line) for line in (run / "skipped.jsonl").read_text().splitlines()]
+    records = [json.loads(line) for line in (data / "region.jsonl").read_text().splitlines()]
+    expected = {other["id"] for other in records if other["image"] == record["image"]}
+    assert {entry["id"] for entry in skipped} == expected
+    assert all(record["image"] in entry["error"] for entry in skipped)
+
+
+def test_module_exits_with_one_line_and_no_traceback(bench, damaged, tmp_path):
+    data, record = damaged
+    flags = bench.region_flags(
+        tmp_path / "run",
+        data_path=data / "region.jsonl",
+        image_folder=data,
+        max_steps=None,
+        num_train_epochs=1,
+        dataloader_num_workers=1,
+    )
+    printed = start(flags, tmp_path / "log", main=as_module).wait()
+    (error,) = [line for line in printed.splitlines() if "error: " in line]
+    assert record["image"] in error
+    assert "Traceback" not in printed
+    assert "exit status 1" in printed
