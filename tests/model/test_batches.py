@@ -88,6 +88,13 @@ def test_the_order_of_the_images_is_free(model, images):
     torch.testing.assert_close(model(**shuffled).logits, model(**batch).logits, atol=1e-5, rtol=1e-5)
 
 
+def test_boxes_of_different_rows_may_come_mixed(model, images):
+    batch = batch_of(images)
+    order = torch.tensor([3, 1, 0, 2])  # the two boxes of one row keep their order
+    mixed = {**batch, "boxes": batch["boxes"][order], "image_index": batch["image_index"][order]}
+    torch.testing.assert_close(model(**mixed).logits, model(**batch).logits, atol=1e-5, rtol=1e-5)
+
+
 def test_regions_of_one_row_keep_their_order(model, images):
     batch = batch_of(images, rows=[2])
     swapped = {**batch, "boxes": batch["boxes"].flip(0)}
