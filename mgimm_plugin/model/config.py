@@ -52,7 +52,7 @@ def multimodal_config(
     family = family_of(values.get("model_type", ""))
     tower = resolve_folder(vision.mm_vision_tower)
     try:
-        mm_hidden_size = CLIPVisionConfig.from_pretrained(tower).hidden_size
+        tower_config = CLIPVisionConfig.from_pretrained(tower)
     except OSError as error:
         raise CheckpointError(f"vision tower {vision.mm_vision_tower}: {_first_line(error)}") from error
     regions = regions or RegionSettings(**{k: values[k] for k in RegionSettings.__dataclass_fields__ if k in values})
@@ -60,18 +60,23 @@ def multimodal_config(
     values.update(asdict(vision), **asdict(regions))
     values.update(
         mm_vision_tower=tower,
-        mm_hidden_size=mm_hidden_size,
+        mm_hidden_size=tower_config.hidden_size,
         use_mm_proj=True,
         mm_use_im_start_end=False,
         mm_use_im_patch_token=False,
         mm_conversation_template=template or values.get("mm_conversation_template") or family.template,
         mm_base_model=folder,
     )
-    if vision.image_grid_pinpoints is None:
-        values.pop("image_grid_pinpoints", None)
-    else:  # LLaVA takes a list or text, and so does JSON
-        values["image_grid_pinpoints"] = [list(canvas) for canvas in vision.image_grid_pinpoints]
+    values.pop("image_grid_pinpoints", None)
+    if vision.image_aspect_ratio == "anyres":
+        canvases = vision.image_grid_pinpoints or default_canvases(tower_config.image_size)
+        values["image_grid_pinpoints"] = [list(canvas) for canvas in canvases]  # LLaVA takes lists only
     return family.config_class.from_dict(values)
+
+
+def default_canvases(side: int) -> tuple[tuple[int, int], ...]:
+    """Canvases of ``anyres``, (width, height) in pixels: those of LLaVA-1.6, in units of the tower's side."""
+    return tuple((side * columns, side * rows) for columns, rows in ((1, 2), (2, 1), (2, 2), (3, 1), (1, 3)))
 
 
 def read_config_dict(folder: str) -> dict[str, Any]:

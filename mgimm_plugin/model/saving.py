@@ -68,6 +68,8 @@ def portable_config(config: Any, target: Path, kind: CheckpointKind) -> Any:
     config.mm_base_model = None if kind is CheckpointKind.FULL else portable_name(config.mm_base_model, target)
     config.architectures = None if kind is not CheckpointKind.FULL else config.architectures
     config.use_cache = True
+    if config.pad_token_id == config.eos_token_id:
+        config.pad_token_id = None  # an embedding's padding row gets no gradient, and the end token has to be learned
     return config
 
 

@@ -22,6 +22,7 @@ from mgimm_plugin.model.loading import (
     load_adapter,
     load_tokenizer,
     load_weights,
+    local_folder,
 )
 from mgimm_plugin.model.lora import add_lora, without_lora
 from mgimm_plugin.model.partitioned import shape_of
@@ -47,7 +48,7 @@ def build_model(model_args: ModelArguments, data_args: DataArguments, args: Trai
     """
     source = resolve_folder(model_args.model_name_or_path)
     if is_mgimm_folder(source):
-        model, tokenizer = _from_checkpoint(Path(source), model_args, args)
+        model, tokenizer = _from_checkpoint(local_folder(source), model_args, args)
     else:
         config = multimodal_config(
             source,
