@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -174,7 +175,10 @@ def load_lora(model: Any, folder: Path, *, trainable: bool = False) -> Any:
         config = LoraConfig.from_pretrained(str(folder))
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{folder / LORA_CONFIG}: not the settings of LoRA: {error}") from error
-    wrapped = PeftModel(model, config)
+    with warnings.catch_warnings():
+        # PEFT 0.21 asks for a name that transformers 5.23 has deprecated.
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        wrapped = PeftModel(model, config)
     compare_tensors(file, get_peft_model_state_dict(wrapped, save_embedding_layers=False), found)
     wrapped.load_adapter(str(folder), adapter_name="default", is_trainable=trainable)
     return wrapped
