@@ -92,6 +92,5 @@ def _import(name: str) -> ModuleType:
 def _prepare_training() -> None:
     """Give ``llava.train.train`` our model classes, data module and trainer, where it has been imported."""
     module = sys.modules.get("llava.train.train")
-    if module is None or find_spec("mgimm_plugin.train.llava_entry") is None:
-        return
-    importlib.import_module("mgimm_plugin.train.llava_entry").rebind(module)
+    if module is not None:
+        importlib.import_module("mgimm_plugin.train.llava_entry").rebind(module)

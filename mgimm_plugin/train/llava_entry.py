@@ -1,0 +1,165 @@
+"""LLaVA's own ``train()`` on our models and records: ``mgimm llava train.train ...``.
+
+LLaVA's program stays as it is; the names that it looks up in its module are ours: the model class (by
+``config.model_type``), the data, the trainer, and how the result is saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from llava.conversation import conv_templates
+from llava.train import train as llava_train
+
+from mgimm_plugin.data.collator import RegionCollator
+from mgimm_plugin.data.dataset import InstructionDataset
+from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.model.config import load_config, read_config_dict
+from mgimm_plugin.model.families import family_of
+from mgimm_plugin.model.folders import CheckpointKind, checkpoint_kind, last_complete_checkpoint
+from mgimm_plugin.model.loading import (
+    base_of,
+    context_length,
+    is_mgimm_folder,
+    load_adapter,
+    load_weights,
+    local_folder,
+)
+from mgimm_plugin.model.lora import lora_target_pattern, without_lora
+from mgimm_plugin.model.paths import resolve_folder
+from mgimm_plugin.model.saving import is_first_rank, save_checkpoint
+from mgimm_plugin.train.stages import parse_source
+from mgimm_plugin.train.trainer import MgimmTrainer
+
+_PICKLED_REST = "non_lora_trainables.bin"
+
+
+@dataclass
+class LlavaTrainingArguments(llava_train.TrainingArguments):
+    """LLaVA's settings with its defaults, and what our trainer asks for beside them."""
+
+    mm_region_lr: float | None = field(default=None, metadata={"help": "Learning rate of the region encoder."})
+
+    @property
+    def stage(self) -> str:
+        """LLaVA says with ``--tune_mm_mlp_adapter`` that the language model is frozen."""
+        return "region" if getattr(self, "tune_mm_mlp_adapter", False) else "image"
+
+    def compute_dtype(self) -> torch.dtype:
+        """Precision of the vision tower."""
+        return torch.bfloat16 if self.bf16 else torch.float16 if self.fp16 else torch.float32
+
+
+class LlavaEntryTrainer(MgimmTrainer):
+    """Our trainer under LLaVA's ``train()``, which knows nothing of region encoders or of checkpoints cut short."""
+
+    def __init__(self, model: Any, tokenizer: Any, args: Any, **data: Any) -> None:
+        base = without_lora(model)
+        base.get_model().region_encoder.requires_grad_(True)
+        base.get_vision_tower().to(args.compute_dtype())  # LLaVA's is float16, on a CPU too
+        super().__init__(model=model, processing_class=tokenizer, args=args, **data)
+
+    def train(self, resume_from_checkpoint: Any = None, **kwargs: Any) -> Any:
+        """Go on from the last checkpoint that was written to the end, where LLaVA would take the newest folder."""
+        if resume_from_checkpoint:
+            last = last_complete_checkpoint(Path(self.args.output_dir))
+            resume_from_checkpoint = str(last) if last else None
+        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+
+
+class _Session:
+    """One run of LLaVA's ``train()``: what its pieces have to know of each other."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module = module
+        self.model: Any = None
+        self.trainer: LlavaEntryTrainer | None = None
+
+    def from_pretrained(self, source: str, torch_dtype: torch.dtype | None = None, **options: Any) -> Any:
+        """Stands where LLaVA calls ``LlavaLlamaForCausalLM.from_pretrained``."""
+        options = {"attn_implementation": options.get("attn_implementation"), "dtype": torch_dtype or torch.float32}
+        folder = resolve_folder(source)
+        if is_mgimm_folder(folder):
+            self.model = self._from_checkpoint(local_folder(folder), options)
+        else:
+            values = read_config_dict(folder)
+            family = family_of(values.get("model_type", ""))
+            values = {name: value for name, value in values.items() if name not in ("model_type", "architectures")}
+            self.model = load_weights(folder, family.config_class.from_dict(values), **options)
+        return self.model
+
+    def _from_checkpoint(self, folder: Path, options: dict[str, Any]) -> Any:
+        kind, config = checkpoint_kind(folder), load_config(str(folder))
+        if kind is CheckpointKind.LORA:
+            raise MgimmError(f"{folder}: is a LoRA checkpoint; merge it first (mgimm merge-lora) to train on from it")
+        model = load_weights(str(folder) if kind is CheckpointKind.FULL else base_of(folder, config), config, **options)
+        if kind is CheckpointKind.ADAPTER:
+            load_adapter(model, folder)
+        return model
+
+    def make_data(self, tokenizer: Any, data_args: Any) -> dict[str, Any]:
+        """Stands where LLaVA calls ``make_supervised_data_module``."""
+        conversation = self.module.conversation_lib.default_conversation
+        template = next((name for name, known in conv_templates.items() if known is conversation), None)
+        if template is None:
+            raise MgimmError("LLaVA's default conversation is in no template; name one with --version")
+        config = without_lora(self.model).config
+        if config.vocab_size != len(tokenizer) and data_args.mm_use_im_patch_token:
+            raise MgimmError("--mm_use_im_patch_token would add a token to the language model; set it to False")
+        config.mm_conversation_template = template
+        tower = self.model.get_vision_tower()
+        data = InstructionDataset(
+            [parse_source(path) for path in data_args.data_path.split(",")],
+            image_folder=data_args.image_folder or ".",
+            tokenizer=tokenizer,
+            image_processor=data_args.image_processor,
+            template=template,
+            image_aspect_ratio=data_args.image_aspect_ratio,
+            context_length=min(tokenizer.model_max_length, context_length(config)),
+            tokens_per_image=tower.num_patches,
+            region_subsets=True,
+            image_grid_pinpoints=getattr(config, "image_grid_pinpoints", None),
+        )
+        collator = RegionCollator(tokenizer.pad_token_id, tower.config.image_size)
+        return {"train_dataset": data, "eval_dataset": None, "data_collator": collator}
+
+    def make_trainer(self, **kwargs: Any) -> LlavaEntryTrainer:
+        """Stands where LLaVA calls ``LLaVATrainer``."""
+        self.trainer = LlavaEntryTrainer(**kwargs)
+        return self.trainer
+
+    def train(self, original: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        """LLaVA's ``train()``; what it writes for LoRA is replaced by a checkpoint of ours, without a pickle."""
+        original(*args, **kwargs)
+        trainer = self.trainer
+        if trainer is not None and trainer.kind is CheckpointKind.LORA:
+            target = Path(trainer.args.output_dir)
+            save_checkpoint(trainer.model, trainer.processing_class, target, CheckpointKind.LORA)
+            if is_first_rank():
+                (target / _PICKLED_REST).unlink(missing_ok=True)
+
+
+def rebind(module: ModuleType) -> None:
+    """Give ``llava.train.train`` our model classes, data and trainer. Twice is harmless: the later session holds."""
+    session = _Session(module)
+    original = getattr(module.train, "original", module.train)
+
+    def train(*args: Any, **kwargs: Any) -> None:
+        session.train(original, *args, **kwargs)
+
+    train.original = original  # type: ignore[attr-defined]
+    names = {
+        "TrainingArguments": LlavaTrainingArguments,
+        "LlavaLlamaForCausalLM": session,
+        "find_all_linear_names": lora_target_pattern,
+        "make_supervised_data_module": session.make_data,
+        "LLaVATrainer": session.make_trainer,
+        "safe_save_model_for_hf_trainer": lambda trainer, output_dir: trainer.save_model(output_dir),
+        "train": train,
+    }
+    vars(module).update(names)
