@@ -69,7 +69,10 @@ def multimodal_config(
     )
     values.pop("image_grid_pinpoints", None)
     if vision.image_aspect_ratio == "anyres":
-        canvases = vision.image_grid_pinpoints or default_canvases(tower_config.image_size)
+        side = tower_config.image_size
+        if not isinstance(side, int):
+            raise CheckpointError(f"vision tower {vision.mm_vision_tower}: anyres needs a square input, not {side}")
+        canvases = vision.image_grid_pinpoints or default_canvases(side)
         values["image_grid_pinpoints"] = [list(canvas) for canvas in canvases]  # LLaVA takes lists only
     return family.config_class.from_dict(values)
 

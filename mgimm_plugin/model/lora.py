@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import torch
 from torch import nn
 
 _LAYER = re.compile(r"model\.layers\.\d+\.(.+)")
@@ -24,8 +25,11 @@ def lora_target_pattern(model: nn.Module) -> str:
     return r"model\.layers\.\d+\.(?:" + "|".join(re.escape(suffix) for suffix in sorted(suffixes)) + ")"
 
 
-def add_lora(model: Any, *, r: int, alpha: int, dropout: float, bias: str = "none") -> Any:
-    """Wrap ``model`` in a ``PeftModel`` with fresh LoRA weights."""
+def add_lora(model: Any, *, r: int, alpha: int, dropout: float, bias: str = "none", seed: int = 0) -> Any:
+    """Wrap ``model`` in a ``PeftModel`` with LoRA weights drawn from ``seed``, whatever was drawn before.
+
+    How much was depends on the launch: ZeRO-3 loads a model along another way than a single process does.
+    """
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
@@ -36,7 +40,9 @@ def add_lora(model: Any, *, r: int, alpha: int, dropout: float, bias: str = "non
         target_modules=lora_target_pattern(model),
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return get_peft_model(model, config)
 
 
 def without_lora(model: Any) -> Any:

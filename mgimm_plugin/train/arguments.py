@@ -126,8 +126,9 @@ class TrainingArguments(llava_train.TrainingArguments):
     mm_region_lr: float | None = field(
         default=None, metadata={"help": "Learning rate of the RIM; --learning_rate if not given."}
     )
-    report_to: str | list[str] = field(
-        default="tensorboard", metadata={"help": "Where curves go; none, or another of transformers' reporters."}
+    report_to: list[str] = field(
+        default_factory=lambda: ["tensorboard"],
+        metadata={"help": "Where curves go; none, or another of transformers' reporters."},
     )
     # Every trained weight is used in every forward, whatever is in the batch, so that DDP need not search.
     ddp_find_unused_parameters: bool | None = field(default=False)

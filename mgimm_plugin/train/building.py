@@ -121,7 +121,14 @@ def set_trainable(model: Any, args: TrainingArguments) -> Any:
     """
     model.requires_grad_(False)
     if args.stage == "image" and args.lora_enable:
-        model = add_lora(model, r=args.lora_r, alpha=args.lora_alpha, dropout=args.lora_dropout, bias=args.lora_bias)
+        model = add_lora(
+            model,
+            r=args.lora_r,
+            alpha=args.lora_alpha,
+            dropout=args.lora_dropout,
+            bias=args.lora_bias,
+            seed=args.seed,
+        )
     base = without_lora(model)
     decoder = base.get_model()
     if args.stage == "image" and not args.lora_enable:

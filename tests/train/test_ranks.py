@@ -1,5 +1,6 @@
 """Two ranks, with and without DeepSpeed, follow one rank."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -89,6 +90,28 @@ def check_same(expected, folder: Path) -> None:
             assert torch.equal(found[name], tensor), (rank, name)
 
 
+def print_batches() -> None:
+    """Print what each batch of this rank holds."""
+    from mgimm_plugin.train.trainer import MgimmTrainer
+
+    original = MgimmTrainer.training_step
+
+    def training_step(self, model, inputs, *args, **kwargs):
+        print(f"BATCH {self.state.global_step} {len(inputs['images'])} {len(inputs['boxes'])}", flush=True)
+        return original(self, model, inputs, *args, **kwargs)
+
+    MgimmTrainer.training_step = training_step
+
+
+def check_ranks_differed(printed: str) -> None:
+    """In some step one rank had images and the other had none, and likewise boxes: both have to stay in step."""
+    batches: dict[int, list[tuple[int, int]]] = {}
+    for step, images, boxes in re.findall(r"BATCH (\d+) (\d+) (\d+)", printed):
+        batches.setdefault(int(step), []).append((int(images), int(boxes)))
+    for column in (0, 1):
+        assert any(sorted(batch[column] > 0 for batch in step) == [False, True] for step in batches.values()), batches
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_two_ranks_follow_one_and_resume(bench, region_run, image_run, tmp_path, mode):
     region, image = tmp_path / "region", tmp_path / "image"
@@ -106,11 +129,13 @@ def test_two_ranks_follow_one_and_resume(bench, region_run, image_run, tmp_path,
     expected = {region: losses(region_run), image: losses(image_run)}
 
     def train_both():
-        runs = [start(flags, folder.with_suffix(".log"), ranks=2) for folder, flags in both.items()]
+        runs = [
+            start(flags, folder.with_suffix(".log"), ranks=2, before=print_batches) for folder, flags in both.items()
+        ]
         return [run.wait() for run in runs]
 
-    train_both()
-    for folder in both:
+    for folder, printed in zip(both, train_both(), strict=True):
+        check_ranks_differed(printed)
         assert losses(folder) == pytest.approx(expected[folder], rel=1e-3)
         # As after a kill -9: the last checkpoint half-written, nothing in the run folder itself.
         shutil.rmtree(folder / "checkpoint-4")
