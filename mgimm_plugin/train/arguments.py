@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -134,9 +136,31 @@ class TrainingArguments(llava_train.TrainingArguments):
     ddp_find_unused_parameters: bool | None = field(default=False)
     model_max_length: int = field(default=2048, metadata={"help": "Longest sequence, image and region tokens counted."})
 
+    def __post_init__(self) -> None:
+        if self.deepspeed and "LOCAL_RANK" not in os.environ:
+            _be_the_only_rank()
+        super().__post_init__()
+
     def compute_dtype(self) -> torch.dtype:
         """Precision of frozen weights; what is trained is kept in float32."""
         return torch.bfloat16 if self.bf16 else torch.float16 if self.fp16 else torch.float32
+
+
+def _be_the_only_rank() -> None:
+    """Say what a launcher would say of one process: DeepSpeed asks MPI otherwise."""
+    if torch.cuda.device_count() > 1:
+        raise MgimmError(_several_gpus(torch.cuda.device_count()))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+
+
+def _several_gpus(count: int) -> str:
+    return (
+        f"{count} GPUs are visible to one process: start one process each, with NPROC={count} before the script or "
+        f"torchrun --nproc_per_node {count} -m mgimm_plugin.train, or choose one GPU with CUDA_VISIBLE_DEVICES=0"
+    )
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> tuple[ModelArguments, DataArguments, TrainingArguments]:
@@ -170,9 +194,7 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: Traini
             model.mm_use_im_start_end or model.mm_use_im_patch_token
         ),
         "--bits 4 and 8 are for loading; training needs 16 (bf16, fp16) or float32 weights": training.bits != 16,
-        f"{training.n_gpu} GPUs are visible to one process: start one process each, with NPROC={training.n_gpu} before "
-        f"the script or torchrun --nproc_per_node {training.n_gpu} -m mgimm_plugin.train, or choose one GPU with "
-        "CUDA_VISIBLE_DEVICES=0": training.n_gpu > 1,
+        _several_gpus(training.n_gpu): training.n_gpu > 1,
     }
     wrong = [text for text, is_wrong in problems.items() if is_wrong]
     if wrong:

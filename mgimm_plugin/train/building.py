@@ -121,6 +121,7 @@ def set_trainable(model: Any, args: TrainingArguments) -> Any:
     """
     model.requires_grad_(False)
     if args.stage == "image" and args.lora_enable:
+        torch.manual_seed(args.seed)  # LoRA starts the same whatever was drawn while the model was loaded
         model = add_lora(
             model,
             r=args.lora_r,

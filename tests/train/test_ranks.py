@@ -90,6 +90,13 @@ def check_same(expected, folder: Path) -> None:
             assert torch.equal(found[name], tensor), (rank, name)
 
 
+def test_one_process_needs_no_launcher_for_deepspeed(bench, region_run, tmp_path):
+    run = tmp_path / "run"
+    flags = bench.region_flags(run, data_path=bench.mixed_data, deepspeed=MODES["zero2"])
+    start(flags, tmp_path / "log").wait()
+    assert losses(run) == pytest.approx(losses(region_run), rel=1e-4)
+
+
 def print_batches() -> None:
     """Print what each batch of this rank holds."""
     from mgimm_plugin.train.trainer import MgimmTrainer
@@ -136,7 +143,7 @@ def test_two_ranks_follow_one_and_resume(bench, region_run, image_run, tmp_path,
 
     for folder, printed in zip(both, train_both(), strict=True):
         check_ranks_differed(printed)
-        assert losses(folder) == pytest.approx(expected[folder], rel=1e-3)
+        assert losses(folder) == pytest.approx(expected[folder], rel=1e-4)
         # As after a kill -9: the last checkpoint half-written, nothing in the run folder itself.
         shutil.rmtree(folder / "checkpoint-4")
         for file in folder.iterdir():
@@ -144,5 +151,5 @@ def test_two_ranks_follow_one_and_resume(bench, region_run, image_run, tmp_path,
                 file.unlink()
     for folder, printed in zip(both, train_both(), strict=True):
         assert f"resuming from {folder / 'checkpoint-2'}" in printed
-        assert losses(folder) == pytest.approx(expected[folder], rel=1e-3)
+        assert losses(folder) == pytest.approx(expected[folder], rel=1e-4)
         check_checkpoint(folder, next((bench.data / "images").iterdir()))
