@@ -21,7 +21,7 @@ from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.train.preload"])
-HANGS_AFTER = 200.0
+HANGS_AFTER = 400.0
 """Seconds after which a run is taken to hang; on a quiet machine a run takes ten."""
 
 
