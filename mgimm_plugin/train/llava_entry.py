@@ -40,6 +40,31 @@ _PICKLED_REST = "non_lora_trainables.bin"
 
 
 @dataclass
+class LlavaModelArguments(llava_train.ModelArguments):
+    """LLaVA's settings; a checkpoint to go on from brings its own tower, projector and template."""
+
+    version: str | None = field(default=None, metadata={"help": "Conversation template; the model's own by default."})
+    mm_use_im_patch_token: bool = field(default=False)
+
+    def __post_init__(self) -> None:
+        if self.mm_use_im_patch_token or self.mm_use_im_start_end or self.version == "v0":
+            raise MgimmError(
+                "--mm_use_im_patch_token, --mm_use_im_start_end and --version v0 add tokens to the language model, which "
+                "an adapter or a LoRA checkpoint does not hold; leave them off"
+            )
+        folder = resolve_folder(self.model_name_or_path or "")
+        values = read_config_dict(folder)
+        family = family_of(values.get("model_type", ""))
+        self.version = self.version or values.get("mm_conversation_template") or family.template
+        if values.get("mm_vision_tower"):
+            self.vision_tower = self.vision_tower or resolve_folder(values["mm_vision_tower"], folder)
+            for name in ("mm_projector_type", "mm_vision_select_layer", "mm_vision_select_feature"):
+                setattr(self, name, values.get(name, getattr(self, name)))
+        if not self.vision_tower:
+            raise MgimmError("--vision_tower is needed: a CLIP folder or Hub id")
+
+
+@dataclass
 class LlavaTrainingArguments(llava_train.TrainingArguments):
     """LLaVA's settings with its defaults, and what our trainer asks for beside them."""
 
@@ -68,6 +93,8 @@ class LlavaEntryTrainer(MgimmTrainer):
         """Go on from the last checkpoint that was written to the end, where LLaVA would take the newest folder."""
         if resume_from_checkpoint:
             last = last_complete_checkpoint(Path(self.args.output_dir))
+            if last is not None and self.restore_finished(last):
+                return None
             resume_from_checkpoint = str(last) if last else None
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
@@ -108,9 +135,9 @@ class _Session:
         template = next((name for name, known in conv_templates.items() if known is conversation), None)
         if template is None:
             raise MgimmError("LLaVA's default conversation is in no template; name one with --version")
+        if tokenizer.pad_token_id is None:  # LLaVA pads with the unknown token, which not every tokenizer has
+            tokenizer.pad_token = tokenizer.eos_token
         config = without_lora(self.model).config
-        if config.vocab_size != len(tokenizer) and data_args.mm_use_im_patch_token:
-            raise MgimmError("--mm_use_im_patch_token would add a token to the language model; set it to False")
         config.mm_conversation_template = template
         tower = self.model.get_vision_tower()
         data = InstructionDataset(
@@ -154,6 +181,7 @@ def rebind(module: ModuleType) -> None:
 
     train.original = original  # type: ignore[attr-defined]
     names = {
+        "ModelArguments": LlavaModelArguments,
         "TrainingArguments": LlavaTrainingArguments,
         "LlavaLlamaForCausalLM": session,
         "find_all_linear_names": lora_target_pattern,

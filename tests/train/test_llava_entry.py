@@ -1,85 +1,128 @@
 """LLaVA's own entry point trains plain, region and image records, and leaves checkpoints of ours."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
+import functools
+import re
+import shutil
 
 import pytest
 import torch
 from llava.model import builder
 
-import mgimm_plugin
-from mgimm_plugin.data.scenes import write_scenes
 from mgimm_plugin.model.folders import checkpoint_kind
 from mgimm_plugin.model.region_encoder import build_region_encoder
+from tests.train.conftest import flags, losses
+from tests.train.launch import llava, start
+from tests.train.test_ranks import MODES
+from tests.train.test_resume import pause_before_step
+
+KINDS = {
+    "adapter": {"tune_mm_mlp_adapter": True},
+    "lora": {"lora_enable": True, "lora_r": 4, "lora_alpha": 8, "lora_dropout": 0},
+    "full": {},
+}
 
 
-@pytest.fixture(scope="module")
-def mixed(tmp_path_factory):
-    """Region records, image records with regions, plain LLaVA records with an image and without."""
-    folder = tmp_path_factory.mktemp("mixed")
-    write_scenes(folder, count=3, seed=5, size=64, workers=1, progress=False)
-    lines = [
-        *(folder / "region.jsonl").read_text().splitlines()[:6],
-        *(folder / "image.jsonl").read_text().splitlines(),
-    ]
-    records = [json.loads(line) for line in lines]
-    plain = {key: value for key, value in records[-1].items() if key not in ("regions", "references")}
-    plain["conversations"] = [
-        {"from": "human", "value": "<image>\nWhat is this?"},
-        {"from": "gpt", "value": "A field."},
-    ]
-    text = {"id": "text", "conversations": [{"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Hello."}]}
-    (folder / "mixed.json").write_text(json.dumps([*records, plain | {"id": "plain"}, text]))
-    return folder
-
-
-def llava_train(llm: Path, tower: Path, data: Path, output: Path, *flags: str) -> None:
-    settings = {
-        "model_name_or_path": llm,
-        "vision_tower": tower,
-        "version": "mgimm_v1",
-        "data_path": data / "mixed.json",
-        "image_folder": data,
-        "image_aspect_ratio": "pad",
-        "mm_projector_type": "mlp2x_gelu",
-        "mm_vision_select_layer": "-2",
-        "mm_use_im_patch_token": "False",
-        "output_dir": output,
-        "max_steps": 3,
-        "per_device_train_batch_size": 4,
-        "learning_rate": "1e-2",
-        "save_strategy": "no",
-        "report_to": "none",
-        "use_cpu": "True",
-    }
-    command = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
-    done = subprocess.run(
-        [sys.executable, "-m", "mgimm_plugin", "llava", "train.train", *command, *flags],
-        capture_output=True,
-        text=True,
-        timeout=300,
+def llava_flags(bench, output, **more):
+    """LLaVA's flags with LLaVA's defaults wherever its scripts leave them."""
+    return flags(
+        {
+            "model_name_or_path": bench.llm,
+            "vision_tower": bench.tower,
+            "version": "mgimm_v1",
+            "data_path": bench.mixed_data,
+            "image_folder": bench.data,
+            "image_aspect_ratio": "pad",
+            "mm_projector_type": "mlp2x_gelu",
+            "mm_vision_select_layer": -2,
+            "output_dir": output,
+            "max_steps": 4,
+            "per_device_train_batch_size": 4,
+            "learning_rate": 4e-3,
+            "save_strategy": "no",
+            "logging_steps": 1,
+            "report_to": "none",
+            "disable_tqdm": True,
+            "use_cpu": True,
+            "seed": 1,
+        }
+        | more
     )
-    assert done.returncode == 0, done.stderr[-3000:]
 
 
-@pytest.mark.parametrize(
-    ("flags", "kind"),
-    [
-        (["--tune_mm_mlp_adapter", "True"], "adapter"),
-        (["--lora_enable", "True", "--lora_r", "4", "--lora_alpha", "8"], "lora"),
-        ([], "full"),
-    ],
-)
-def test_llavas_train_leaves_a_checkpoint_that_llavas_loader_reads(flags, kind, tiny_llm, tiny_tower, mixed, tmp_path):
-    llava_train(tiny_llm("llama"), tiny_tower, mixed, tmp_path / "run", *flags)
-    assert checkpoint_kind(tmp_path / "run") == kind
-    assert not list((tmp_path / "run").glob("*.bin"))
-    mgimm_plugin.register()
-    tokenizer, model, _, _ = builder.load_pretrained_model(str(tmp_path / "run"), None, "run", device="cpu")
-    assert model.config.mm_conversation_template == "mgimm_v1"
+def load(folder):
+    """Load a run as LLaVA's programs do, and let it answer."""
+    tokenizer, model, _, _ = builder.load_pretrained_model(str(folder), None, "run", device="cpu")
     ids = torch.tensor([tokenizer("Hello").input_ids])
     assert model.generate(ids, max_new_tokens=3, do_sample=False).shape[1] <= 3
+    return model
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_llavas_train_leaves_a_checkpoint_that_llavas_loader_reads(bench, train, tmp_path, kind):
+    run = tmp_path / "run"
+    start(llava_flags(bench, run, **KINDS[kind]), tmp_path / "log", main=llava).wait()
+    assert checkpoint_kind(run) == kind
+    assert not list(run.glob("*.bin"))
+    model = load(run)
+    assert model.config.mm_conversation_template == "mgimm_v1"
     trained, fresh = model.get_model().region_encoder, build_region_encoder(model.config)
     assert not torch.equal(trained.box_encoder.corner_embedding, fresh.box_encoder.corner_embedding)
+
+
+@pytest.mark.parametrize("version", ["plain", "v1", None])
+def test_llavas_templates_and_the_familys_own(bench, train, tmp_path, version):
+    run = tmp_path / "run"
+    argv = llava_flags(bench, run, **KINDS["adapter"], version=version, max_steps=1)
+    start(argv, tmp_path / "log", main=llava).wait()
+    expected = {"plain": "plain", "v1": "v1", None: "mgimm_v1"}[version]
+    from llava.conversation import conv_templates
+
+    found = load(run).config.mm_conversation_template
+    assert conv_templates[found] is conv_templates[expected]
+
+
+def test_region_checkpoint_brings_its_own_tower_and_projector(bench, train, region_run, tmp_path):
+    run = tmp_path / "run"
+    own = {"model_name_or_path": region_run, "vision_tower": None, "version": None}
+    argv = llava_flags(bench, run, **KINDS["lora"], **own, mm_projector_type=None, mm_vision_select_layer=None)
+    start(argv, tmp_path / "log", main=llava).wait()
+    config = load(run).config
+    assert (config.mm_projector_type, config.mm_vision_select_layer) == ("mlp2x_gelu", -2)
+
+
+def test_killed_run_of_llavas_train_ends_like_an_uninterrupted_one(bench, train, tmp_path):
+    whole, run, marker = tmp_path / "whole", tmp_path / "run", tmp_path / "paused"
+    more = {**KINDS["lora"], "lora_dropout": 0.1, "save_strategy": "steps", "save_steps": 2}
+    start(llava_flags(bench, whole, **more), tmp_path / "whole.log", main=llava).wait()
+    argv = llava_flags(bench, run, **more)
+    pause = functools.partial(pause_before_step, marker, step=3)
+    start(argv, tmp_path / "log", main=llava, before=pause).kill_when(marker.exists)
+    shutil.copytree(run / "checkpoint-2", run / "checkpoint-3")
+    (run / "checkpoint-3" / "mgimm_complete.json").unlink()
+    start(argv, tmp_path / "log", main=llava).wait()
+    assert losses(run) == pytest.approx(losses(whole), rel=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["ddp", "zero2", "zero3"])
+def test_two_ranks_of_llavas_train_follow_one(bench, train, tmp_path, mode):
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    runs = [
+        start(llava_flags(bench, alone, **KINDS["full"]), tmp_path / "alone.log", main=llava),
+        start(
+            llava_flags(bench, together, per_device_train_batch_size=2, deepspeed=MODES[mode], **KINDS["full"]),
+            tmp_path / "together.log",
+            ranks=2,
+            main=llava,
+        ),
+    ]
+    for run in runs:
+        run.wait()
+    assert losses(together) == pytest.approx(losses(alone), rel=1e-3)
+    load(together)
+
+
+@pytest.mark.parametrize("change", [{"mm_use_im_patch_token": True}, {"version": "v0"}, {"vision_tower": None}])
+def test_settings_of_older_llava_models_are_refused(bench, train, tmp_path, change):
+    run = start(llava_flags(bench, tmp_path / "run", **change), tmp_path / "log", main=llava)
+    with pytest.raises(AssertionError, match=re.escape(f"--{next(iter(change))}")):
+        run.wait()
