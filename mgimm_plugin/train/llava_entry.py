@@ -49,8 +49,8 @@ class LlavaModelArguments(llava_train.ModelArguments):
     def __post_init__(self) -> None:
         if self.mm_use_im_patch_token or self.mm_use_im_start_end or self.version == "v0":
             raise MgimmError(
-                "--mm_use_im_patch_token, --mm_use_im_start_end and --version v0 add tokens to the language model, which "
-                "an adapter or a LoRA checkpoint does not hold; leave them off"
+                "--mm_use_im_patch_token, --mm_use_im_start_end and --version v0 add tokens to the language model, "
+                "which an adapter or a LoRA checkpoint does not hold; leave them off"
             )
         folder = resolve_folder(self.model_name_or_path or "")
         values = read_config_dict(folder)
