@@ -44,6 +44,7 @@ class LlavaModelArguments(llava_train.ModelArguments):
     """LLaVA's settings; a checkpoint to go on from brings its own tower, projector and template."""
 
     version: str | None = field(default=None, metadata={"help": "Conversation template; the model's own by default."})
+    vision_tower: str | None = field(default=None, metadata={"help": "CLIP folder or Hub id."})
     mm_use_im_patch_token: bool = field(default=False)
 
     def __post_init__(self) -> None:
