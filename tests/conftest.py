@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -57,3 +58,16 @@ def copied_tree(checkpoint_tree, tmp_path):
     """A copy of the tree that a test may damage."""
     shutil.copytree(checkpoint_tree.root, tmp_path / "tree")
     return dataclasses.replace(checkpoint_tree, root=tmp_path / "tree")
+
+
+_RESET = {layer: layer.reset_parameters for layer in (torch.nn.Linear, torch.nn.LayerNorm)}
+
+
+@pytest.fixture(autouse=True)
+def torch_initialises_layers():
+    """LLaVA's programs switch torch's initialisation off for their whole process (`disable_torch_init`)."""
+    for layer, reset in _RESET.items():
+        layer.reset_parameters = reset
+    yield
+    for layer, reset in _RESET.items():
+        layer.reset_parameters = reset
