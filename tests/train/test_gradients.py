@@ -122,3 +122,36 @@ def test_projector_and_region_encoder_have_their_own_rates(bench, watched, regio
             assert group["weight_decay"] == (0.0 if name.endswith("bias") or "norm" in name else 0.1), name
     assert found == {"lora_": {4e-4}, "mm_projector": {2e-4}, "region_encoder": {1e-4}}
     assert not [name for name in names.values() if part_of(name) in found]  # none is left out
+
+
+@pytest.mark.parametrize("stage", ["region", "image"])
+def test_gradient_checkpointing_changes_no_gradient(bench, watched, region_run, tmp_path, stage):
+    def first_gradients(checkpointing):
+        more = {"max_steps": 1, "max_grad_norm": 0, "gradient_checkpointing": checkpointing}
+        output = tmp_path / f"checkpointing-{checkpointing}"
+        if stage == "region":
+            flags = bench.region_flags(output, **more)
+        else:
+            flags = bench.image_flags(region_run, output, lora_dropout=0, **more)
+        trainer, watch = watched(flags)
+        layers = without_lora(trainer.model).get_model().layers
+        assert all(layer.gradient_checkpointing == checkpointing for layer in layers)
+        return watch.gradients[0]
+
+    plain, checkpointed = first_gradients(False), first_gradients(True)
+    assert set(plain) == set(checkpointed)
+    for name, gradient in plain.items():
+        torch.testing.assert_close(checkpointed[name], gradient, rtol=1e-4, atol=1e-7, msg=name)
+
+
+def test_in_bfloat16_what_is_trained_stays_float32(bench, watched, region_run, tmp_path):
+    trainer, watch = watched(bench.image_flags(region_run, tmp_path / "run", bf16=True, max_steps=2))
+    dtypes: dict[str, set[torch.dtype]] = {}
+    for name, parameter in trainer.model.named_parameters():
+        dtypes.setdefault(part_of(name), set()).add(parameter.dtype)
+    trained = {part: {torch.float32} for part in ("lora_", "mm_projector", "region_encoder")}
+    assert dtypes == {**trained, "language_model": {torch.bfloat16}, "vision_tower": {torch.bfloat16}}
+    assert without_lora(trainer.model).get_model().region_encoder.box_encoder.fourier_matrix.dtype == torch.float32
+    for name, gradient in watch.gradients[-1].items():
+        assert gradient.dtype == torch.float32, name
+        assert gradient.isfinite().all(), name
