@@ -47,6 +47,12 @@ class OnError(StrEnum):
     SKIP = "skip"
 
 
+class World(StrEnum):
+    """What scenes are of."""
+
+    MINI = "mini"
+
+
 class Regions(StrEnum):
     """Which regions a question about an image comes with."""
 
@@ -195,13 +201,18 @@ def scenes(
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder of the set.")],
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same scenes.")] = 0,
     size: Annotated[int, typer.Option("--size", min=32, help="Side of the images in pixels.")] = 224,
+    world: Annotated[World, typer.Option("--world", help="mini: the small world of the bundled models.")] = World.MINI,
+    style: Annotated[str | None, typer.Option("--style", help="Preset of palette, scale and density.")] = None,
+    nuisance: Annotated[str | None, typer.Option("--nuisance", help="Preset of haze, blur and noise.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes. Default: all cores.")] = None,
 ) -> None:
     """Draw overhead scenes with region and image records."""
     from mgimm_plugin.data.scenes import write_scenes
 
-    write_scenes(output, count=count, seed=seed, size=size, workers=workers)
-    typer.echo(f"{count} scenes in {output}: images, region.jsonl, image.jsonl")
+    write_scenes(
+        output, count=count, seed=seed, size=size, world=str(world), style=style, nuisance=nuisance, workers=workers
+    )
+    typer.echo(f"{count} scenes in {output}")
 
 
 @app.command(cls=Command, epilog="Example: mgimm validate train.jsonl --images images")

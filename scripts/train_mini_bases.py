@@ -28,7 +28,7 @@ def write_examples(output: Path) -> None:
     from mgimm_plugin.data.scenes import write_scenes
 
     with tempfile.TemporaryDirectory() as folder:
-        write_scenes(Path(folder), count=EXAMPLES, seed=EXAMPLES_SEED, workers=1, progress=False)
+        write_scenes(Path(folder), world="mini", count=EXAMPLES, seed=EXAMPLES_SEED, workers=1, progress=False)
         shutil.rmtree(output, ignore_errors=True)
         shutil.copytree(Path(folder) / "images", output / "images")
         lines = [

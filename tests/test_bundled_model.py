@@ -17,7 +17,7 @@ def predictor():
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scenes")
-    write_scenes(folder, count=20, seed=777, workers=1, progress=False)
+    write_scenes(folder, world="mini", count=20, seed=777, workers=1, progress=False)
     return folder
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mgimm_plugin.data.scenes import generate_scene
-from mgimm_plugin.data.scenes.vocabulary import CATEGORIES, COLORS, POSITIONS, SHAPE_WORDS, SIZES
+from mgimm_plugin.data.scenes.mini.vocabulary import CATEGORIES, COLORS, POSITIONS, SHAPE_WORDS, SIZES
 
 WORDS: dict[str, tuple[str, ...]] = {
     "category": CATEGORIES,
@@ -46,7 +46,7 @@ class SceneArrays(NamedTuple):
 
 
 def _scene(index: int, *, seed: int, side: int) -> tuple[NDArray[np.uint8], list[list[int]], list[list[float]]]:
-    scene = generate_scene(seed, index)
+    scene = generate_scene(seed, index, world="mini")
     words = [[WORDS[name].index(item.attributes[name]) for name in WORDS] for item in scene.objects]
     boxes = [[value / scene.image.width for value in item.box] for item in scene.objects]
     return np.asarray(scene.image.resize((side, side), Image.Resampling.BICUBIC)), words, boxes

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.random import Generator
 
 from mgimm_plugin.constants import IMAGE_QUESTION, REGION_QUESTION
-from mgimm_plugin.data.scenes import SceneObject
-from mgimm_plugin.data.scenes.grammar import image_description, region_phrases
-from mgimm_plugin.data.scenes.layout import draw_kinds
-from mgimm_plugin.data.scenes.vocabulary import ATTRIBUTES, POSITIONS, SETTINGS, SIZES
+from mgimm_plugin.data.scenes.mini.grammar import image_description, region_phrases
+from mgimm_plugin.data.scenes.mini.layout import draw_kinds
+from mgimm_plugin.data.scenes.mini.vocabulary import ATTRIBUTES, POSITIONS, SETTINGS, SIZES
+from mgimm_plugin.data.scenes.scene import SceneObject
 
 SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
@@ -81,7 +81,12 @@ def made_up_objects(rng: Generator, setting: str) -> list[SceneObject]:
     cells = np.sort(rng.choice(np.repeat(np.arange(9), 2), len(kinds), replace=False))
     order = rng.permutation(len(kinds))
     return [
-        SceneObject(*kinds[i], str(rng.choice(SIZES)), POSITIONS[cell // 3][cell % 3], (0, 0, 1, 1), (0, 0, 0), ())
+        SceneObject(
+            **dict(zip(("category", "color", "shape"), kinds[i], strict=True)),
+            size=str(rng.choice(SIZES)),
+            position=POSITIONS[cell // 3][cell % 3],
+            box=(0, 0, 1, 1),
+        )
         for i, cell in zip(order, cells, strict=True)
     ]
 

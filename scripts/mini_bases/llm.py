@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from mgimm_plugin.constants import IGNORE_INDEX
-from mgimm_plugin.data.scenes.grammar import parse_attributes
+from mgimm_plugin.data.scenes.mini.grammar import parse_attributes
 from mini_bases.language import Sample, corpus_texts, sample_image, sample_region, sample_text
 from mini_bases.optimizing import descend, make_optimizers, set_rate
 

@@ -91,7 +91,7 @@ def bench(tiny_llm, tiny_tower, tmp_path_factory) -> Bench:
     from mgimm_plugin.data.scenes import write_scenes
 
     data = tmp_path_factory.mktemp("scenes") / "data"
-    write_scenes(data, count=8, seed=3, size=64, workers=1)
+    write_scenes(data, world="mini", count=8, seed=3, size=64, workers=1)
     region = [json.loads(line) for line in (data / "region.jsonl").read_text().splitlines()]
     image = [json.loads(line) for line in (data / "image.jsonl").read_text().splitlines()]
     text = [

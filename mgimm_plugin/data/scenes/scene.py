@@ -1,36 +1,79 @@
-"""Scenes as a function of a seed and an index."""
+"""What every scene has, whatever world it is of."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image
 
-from mgimm_plugin.data.scenes.glyphs import Part
-from mgimm_plugin.data.scenes.grounds import ground
-from mgimm_plugin.data.scenes.layout import SceneObject, lay_out
-from mgimm_plugin.data.scenes.vocabulary import SETTINGS
+Box = tuple[float, float, float, float]
+"""``x1, y1, x2, y2`` in pixels of the scene, continuous edges, 0-based."""
 
-RGB = tuple[int, int, int]
-
-DEFAULT_SIZE = 224
-_OVERSAMPLING = 2
+Points = tuple[tuple[float, float], ...]
+"""``x, y`` in the same frame."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class SceneObject:
+    """One object with the truth about it.
+
+    Attributes:
+        category: Its class. Category, color and shape need the pixels.
+        color: Word for its color.
+        shape: Word for its shape.
+        size: Word that follows from the box.
+        position: Word that follows from the box.
+        box: The exact box around what is drawn of it, its shadow apart.
+        polygon: Its outline.
+        facts: More that is true of it, as JSON (what it stands on, its relations); written into its region.
+    """
+
+    category: str
+    color: str
+    shape: str
+    size: str
+    position: str
+    box: Box
+    polygon: Points | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """``category``, ``color``, ``shape`` (the pixels tell) and ``size``, ``position`` (the box tells)."""
+        return {name: getattr(self, name) for name in ("category", "color", "shape", "size", "position")}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scene:
     """One scene.
 
     Attributes:
-        setting: The ground, one of ``vocabulary.SETTINGS``.
+        setting: What kind of place it is; the words are the world's.
         objects: Its objects in reading order: by row of the 3 x 3 grid, then from left to right.
-        image: The picture, RGB.
+        image: The picture, RGB, square.
+        facts: More that is true of the scene, as JSON; written into its image record.
     """
 
     setting: str
-    objects: tuple[SceneObject, ...]
+    objects: tuple[Any, ...]
     image: Image.Image
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class SceneTexts(NamedTuple):
+    """What is said about a scene, each time the answer first and then its further references.
+
+    Attributes:
+        regions: For each object, descriptions that name all its attributes.
+        image: Descriptions of the whole.
+        referring: For each object, short expressions that are true of it alone; empty where the world has none.
+    """
+
+    regions: list[list[str]]
+    image: list[str]
+    referring: list[list[str]]
 
 
 def random_source(seed: int, index: int, purpose: int) -> np.random.Generator:
@@ -42,61 +85,3 @@ def random_source(seed: int, index: int, purpose: int) -> np.random.Generator:
         purpose: Keeps the draws of layout, pixels and text apart.
     """
     return np.random.default_rng([seed, index, purpose])
-
-
-def generate_scene(seed: int, index: int, *, size: int = DEFAULT_SIZE) -> Scene:
-    """Draw scene ``index`` of the set ``seed``.
-
-    Args:
-        seed: Any integer from 0.
-        index: Any integer from 0.
-        size: Side of the picture in pixels.
-
-    Returns:
-        The scene with its ground truth; the same for the same arguments.
-
-    Example:
-        >>> scene = generate_scene(seed=0, index=7)
-        >>> scene.objects[0].attributes["category"]
-        'building'
-    """
-    rng = random_source(seed, index, 0)
-    setting = tuple(SETTINGS)[rng.integers(len(SETTINGS))]
-    objects = lay_out(rng, setting, size)
-    return Scene(setting, objects, _draw(setting, objects, random_source(seed, index, 1), size))
-
-
-def _draw(setting: str, objects: tuple[SceneObject, ...], rng: np.random.Generator, size: int) -> Image.Image:
-    big = size * _OVERSAMPLING
-    picture = ground(setting, rng, size).resize((big, big), Image.Resampling.BILINEAR)
-    shade = Image.new("L", (big, big))
-    pen = ImageDraw.Draw(shade)
-    for item in objects:
-        for part in item.parts:
-            pen.polygon(_corners(part, shift=0.009 * size), fill=110)
-    picture.paste((18, 20, 26), mask=shade.filter(ImageFilter.BoxBlur(2)))
-    pen = ImageDraw.Draw(picture)
-    for item in objects:
-        for part in item.parts:
-            pen.polygon(_corners(part), fill=role_color(part.role, item.tint))
-    picture = picture.reduce(_OVERSAMPLING)
-    grain = 4 * rng.standard_normal((size, size, 1), dtype=np.float32)
-    return Image.fromarray(np.clip(np.asarray(picture, dtype=np.float32) + grain, 0, 255).astype(np.uint8))
-
-
-def _corners(part: Part, shift: float = 0.0) -> list[tuple[float, float]]:
-    return [(float(x), float(y)) for x, y in (part.points + shift) * _OVERSAMPLING]
-
-
-def role_color(role: str, tint: RGB) -> RGB:
-    """Color of a glyph's part: the object's own for the body, shades of it or fixed ones for the details."""
-    fixed = {"tire": (20, 20, 22), "glass": (120, 165, 190), "soil": (176, 124, 78), "mark": (250, 250, 250)}
-    if role in fixed:
-        return fixed[role]
-    base = np.asarray(tint, dtype=np.float32)
-    if role == "dark":
-        # Half as bright; on black nothing is darker, so the detail is lighter there.
-        base = base * 0.5 if base.mean() > 60 else base + 62
-    elif role == "light":
-        base = base + (255 - base) * 0.6 if base.mean() < 200 else base * 0.82
-    return int(base[0]), int(base[1]), int(base[2])

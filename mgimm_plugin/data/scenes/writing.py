@@ -9,59 +9,111 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN, IMAGE_QUESTION, REGION_QUESTION
-from mgimm_plugin.data.scenes.grammar import image_description, region_phrases
-from mgimm_plugin.data.scenes.layout import SceneObject
-from mgimm_plugin.data.scenes.scene import DEFAULT_SIZE, Scene, generate_scene, random_source
+from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
+from mgimm_plugin.data.question_templates import load_questions
+from mgimm_plugin.data.scenes.scene import Scene, SceneObject, random_source
+from mgimm_plugin.data.scenes.worlds import DEFAULT_WORLD, get_world
 from mgimm_plugin.errors import MgimmError
+
+DEFAULT_SIZE = 224
+"""Side of the pictures in pixels."""
 
 REFERENCES = 5
 """Right answers per question: the conversation's own and four more."""
 
+_FILES = ("region.jsonl", "image.jsonl", "referring.jsonl")
 _JPEG_QUALITY = 90
 
 
 class SceneRecords(NamedTuple):
-    """The JSON records of one scene: one per object, and one for the image."""
+    """The JSON records of one scene: one per object, one for the image, and again one per object that refers to it."""
 
     regions: list[dict[str, Any]]
     image: dict[str, Any]
+    referring: list[dict[str, Any]]
 
 
-def scene_records(scene: Scene, seed: int, index: int) -> SceneRecords:
+def generate_scene(
+    seed: int,
+    index: int,
+    *,
+    size: int = DEFAULT_SIZE,
+    world: str = DEFAULT_WORLD,
+    style: str | None = None,
+    nuisance: str | None = None,
+) -> Scene:
+    """Draw scene ``index`` of the set ``seed``.
+
+    Args:
+        seed: Any integer from 0.
+        index: Any integer from 0.
+        size: Side of the picture in pixels.
+        world: A name of ``worlds.WORLDS``.
+        style: One of the world's styles; its usual one by default.
+        nuisance: One of the world's nuisances; its usual one by default.
+
+    Returns:
+        The scene with its ground truth; the same for the same arguments.
+
+    Raises:
+        MgimmError: There is no such world, style or nuisance.
+    """
+    its_world = get_world(world)
+    return its_world.generate(seed, index, size, its_world.style(style), its_world.nuisance(nuisance))
+
+
+def scene_records(scene: Scene, seed: int, index: int, *, world: str = DEFAULT_WORLD) -> SceneRecords:
     """Records of scene ``index`` of the set ``seed``; their image is ``images/<index>.jpg``."""
-    rng = random_source(seed, index, 2)
+    its_world = get_world(world)
+    texts = its_world.texts(scene, random_source(seed, index, 2))
+    questions = its_world.questions or load_questions()
     name = f"{index:06d}"
     common = {"image": f"images/{name}.jpg", "width": scene.image.width, "height": scene.image.height}
-    regions, entries = [], []
-    for number, item in enumerate(scene.objects):
-        phrases = region_phrases(item, rng)[:REFERENCES]
-        entries.append(_region_entry(item, phrases[0]))
-        question = f"{DEFAULT_REGION_TOKEN}\n{REGION_QUESTION}"
-        regions.append({"id": f"{name}-{number}", **common, "regions": [entries[-1]], **_answers(question, phrases)})
-    descriptions = [image_description(scene.setting, scene.objects, rng) for _ in range(REFERENCES)]
-    question = f"{DEFAULT_IMAGE_TOKEN}\n{DEFAULT_REGION_TOKEN * len(entries)}\n{IMAGE_QUESTION}"
-    return SceneRecords(regions, {"id": name, **common, "regions": entries, **_answers(question, descriptions)})
+    entries = [
+        _region_entry(item, (texts.referring or texts.regions)[number][0]) for number, item in enumerate(scene.objects)
+    ]
+
+    def about_regions(task: str, answers: list[list[str]], mark: str) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": f"{name}-{mark}{number}", **common, "regions": [entries[number]],
+                **_answers(f"{DEFAULT_REGION_TOKEN}\n{questions.choose(task, f'{name}-{number}', seed=seed)}", said),
+            }
+            for number, said in enumerate(answers)
+        ]  # fmt: skip
+
+    head = f"{DEFAULT_IMAGE_TOKEN}\n{DEFAULT_REGION_TOKEN * len(entries)}"
+    image = {"id": name, **common, "regions": entries, **scene.facts}
+    image |= _answers(f"{head}\n{questions.choose('image', name, seed=seed)}", texts.image)
+    return SceneRecords(
+        about_regions("region", texts.regions, ""), image, about_regions("referring", texts.referring, "r")
+    )
 
 
 def _region_entry(item: SceneObject, phrase: str) -> dict[str, Any]:
-    return {"bbox": list(item.box), "category": item.category, "phrase": phrase, "attributes": item.attributes}
+    entry = {"bbox": list(item.box), "category": item.category, "phrase": phrase, "attributes": item.attributes}
+    if item.polygon is not None:
+        entry["polygon"] = [list(point) for point in item.polygon]
+    return {**entry, **item.facts}
 
 
 def _answers(question: str, answers: list[str]) -> dict[str, Any]:
     turns = [{"from": "human", "value": question}, {"from": "gpt", "value": answers[0]}]
-    return {"conversations": turns, "references": answers[1:]}
+    return {"conversations": turns, "references": answers[1:REFERENCES]}
 
 
-def _write_scene(index: int, *, folder: Path, seed: int, size: int) -> SceneRecords:
-    scene = generate_scene(seed, index, size=size)
-    records = scene_records(scene, seed, index)
+def _write_scene(
+    index: int, *, folder: Path, seed: int, size: int, world: str, style: str | None, nuisance: str | None
+) -> SceneRecords:
+    scene = generate_scene(seed, index, size=size, world=world, style=style, nuisance=nuisance)
+    records = scene_records(scene, seed, index, world=world)
     scene.image.save(folder / records.image["image"], quality=_JPEG_QUALITY)
     return records
 
@@ -72,6 +124,9 @@ def write_scenes(
     count: int,
     seed: int,
     size: int = DEFAULT_SIZE,
+    world: str = DEFAULT_WORLD,
+    style: str | None = None,
+    nuisance: str | None = None,
     workers: int | None = None,
     progress: bool = True,
 ) -> None:
@@ -85,28 +140,38 @@ def write_scenes(
         count: Number of scenes.
         seed: Seed of the set; sets with different seeds have no scene in common.
         size: Side of the images in pixels.
+        world: A name of ``worlds.WORLDS``.
+        style: One of the world's styles; its usual one by default.
+        nuisance: One of the world's nuisances; its usual one by default.
         workers: Processes; all available cores by default.
         progress: Whether to show a line of progress on standard error.
 
     Raises:
         ValueError: If ``count`` or ``size`` is too small to draw anything.
-        MgimmError: If worker processes cannot start.
+        MgimmError: If there is no such world, style or nuisance, or if worker processes cannot start.
     """
     if count < 1 or size < 32:
         raise ValueError(f"cannot write {count} scenes of {size} px: at least 1 scene of 32 px is needed")
+    its_world = get_world(world)
+    style, nuisance = its_world.style(style), its_world.nuisance(nuisance)
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     folder = output / f".partial-{os.getpid()}"
     (folder / "images").mkdir(parents=True)
     try:
-        with (folder / "region.jsonl").open("w") as regions, (folder / "image.jsonl").open("w") as images:
-            write = partial(_write_scene, folder=folder, seed=seed, size=size)
+        write = partial(_write_scene, folder=folder, seed=seed, size=size, world=world, style=style, nuisance=nuisance)
+        with ExitStack() as stack:
+            regions, images, referring = (stack.enter_context((folder / name).open("w")) for name in _FILES)
             drawn = _in_order(write, count, workers)
             for records in tqdm(drawn, total=count, unit="scene", desc="scenes", disable=not progress):
                 regions.writelines(json.dumps(record) + "\n" for record in records.regions)
                 images.write(json.dumps(records.image) + "\n")
+                referring.writelines(json.dumps(record) + "\n" for record in records.referring)
         shutil.rmtree(output / "images", ignore_errors=True)
-        for name in ("images", "region.jsonl", "image.jsonl"):
+        for name in ("images", *_FILES):
+            if name != "images" and not (folder / name).stat().st_size:
+                (output / name).unlink(missing_ok=True)  # a world without referring expressions has no file of them
+                continue
             (folder / name).replace(output / name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

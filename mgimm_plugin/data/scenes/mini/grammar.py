@@ -8,14 +8,8 @@ from typing import Final
 
 from numpy.random import Generator
 
-from mgimm_plugin.data.scenes.layout import SceneObject
-from mgimm_plugin.data.scenes.vocabulary import (
-    CATEGORIES,
-    COLORS,
-    POSITIONS,
-    SHAPE_WORDS,
-    SIZES,
-)
+from mgimm_plugin.data.scenes.mini.vocabulary import CATEGORIES, COLORS, POSITIONS, SHAPE_WORDS, SIZES
+from mgimm_plugin.data.scenes.scene import SceneObject
 
 REGION_PATTERNS: Final = (
     "A {size} {color} {shape} {category} in the {position} of the image.",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from mgimm_plugin.data.scenes.glyphs import Part, bounds, glyph, placed
-from mgimm_plugin.data.scenes.vocabulary import (
+from mgimm_plugin.data.scenes.mini.glyphs import Part, bounds, glyph, placed
+from mgimm_plugin.data.scenes.mini.vocabulary import (
     CATEGORIES,
     COLORS,
     SETTINGS,
@@ -20,6 +20,7 @@ from mgimm_plugin.data.scenes.vocabulary import (
     relative_side,
     size_word,
 )
+from mgimm_plugin.data.scenes.scene import SceneObject
 
 SIDES = {"small": (0.145, 0.175), "medium": (0.193, 0.235), "large": (0.257, 0.33)}
 """Wanted sides per size word, clear of the limits between the words."""
@@ -31,33 +32,22 @@ _MARGIN = 0.015
 _TRIES = 40
 
 
-@dataclass(frozen=True)
-class SceneObject:
-    """One object: its five attributes, its exact box, and its polygons in the scene's pixels."""
+@dataclass(frozen=True, kw_only=True)
+class MiniObject(SceneObject):
+    """An object with its color as sRGB and its polygons in the scene's pixels."""
 
-    category: str
-    color: str
-    shape: str
-    size: str
-    position: str
-    box: Box
     tint: tuple[int, int, int]
     parts: tuple[Part, ...]
 
-    @property
-    def attributes(self) -> dict[str, str]:
-        """``category``, ``color``, ``shape`` (the pixels tell) and ``size``, ``position`` (the box tells)."""
-        return {name: getattr(self, name) for name in ("category", "color", "shape", "size", "position")}
 
-
-def lay_out(rng: Generator, setting: str, size: int) -> tuple[SceneObject, ...]:
+def lay_out(rng: Generator, setting: str, size: int) -> tuple[MiniObject, ...]:
     """Three to eight objects that do not overlap, in reading order.
 
     Every category in the scene occurs at least twice, each time with another color or shape: what is true of one
     object cannot be said without knowing which one is meant.
     """
     while True:
-        found: list[SceneObject] = []
+        found: list[MiniObject] = []
         for category, color, shape in draw_kinds(rng, setting):
             added = _find_place(rng, category, color, shape, found, size)
             if added is not None:
@@ -91,8 +81,8 @@ def draw_kinds(rng: Generator, setting: str) -> list[tuple[str, str, str]]:
 
 
 def _find_place(
-    rng: Generator, category: str, color: str, shape: str, others: list[SceneObject], size: int
-) -> SceneObject | None:
+    rng: Generator, category: str, color: str, shape: str, others: list[MiniObject], size: int
+) -> MiniObject | None:
     """The object at a free place, or None if none was found."""
     light, shift = rng.uniform(0.9, 1.05), rng.uniform(-6, 6, 3)
     red, green, blue = (int(value) for value in np.clip(np.array(COLORS[color]) * light + shift, 0, 255))
@@ -108,8 +98,10 @@ def _find_place(
         if _is_ambiguous(box, size) or any(_touch(box, other.box, 0.02 * size) for other in others):
             continue
         moved = tuple(placed(parts, np.eye(2), corner - low))
-        words = (size_word(box, size), position_word(box, size))
-        return SceneObject(category, color, shape, *words, box, (red, green, blue), moved)
+        return MiniObject(
+            category=category, color=color, shape=shape, size=size_word(box, size), position=position_word(box, size),
+            box=box, tint=(red, green, blue), parts=moved,
+        )  # fmt: skip
     return None
 
 

@@ -6,10 +6,9 @@ import pytest
 from PIL import Image
 
 from mgimm_plugin.data.scenes import generate_scene, scene_records, write_scenes
-from mgimm_plugin.data.scenes.grammar import REGION_PATTERNS, fill, parse_attributes
-from mgimm_plugin.data.scenes.layout import lay_out
-from mgimm_plugin.data.scenes.scene import Scene, random_source
-from mgimm_plugin.data.scenes.vocabulary import (
+from mgimm_plugin.data.scenes.mini.grammar import REGION_PATTERNS, fill, parse_attributes
+from mgimm_plugin.data.scenes.mini.layout import lay_out
+from mgimm_plugin.data.scenes.mini.vocabulary import (
     COLORS,
     POSITIONS,
     SETTINGS,
@@ -19,25 +18,26 @@ from mgimm_plugin.data.scenes.vocabulary import (
     position_word,
     size_word,
 )
+from mgimm_plugin.data.scenes.scene import Scene, random_source
 
 
 @pytest.fixture(scope="module")
 def scenes() -> list[Scene]:
-    return [generate_scene(3, index) for index in range(12)]
+    return [generate_scene(3, index, world="mini") for index in range(12)]
 
 
 def test_a_scene_follows_from_seed_and_index_alone(scenes: list[Scene]) -> None:
-    again = generate_scene(3, 5)
+    again = generate_scene(3, 5, world="mini")
     assert [item.attributes for item in again.objects] == [item.attributes for item in scenes[5].objects]
     np.testing.assert_array_equal(np.asarray(again.image), np.asarray(scenes[5].image))
-    assert scene_records(again, 3, 5) == scene_records(scenes[5], 3, 5)
-    other = generate_scene(4, 5)
+    assert scene_records(again, 3, 5, world="mini") == scene_records(scenes[5], 3, 5, world="mini")
+    other = generate_scene(4, 5, world="mini")
     assert [item.box for item in other.objects] != [item.box for item in again.objects]
 
 
 def test_files_have_the_same_bytes_for_any_number_of_workers(tmp_path: Path) -> None:
     for name, workers in (("one", 1), ("two", 2), ("two", 1)):
-        write_scenes(tmp_path / name, count=3, seed=1, size=64, workers=workers, progress=False)
+        write_scenes(tmp_path / name, count=3, seed=1, size=64, workers=workers, world="mini", progress=False)
     files = [
         sorted(path.relative_to(tmp_path / name) for path in (tmp_path / name).rglob("*.*")) for name in ("one", "two")
     ]
@@ -81,10 +81,10 @@ def test_boxes_lie_inside_the_frame_and_apart(scenes: list[Scene]) -> None:
 def test_an_object_is_drawn_inside_its_box_and_nowhere_else() -> None:
     from dataclasses import replace
 
-    from mgimm_plugin.data.scenes import scene as module
+    from mgimm_plugin.data.scenes.mini.drawing import draw
 
-    item = replace(generate_scene(0, 0).objects[0], tint=(255, 0, 255))
-    drawn = np.asarray(module._draw("grassland", (item,), random_source(0, 0, 1), 224), dtype=int)
+    item = replace(generate_scene(0, 0, world="mini").objects[0], tint=(255, 0, 255))
+    drawn = np.asarray(draw("grassland", (item,), random_source(0, 0, 1), 224), dtype=int)
     rows, columns = np.nonzero((drawn[..., 0] > 200) & (drawn[..., 1] < 60) & (drawn[..., 2] > 200))
     x1, y1, x2, y2 = item.box
     assert x1 - 1 <= columns.min()
@@ -100,7 +100,7 @@ def test_colors_stand_out_on_their_ground(scenes: list[Scene]) -> None:
 
 def test_region_answers_and_references_say_what_is_true(scenes: list[Scene]) -> None:
     for index, scene in enumerate(scenes):
-        for item, record in zip(scene.objects, scene_records(scene, 3, index).regions, strict=True):
+        for item, record in zip(scene.objects, scene_records(scene, 3, index, world="mini").regions, strict=True):
             answers = [record["conversations"][1]["value"], *record["references"]]
             assert len(set(answers)) == 5
             for answer in answers:
@@ -129,7 +129,7 @@ def test_no_attribute_word_is_part_of_another() -> None:
 
 def test_descriptions_mention_every_object_in_three_to_six_sentences(scenes: list[Scene]) -> None:
     for index, scene in enumerate(scenes):
-        record = scene_records(scene, 3, index).image
+        record = scene_records(scene, 3, index, world="mini").image
         texts = [record["conversations"][1]["value"], *record["references"]]
         assert len(texts) == 5
         for text in texts:
@@ -142,7 +142,7 @@ def test_descriptions_mention_every_object_in_three_to_six_sentences(scenes: lis
 
 
 def test_records_have_the_form_of_the_two_formats(tmp_path: Path) -> None:
-    write_scenes(tmp_path, count=2, seed=5, size=96, workers=1, progress=False)
+    write_scenes(tmp_path, count=2, seed=5, size=96, workers=1, world="mini", progress=False)
     images = [json.loads(line) for line in (tmp_path / "image.jsonl").read_text().splitlines()]
     regions = [json.loads(line) for line in (tmp_path / "region.jsonl").read_text().splitlines()]
     assert len(images) == 2
@@ -157,4 +157,4 @@ def test_records_have_the_form_of_the_two_formats(tmp_path: Path) -> None:
 
 def test_nothing_to_draw_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="0 scenes"):
-        write_scenes(tmp_path, count=0, seed=0)
+        write_scenes(tmp_path, count=0, seed=0, world="mini")

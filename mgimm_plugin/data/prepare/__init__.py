@@ -1,0 +1,1 @@
+"""Foreign datasets turned into records: ``mgimm prepare``."""

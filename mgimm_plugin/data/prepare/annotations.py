@@ -1,0 +1,81 @@
+"""What every reader of a foreign format yields: images with their objects, captions and dialogues."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mgimm_plugin.data.records import Box, Turn
+
+Points = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotatedObject:
+    """One object of a source.
+
+    Attributes:
+        source_id: Its name in the source, unique there: ``00001-0``, or the source's own id.
+        bbox: xyxy in pixels of the original image, continuous edges, 0-based; encloses something, may stick out.
+        category: Its class, as the source writes it.
+        phrase: A sentence of the source about this object.
+        polygon: Its outline in the frame of ``bbox``, where the source has one (oriented boxes too).
+        split: The source's split, where it is one of objects.
+        extra: What else the source says of it (``difficult``, ``iscrowd``, ...); kept in the region.
+    """
+
+    source_id: str
+    bbox: Box
+    category: str | None = None
+    phrase: str | None = None
+    polygon: Points | None = None
+    split: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialogue:
+    """A conversation of the source.
+
+    Attributes:
+        turns: Human and gpt by turns, the human first; ``<image>`` is left out, ``<region>`` stands where the source
+            speaks of a place.
+        objects: Positions in ``AnnotatedImage.objects``, one for each ``<region>`` of the turns, in their order.
+        shows_image: Whether the model is shown the whole image.
+        extra: What else the source says of it; kept in the record.
+    """
+
+    turns: tuple[Turn, ...]
+    objects: tuple[int, ...] = ()
+    shows_image: bool = True
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotatedImage:
+    """One image of a source.
+
+    Attributes:
+        source_id: Its name in the source, unique there.
+        file_name: Path relative to the image folder; None for text alone.
+        width: Width in pixels, None where neither the source nor an image says it.
+        height: Height in pixels.
+        objects: Its objects, in the source's order.
+        captions: One-sentence captions of the source.
+        descriptions: Detailed descriptions of the source.
+        dialogues: Conversations of the source.
+        split: The source's split, where it is one of images.
+        extra: What else the source says of it; kept in the records.
+    """
+
+    source_id: str
+    file_name: str | None
+    width: int | None = None
+    height: int | None = None
+    objects: tuple[AnnotatedObject, ...] = ()
+    captions: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
+    dialogues: tuple[Dialogue, ...] = ()
+    split: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)

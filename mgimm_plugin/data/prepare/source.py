@@ -1,0 +1,117 @@
+"""What a reader is given: its inputs, the images, the user's settings, and a place to account for what is dropped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+
+from mgimm_plugin.data.prepare.annotations import AnnotatedImage
+from mgimm_plugin.errors import MgimmError, RecordError
+
+
+@dataclass(slots=True)
+class Losses:
+    """Everything that did not go in as it was. Nothing is left out without an entry here.
+
+    Attributes:
+        dropped: What was left out, in the order in which it was met.
+        changed: How often something went in changed, by what was done (``box clipped to the image``).
+    """
+
+    dropped: list[RecordError] = field(default_factory=list)
+    changed: Counter[str] = field(default_factory=Counter)
+
+    def drop(self, error: RecordError) -> None:
+        """Account for something that is left out: a file, an image, an object, a sentence."""
+        self.dropped.append(error)
+
+    def change(self, what: str, count: int = 1) -> None:
+        """Account for something that goes in changed."""
+        if count:
+            self.changed[what] += count
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A conversion's input.
+
+    Attributes:
+        inputs: Files and folders, as the user gave them.
+        images: Folder of the images, where it is at hand.
+        classes: Names of classes by their number, where the source has numbers (``--classes``).
+        columns: Which column of a table holds what (``--column bbox=box``).
+        image_size: Width and height of all images, for a source of fractions whose images are not at hand.
+        losses: Where readers account for what they leave out or change.
+    """
+
+    inputs: Sequence[Path]
+    images: Path | None = None
+    classes: Sequence[str] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    image_size: tuple[int, int] | None = None
+    losses: Losses = field(default_factory=Losses)
+
+    def size_of(self, file_name: str) -> tuple[int, int] | None:
+        """Width and height of an image, from its header; ``image_size``, or None, where it is not at hand."""
+        found = None if self.images is None else _size(self.images / file_name)
+        return found or self.image_size
+
+
+@lru_cache(maxsize=4096)
+def _size(path: Path) -> tuple[int, int] | None:
+    # A header is enough. An image that cannot be read is dropped with its reason when its pixels are needed.
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFormat:
+    """A foreign format.
+
+    Attributes:
+        name: How the command line calls it.
+        title: What it is, in a few words, for ``--help``.
+        read: Yields the images of a source. A bad file, image or object goes to ``losses.drop`` and costs that alone;
+            only a source that cannot be read at all is raised, as RecordError.
+    """
+
+    name: str
+    title: str
+    read: Callable[[Source], Iterator[AnnotatedImage]]
+
+
+_formats: Final[dict[str, SourceFormat]] = {}
+
+
+def register_source_format(source_format: SourceFormat) -> None:
+    """Add a format under its name; a name that is taken is an error."""
+    if _formats.setdefault(source_format.name, source_format) != source_format:
+        raise MgimmError(f"a source format {source_format.name!r} is registered already")
+
+
+def get_source_format(name: str) -> SourceFormat:
+    """Return the format of a name.
+
+    Raises:
+        MgimmError: There is none; the message lists those that exist.
+    """
+    if name not in source_formats():
+        raise MgimmError(f"no source format {name!r}; there are {', '.join(sorted(_formats))}")
+    return _formats[name]
+
+
+def source_formats() -> Mapping[str, SourceFormat]:
+    """All formats by name."""
+    from mgimm_plugin.data.prepare import readers  # its modules register themselves
+
+    assert readers
+    return _formats
