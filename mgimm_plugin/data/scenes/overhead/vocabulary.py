@@ -55,7 +55,7 @@ KINDS: Final[dict[str, Kind]] = {
         ("grass", "pavement", "field"),
     ),
     "basketball court": Kind(
-        ("single-court", "double-court", "round-ended"), _COURT, (0.06, 0.22), ("pavement", "grass")
+        ("single", "double", "round-ended"), _COURT, (0.06, 0.22), ("pavement", "grass")
     ),
     "bridge": Kind(("straight", "curved", "double-deck"), _PAVING, (0.10, 0.45), ("water",)),
     "chimney": Kind(
@@ -94,7 +94,7 @@ KINDS: Final[dict[str, Kind]] = {
         (0.05, 0.22),
         ("pavement", "sand", "grass"),
     ),
-    "tennis court": Kind(("single-court", "double-court", "round-ended"), _COURT, (0.06, 0.22), ("pavement", "grass")),
+    "tennis court": Kind(("single", "double", "round-ended"), _COURT, (0.06, 0.22), ("pavement", "grass")),
     "train station": Kind(("straight", "curved", "angled"), _ROOF, (0.18, 0.45), ("pavement", "grass", "field")),
     "vehicle": Kind(
         ("rounded", "rectangular", "pointed"), _PAINT, (0.036, 0.12), ("road", "pavement", "apron", "field", "sand")
