@@ -1,10 +1,8 @@
-"""The ``mgimm`` command line: options, and calls into the package. Imports nothing heavy: ``--help`` is quick."""
+"""Commands about models: asked, scored, merged, and LLaVA's own programs."""
 
 from __future__ import annotations
 
 import json
-import logging
-from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,17 +10,19 @@ from typing import Annotated
 import typer
 
 import mgimm_plugin
-from mgimm_plugin.commands.reporting import DEBUG, Command, PassThrough
-from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
-
-app = typer.Typer(
-    name="mgimm",
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+from mgimm_plugin.cli.app import (
+    BaseOption,
+    BeamsOption,
+    DeviceOption,
+    DtypeOption,
+    ModelOption,
+    OnError,
+    PixelsOption,
+    TokensOption,
+    app,
 )
+from mgimm_plugin.commands.reporting import Command, PassThrough
+from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 
 
 class Task(StrEnum):
@@ -32,67 +32,11 @@ class Task(StrEnum):
     IMAGE = "image"
 
 
-class Dtype(StrEnum):
-    """Number format of the weights."""
-
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-    FLOAT16 = "float16"
-
-
-class OnError(StrEnum):
-    """What to do with a record that cannot be used."""
-
-    RAISE = "raise"
-    SKIP = "skip"
-
-
-class World(StrEnum):
-    """What scenes are of."""
-
-    MINI = "mini"
-
-
 class Regions(StrEnum):
     """Which regions a question about an image comes with."""
 
     RECORD = "record"
     NONE = "none"
-
-
-ModelOption = Annotated[
-    str | None, typer.Option("--model", metavar="DIR", help="Checkpoint folder or Hub id. Default: the bundled model.")
-]
-BaseOption = Annotated[
-    str | None, typer.Option("--base", metavar="DIR", help="Base model. Default: the one the checkpoint names.")
-]
-DeviceOption = Annotated[
-    str | None, typer.Option("--device", help="cpu, cuda, cuda:1, ... Default: cuda where there is one.")
-]
-DtypeOption = Annotated[Dtype | None, typer.Option("--dtype", help="Default: float32 on CPU, bfloat16 on CUDA.")]
-TokensOption = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest answer.")]
-PixelsOption = Annotated[int, typer.Option("--max-pixels", min=1, help="Images with more pixels are refused.")]
-BeamsOption = Annotated[int, typer.Option("--num-beams", min=1, help="1 is greedy.")]
-
-
-def _print_version(value: bool) -> None:
-    if value:
-        typer.echo(mgimm_plugin.__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def _mgimm(
-    context: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; also after the command.")] = False,
-) -> None:
-    """Region-aware descriptions of remote-sensing images."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    if debug:
-        context.meta[DEBUG] = True
 
 
 @app.command(cls=Command, epilog="Example: mgimm describe scene.jpg --box 133,237,684,672 --box 10,20,200,180")
@@ -195,52 +139,6 @@ def evaluate(
     typer.echo(f"{metrics['records_answered']} of {metrics['records']} records answered; report: {output}/report.html")
 
 
-@app.command(cls=Command, epilog="Example: mgimm scenes --count 200 --seed 7 --output scenes")
-def scenes(
-    count: Annotated[int, typer.Option("--count", min=1, help="Number of scenes.")],
-    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder of the set.")],
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same scenes.")] = 0,
-    size: Annotated[int, typer.Option("--size", min=32, help="Side of the images in pixels.")] = 224,
-    world: Annotated[World, typer.Option("--world", help="mini: the small world of the bundled models.")] = World.MINI,
-    style: Annotated[str | None, typer.Option("--style", help="Preset of palette, scale and density.")] = None,
-    nuisance: Annotated[str | None, typer.Option("--nuisance", help="Preset of haze, blur and noise.")] = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes. Default: all cores.")] = None,
-) -> None:
-    """Draw overhead scenes with region and image records."""
-    from mgimm_plugin.data.scenes import write_scenes
-
-    write_scenes(
-        output, count=count, seed=seed, size=size, world=str(world), style=style, nuisance=nuisance, workers=workers
-    )
-    typer.echo(f"{count} scenes in {output}")
-
-
-@app.command(cls=Command, epilog="Example: mgimm validate train.jsonl --images images")
-def validate(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Records, JSON or JSONL.")],
-    images: Annotated[
-        Path | None, typer.Option("--images", metavar="DIR", help="Open the images too; check sizes and boxes.")
-    ] = None,
-    max_pixels: PixelsOption = DEFAULT_MAX_PIXELS,
-) -> None:
-    """List every problem of a record file.
-
-    The exit code is 1 where there is one.
-    """
-    from mgimm_plugin.commands.validate import problems_in
-
-    formats: Counter[str] = Counter()
-    problems = 0
-    for problem in problems_in(file, images, formats, max_pixels=max_pixels):
-        if problem is not None:
-            problems += 1
-            typer.echo(problem)
-    good = ", ".join(f"{count} {name}" for name, count in sorted(formats.items())) or "none"
-    typer.echo(f"{file}: {problems} problems; good records: {good}", err=True)
-    if problems or not formats:
-        raise typer.Exit(1)
-
-
 @app.command("merge-lora", cls=Command, epilog="Example: mgimm merge-lora runs/image runs/merged")
 def merge_lora(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="LoRA or adapter folder.")],
@@ -283,12 +181,3 @@ def llava(
     from mgimm_patches.runner import run_module
 
     raise typer.Exit(run_module(module, args or []))
-
-
-def main() -> None:
-    """Entry point of the console script."""
-    app(prog_name="mgimm")
-
-
-if __name__ == "__main__":
-    main()
