@@ -22,10 +22,12 @@ class Losses:
     Attributes:
         dropped: What was left out, in the order in which it was met.
         changed: How often something went in changed, by what was done (``box clipped to the image``).
+        notes: What a user of the result has to know besides, in sentences; they go into the card.
     """
 
     dropped: list[RecordError] = field(default_factory=list)
     changed: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
 
     def drop(self, error: RecordError) -> None:
         """Account for something that is left out: a file, an image, an object, a sentence."""
@@ -35,6 +37,11 @@ class Losses:
         """Account for something that goes in changed."""
         if count:
             self.changed[what] += count
+
+    def note(self, sentence: str) -> None:
+        """Tell the user of the result something; said twice, it is kept once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +89,13 @@ class SourceFormat:
         title: What it is, in a few words, for ``--help``.
         read: Yields the images of a source. A bad file, image or object goes to ``losses.drop`` and costs that alone;
             only a source that cannot be read at all is raised, as RecordError.
+        citation: Whose data it is, and on which terms, where that is known; goes into the card.
     """
 
     name: str
     title: str
     read: Callable[[Source], Iterator[AnnotatedImage]]
+    citation: str = ""
 
 
 _formats: Final[dict[str, SourceFormat]] = {}
