@@ -1,0 +1,63 @@
+"""How each of the 20 categories looks from above: polygons, drawn in order.
+
+The frame of a glyph is [-1, 1] x [-1, 1], x to the right, y down, its front up; its longer side fills the frame, and
+its middle is 0. Everything is a polygon, so that the exact box of a turned and stretched glyph follows from its points.
+What carries traffic (bridge, overpass, toll station, train station, runway) does so along y; a dam runs along x, with
+its reservoir up and its outflow down.
+"""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from mgimm_plugin.data.scenes.overhead.glyphs.forms import Glyph, Part, Points, Sketch, disc, rect
+
+__all__ = ["Glyph", "Part", "Points", "bounds", "glyph", "placed"]
+
+
+def glyph(category: str, shape: str, rng: np.random.Generator, *, detail: float = 128.0) -> Glyph:
+    """An object seen from above; every call gives another variant of it.
+
+    Args:
+        category: One of ``vocabulary.CATEGORIES``.
+        shape: One of that category's ``vocabulary.KINDS`` shapes.
+        rng: Source of the variation; one number is drawn from it, whatever the object.
+        detail: Side of the object in pixels: what would be below half a pixel is left out. Neither its box nor its
+            outline depends on it.
+    """
+    sketch = Sketch(random.Random(int(rng.integers(1 << 62))), detail)
+    if shape in {"round", "oval"}:
+        sketch.add(disc(0, 0, 1), "body", 0.2)
+        return sketch.finish(disc(0, 0, 1))
+    height = {"chimney": 4.0, "windmill": 2.0}.get(category, 0.2)
+    half = sketch.vary(0.4, 0.6)
+    sketch.add(rect(-half, -1, half, 1), "body", height)
+    sketch.add(rect(-half / 2, -0.5, half / 2, 0.0), "dark")
+    return sketch.finish(rect(-half, -1, half, 1))
+
+
+def placed(glyph: Glyph, matrix: Points, offset: Points) -> Glyph:
+    """The glyph with its points moved by ``points @ matrix.T + offset``, and its heights scaled alike.
+
+    Args:
+        glyph: A glyph.
+        matrix: ``[2, 2]``.
+        offset: ``[2]``.
+    """
+    everything = np.concatenate([*(part.points for part in glyph.parts), glyph.outline]) @ matrix.T + offset
+    unit = float(abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0])) ** 0.5
+    parts = []
+    start = 0
+    for part in glyph.parts:
+        end = start + len(part.points)
+        parts.append(Part(everything[start:end], part.role, part.height * unit, part.base * unit))
+        start = end
+    return Glyph(tuple(parts), everything[start:])
+
+
+def bounds(glyph: Glyph) -> tuple[Points, Points]:
+    """Smallest and largest coordinates over all that is drawn, each ``[2]``; shadows apart."""
+    points = np.concatenate([part.points for part in glyph.parts])
+    return points.min(axis=0), points.max(axis=0)
