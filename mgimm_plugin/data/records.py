@@ -14,8 +14,9 @@ from mgimm_plugin.data.files import RecordFile
 from mgimm_plugin.errors import BoxError, RecordError
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
-_ROLES = ("human", "gpt")
+_NEXT_ROLE = MappingProxyType({"human": "gpt", "gpt": "human"})
 _REGION_FIELDS = ("bbox", "category", "phrase", "attributes", "polygon")
+_LARGEST_SIDE = 2**31 - 1
 _RECORD_FIELDS = ("id", "image", "width", "height", "regions", "conversations", "references")
 
 Box = tuple[float, float, float, float]
@@ -138,7 +139,10 @@ def _region_to_json(region: Region) -> dict[str, Any]:
 
 
 class _Parser:
-    """Checks one record and knows where it stands, so that every error can say so."""
+    """Checks one record and knows where it stands, so that every error can say so.
+
+    Each method reads one part and raises ``RecordError`` where it is bad; ``inspect.collecting`` reads on from there.
+    """
 
     def __init__(self, file: object, index: int | None) -> None:
         self.file, self.index = file, index
@@ -153,15 +157,11 @@ class _Parser:
         self.id = self.identity(obj.get("id"))
         image = self.text(obj.get("image"), "image", optional=True)
         width, height = (self.pixels(obj.get(name), name) for name in ("width", "height"))
-        if (width is None) != (height is None):
-            self.fail("width and height come together", "width" if width is None else "height")
+        self.check_size(obj)
         regions = tuple(
             self.region(value, f"regions[{i}]") for i, value in enumerate(self.items(obj.get("regions"), "regions"))
         )
-        turns = self.items(obj.get("conversations"), "conversations")
-        if not turns:
-            self.fail("is missing or empty: a record needs at least one turn", "conversations")
-        conversations = tuple(self.turn(value, i) for i, value in enumerate(turns))
+        conversations = self.turns(obj.get("conversations"))
         references = tuple(
             self.text(value, f"references[{i}]")
             for i, value in enumerate(self.items(obj.get("references"), "references"))
@@ -177,25 +177,39 @@ class _Parser:
             return str(value)
         return self.text(value, "id")
 
+    def check_size(self, obj: Mapping[str, Any]) -> None:
+        missing = [name for name in ("width", "height") if obj.get(name) is None]
+        if len(missing) == 1:
+            self.fail("width and height come together", missing[0])
+
     def region(self, value: object, where: str) -> Region:
         if not isinstance(value, dict):
             self.fail(f"must be an object with a bbox, not {_kind(value)}", where)
-        attributes = value.get("attributes")
-        if attributes is not None and not isinstance(attributes, dict):
-            self.fail(f"must be an object of names and texts, not {_kind(attributes)}", f"{where}.attributes")
-        polygon = self.items(value.get("polygon"), f"{where}.polygon")
-        if polygon and len(polygon) < 3:
-            self.fail(f"has {len(polygon)} points; an outline needs three", f"{where}.polygon")
+        attributes = self.names(value.get("attributes"), f"{where}.attributes") or _EMPTY
+        polygon = self.polygon(value.get("polygon"), f"{where}.polygon")
         return Region(
             bbox=self.box(value.get("bbox"), f"{where}.bbox"),
             category=self.text(value.get("category"), f"{where}.category", optional=True),
             phrase=self.text(value.get("phrase"), f"{where}.phrase", optional=True),
-            attributes={
-                name: self.text(text, f"{where}.attributes.{name}") for name, text in (attributes or {}).items()
-            },
-            polygon=tuple(self.point(point, f"{where}.polygon[{i}]") for i, point in enumerate(polygon)) or None,
+            attributes={name: self.text(text, f"{where}.attributes.{name}") for name, text in attributes.items()},
+            polygon=polygon,
             extra={key: item for key, item in value.items() if key not in _REGION_FIELDS},
         )
+
+    def names(self, value: object, where: str) -> Mapping[str, Any] | None:
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            self.fail(f"must be an object of names and texts, not {_kind(value)}", where)
+        return value
+
+    def polygon(self, value: object, where: str) -> tuple[tuple[float, float], ...] | None:
+        points = self.items(value, where)
+        if not points:
+            return None
+        if len(points) < 3:
+            self.fail(f"has {len(points)} points; an outline needs three", where)
+        return tuple(self.point(point, f"{where}[{i}]") for i, point in enumerate(points))
 
     def box(self, value: object, where: str) -> Box:
         if not isinstance(value, list) or len(value) != 4:
@@ -214,40 +228,63 @@ class _Parser:
             self.fail(f"must be a point x, y, not {_kind(value)}", where)
         return (self.number(value[0], where), self.number(value[1], where))
 
-    def turn(self, value: object, position: int) -> Turn:
-        where = f"conversations[{position}]"
+    def turns(self, value: object) -> tuple[Turn, ...]:
+        items = self.items(value, "conversations")
+        if not items:
+            self.fail("is missing or empty: a record needs at least one turn", "conversations")
+        turns, due = [], "human"
+        for position, item in enumerate(items):
+            turns.append(self.turn(item, f"conversations[{position}]", due))
+            # After a turn that is out of order the others count from there, so that one missing turn is one problem.
+            role = item.get("from") if isinstance(item, dict) else None
+            due = _NEXT_ROLE[role if isinstance(role, str) and role in _NEXT_ROLE else due]
+        return tuple(turns)
+
+    def turn(self, value: object, where: str, due: str) -> Turn:
         if not isinstance(value, dict):
             self.fail(f"must be an object with from and value, not {_kind(value)}", where)
-        expected = _ROLES[position % 2]
-        if value.get("from") != expected:
-            self.fail(
-                f"is {value.get('from')!r} where {expected!r} is due: turns alternate human, gpt, the human first",
-                f"{where}.from",
-            )
-        text = self.text(value.get("value"), f"{where}.value")
-        if expected == "gpt":
+        return Turn(self.role(value.get("from"), f"{where}.from", due), self.words(value, f"{where}.value", due))
+
+    def role(self, value: object, where: str, due: str) -> str:
+        if value != due:
+            self.fail(f"is {value!r} where {due!r} is due: turns alternate human, gpt, the human first", where)
+        return due
+
+    def words(self, turn: Mapping[str, Any], where: str, due: str) -> str:
+        text = self.text(turn.get("value"), where)
+        if due == "gpt" and turn.get("from") == due:
             for token in (DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN):
                 if token in text:
-                    self.fail(f"an answer may not contain {token}; only questions may", f"{where}.value")
-        return Turn(expected, text)
+                    self.fail(f"an answer may not contain {token}; only questions may", where)
+        return str(text)
 
     def check_tokens(self, record: Record) -> None:
-        """An image and its regions are there if, and only if, the conversation speaks of them."""
+        self.check_image_tokens(record)
+        self.check_region_tokens(record)
+        self.check_image(record)
+
+    def check_image_tokens(self, record: Record) -> None:
         images = [turn.value.count(DEFAULT_IMAGE_TOKEN) for turn in record.conversations]
         if sum(images) > 1:
             self.fail(f"has {sum(images)} {DEFAULT_IMAGE_TOKEN} tokens; a record has one image", "conversations")
         if sum(images) != images[0]:
             self.fail(f"{DEFAULT_IMAGE_TOKEN} belongs in the first question", f"conversations[{images.index(1)}].value")
+
+    def check_region_tokens(self, record: Record) -> None:
         tokens, regions = record.region_token_count, len(record.regions)
-        if tokens != regions and not (images[0] and tokens == 0):
+        if tokens != regions and not (record.has_image_token and tokens == 0):
             self.fail(
                 f"the questions have {tokens} {DEFAULT_REGION_TOKEN} tokens and there are {regions} regions; "
                 "each token takes the next region",
                 "regions",
             )
-        if record.image is None and (images[0] or regions):
-            self.fail(f"is missing, but the record has {'regions' if regions else DEFAULT_IMAGE_TOKEN}", "image")
-        if record.image is not None and not images[0] and not tokens:
+
+    def check_image(self, record: Record) -> None:
+        """An image is there if, and only if, the conversation speaks of it."""
+        if record.image is None and (record.has_image_token or record.regions):
+            what = "regions" if record.regions else DEFAULT_IMAGE_TOKEN
+            self.fail(f"is missing, but the record has {what}", "image")
+        if record.image is not None and not record.has_image_token and not record.region_token_count:
             self.fail(
                 f"no question has {DEFAULT_IMAGE_TOKEN} or {DEFAULT_REGION_TOKEN}: the model would not see the image",
                 "conversations",
@@ -274,15 +311,21 @@ class _Parser:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-            self.fail(f"must be a whole number of pixels above 0, not {value!r}", where)
+            self.fail(f"must be a whole number of pixels above 0, not {_kind(value)}", where)
+        if value > _LARGEST_SIDE:
+            self.fail(f"is more than {_LARGEST_SIDE} pixels", where)
         return value
 
     def number(self, value: object, where: str, kind: type[RecordError] = RecordError) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             self.fail(f"must hold numbers, not {_kind(value)}", where)
-        if not math.isfinite(value):
-            self.fail(f"has the number {value}; only finite numbers are places in an image", where, kind)
-        return float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number of more than 308 digits
+            number = math.inf
+        if not math.isfinite(number):
+            self.fail(f"has the number {number}; only finite numbers are places in an image", where, kind)
+        return number
 
 
 def _kind(value: object) -> str:
