@@ -9,12 +9,38 @@ its reservoir up and its outflow down.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 
-from mgimm_plugin.data.scenes.overhead.glyphs.forms import Glyph, Part, Points, Sketch, disc, rect
+from mgimm_plugin.data.scenes.overhead.glyphs import courts, craft, fields, places, roads, spans, stadium, towers
+from mgimm_plugin.data.scenes.overhead.glyphs.forms import Glyph, Part, Points, Sketch
 
 __all__ = ["Glyph", "Part", "Points", "bounds", "glyph", "placed"]
+
+_DRAWINGS: Final[dict[str, Callable[[Sketch, str], Glyph]]] = {
+    "airplane": craft.airplane,
+    "airport": places.airport,
+    "baseball field": fields.baseball_field,
+    "basketball court": courts.basketball_court,
+    "bridge": spans.bridge,
+    "chimney": towers.chimney,
+    "dam": spans.dam,
+    "expressway service area": places.service_area,
+    "expressway toll station": spans.toll_station,
+    "golf field": fields.golf_field,
+    "ground track field": fields.ground_track_field,
+    "harbor": places.harbor,
+    "overpass": roads.overpass,
+    "ship": craft.ship,
+    "stadium": stadium.stadium,
+    "storage tank": towers.storage_tank,
+    "tennis court": courts.tennis_court,
+    "train station": places.train_station,
+    "vehicle": craft.vehicle,
+    "windmill": craft.windmill,
+}
 
 
 def glyph(category: str, shape: str, rng: np.random.Generator, *, detail: float = 128.0) -> Glyph:
@@ -28,14 +54,7 @@ def glyph(category: str, shape: str, rng: np.random.Generator, *, detail: float 
             outline depends on it.
     """
     sketch = Sketch(random.Random(int(rng.integers(1 << 62))), detail)
-    if shape in {"round", "oval"}:
-        sketch.add(disc(0, 0, 1), "body", 0.2)
-        return sketch.finish(disc(0, 0, 1))
-    height = {"chimney": 4.0, "windmill": 2.0}.get(category, 0.2)
-    half = sketch.vary(0.4, 0.6)
-    sketch.add(rect(-half, -1, half, 1), "body", height)
-    sketch.add(rect(-half / 2, -0.5, half / 2, 0.0), "dark")
-    return sketch.finish(rect(-half, -1, half, 1))
+    return _DRAWINGS[category](sketch, shape)
 
 
 def placed(glyph: Glyph, matrix: Points, offset: Points) -> Glyph:

@@ -200,3 +200,19 @@ def box_of(*polygons: Polygon) -> Polygon:
     xs = [x for points in polygons for x, _ in points]
     ys = [y for points in polygons for _, y in points]
     return rect(min(xs), min(ys), max(xs), max(ys))
+
+
+def hull(points: Iterable[Pair]) -> Polygon:
+    """The convex polygon around points."""
+    ordered = sorted(set(points))
+    halves: list[Polygon] = []
+    for sequence in (ordered, ordered[::-1]):
+        edge: Polygon = []
+        for x, y in sequence:
+            while len(edge) > 1 and (edge[-1][0] - edge[-2][0]) * (y - edge[-2][1]) <= (edge[-1][1] - edge[-2][1]) * (
+                x - edge[-2][0]
+            ):
+                edge.pop()
+            edge.append((x, y))
+        halves.append(edge[:-1])
+    return halves[0] + halves[1]

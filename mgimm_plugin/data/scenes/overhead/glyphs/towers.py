@@ -1,0 +1,68 @@
+"""What is round, square or octagonal and stands up: chimney and storage tank."""
+
+from __future__ import annotations
+
+import math
+
+from mgimm_plugin.data.scenes.overhead.glyphs.details import plan
+from mgimm_plugin.data.scenes.overhead.glyphs.forms import TURN, Glyph, Sketch, arc, disc, frame, line, scaled
+
+
+def chimney(sketch: Sketch, shape: str) -> Glyph:
+    """A chimney from straight above: it narrows to its mouth in rings; its shadow tells how tall it is."""
+    outline = plan(shape, 1)
+    sketch.add(outline, "body", sketch.vary(3.4, 4.6))
+    rings = int(sketch.pick(0, 1, 1, 2))
+    mouth = sketch.vary(0.4, 0.46)
+    if sketch.shows(0.08):
+        sketch.add(frame(scaled(outline, 0.95), scaled(outline, 0.9)), "dark")
+        for k in range(rings):
+            outer = 0.84 - 0.16 * k
+            sketch.add(frame(scaled(outline, outer), scaled(outline, outer - 0.08)), "mark")
+    sketch.add(scaled(outline, mouth + 0.09), "dark")
+    sketch.add(scaled(outline, mouth), "mouth")
+    if sketch.chance(0.6):
+        angle = sketch.vary(0, TURN)
+        for far, radius in ((0.12, 0.15), (0.36, 0.19), (0.62, 0.22)):
+            sketch.add(disc(far * math.cos(angle), far * math.sin(angle), radius, 12), "smoke")
+    return sketch.finish(outline)
+
+
+def storage_tank(sketch: Sketch, shape: str) -> Glyph:
+    """A storage tank with a fixed or a floating roof, and stairs up its wall."""
+    outline = plan(shape, 1)
+    sketch.add(outline, "body", sketch.vary(0.45, 0.8))
+    if sketch.chance(0.5):
+        _floating_roof(sketch, shape)
+    else:
+        _fixed_roof(sketch, shape)
+    if sketch.shows(0.1):
+        angle = sketch.vary(0, TURN)
+        sketch.add(arc(0, 0, 0.9, 0.985, angle, angle + 0.9, 8), "steel")
+    return sketch.finish(outline)
+
+
+def _floating_roof(sketch: Sketch, shape: str) -> None:
+    outline = plan(shape, 1)
+    rim = sketch.vary(0.86, 0.9)
+    sketch.add(scaled(outline, rim), "dark")
+    sketch.add(scaled(outline, rim - 0.1))
+    if sketch.shows(0.12):
+        angle = sketch.vary(0, TURN)
+        near, far = (0.1 * math.cos(angle), 0.1 * math.sin(angle)), (0.8 * math.cos(angle), 0.8 * math.sin(angle))
+        sketch.add(line(near, far, 0.08), "dark")
+        for k in range(6):
+            turn = angle + TURN * (k + 0.5) / 6
+            sketch.add(disc(0.52 * math.cos(turn), 0.52 * math.sin(turn), 0.06, 8), "dark")
+
+
+def _fixed_roof(sketch: Sketch, shape: str) -> None:
+    outline = plan(shape, 1)
+    sketch.add(frame(scaled(outline, 0.93), scaled(outline, 0.87)), "dark")
+    if sketch.shows(0.08):
+        count = 8 if shape == "octagonal" else int(sketch.pick(8, 10, 12))
+        for k in range(count):
+            turn = TURN * (k + 0.5) / count
+            sketch.add(line((0, 0), (0.88 * math.cos(turn), 0.88 * math.sin(turn)), 0.03), "dark")
+    sketch.add(disc(0, 0, 0.2, 14), "light")
+    sketch.add(disc(0, 0, 0.1, 10), "dark")
