@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -52,15 +51,6 @@ def validate(
 
     The exit code is 1 where there is one.
     """
-    from mgimm_plugin.commands.validate import problems_in
+    from mgimm_plugin.commands.validate import run
 
-    formats: Counter[str] = Counter()
-    problems = 0
-    for problem in problems_in(file, images, formats, max_pixels=max_pixels):
-        if problem is not None:
-            problems += 1
-            typer.echo(problem)
-    good = ", ".join(f"{count} {name}" for name, count in sorted(formats.items())) or "none"
-    typer.echo(f"{file}: {problems} problems; good records: {good}", err=True)
-    if problems or not formats:
-        raise typer.Exit(1)
+    raise typer.Exit(run([file], images=images, max_pixels=max_pixels))

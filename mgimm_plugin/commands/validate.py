@@ -1,71 +1,62 @@
-"""``mgimm validate``: every problem of a record file, not only the first."""
+"""``mgimm validate``: every problem of files of records.
+
+The command line calls :func:`run` with what the user gave and exits with what it returns.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import typer
+
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
-from mgimm_plugin.data.files import RecordFile
-from mgimm_plugin.data.formats import format_of
-from mgimm_plugin.data.images import open_image
-from mgimm_plugin.data.records import Record, parse_record
-from mgimm_plugin.errors import ImageError, RecordError
-from mgimm_plugin.geometry import clip_boxes
+from mgimm_plugin.data.inspect.problems import Tally, find_problems
 
 
-def problems_in(
-    file: Path, images: Path | None, formats: Counter[str], *, max_pixels: int = DEFAULT_MAX_PIXELS
-) -> Iterator[str | None]:
-    """Check a file record by record.
+def run(
+    files: Sequence[Path],
+    *,
+    images: Path | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    as_json: bool = False,
+    progress: bool = True,
+) -> int:
+    """List every problem on standard output, one a line, and sum up on standard error.
 
     Args:
-        file: JSON array or JSONL file of records.
-        images: Where to look for the images; None leaves images alone.
-        formats: Receives the number of good records by format.
-        max_pixels: A larger image is a problem.
+        files: Records, JSON or JSONL (``FILE...``); ids are compared within a file.
+        images: Open the images too, in this folder; check sizes and boxes (``--images``).
+        max_pixels: Images with more pixels are a problem (``--max-pixels``).
+        as_json: One JSON object a line: ``file, index, line, id, field, message`` (``--json``).
+        progress: Whether to show a bar on standard error, where that is a terminal.
 
-    Yields:
-        For each record the problem with it, or None.
+    Returns:
+        The exit code: 1 where a file has a problem or no good record, else 0.
 
     Raises:
-        RecordError: The file as a whole cannot be read.
+        RecordError: A file as a whole cannot be read.
     """
-    source = RecordFile(file)
-    seen: dict[str, int] = {}
-    for index in range(len(source)):
-        try:
-            record = parse_record(source.load(index), file=file, index=index)
-            if seen.setdefault(record.id, index) != index:
-                raise RecordError(
-                    f"the id is that of index {seen[record.id]} too",
-                    file=file,
-                    index=index,
-                    record=record.id,
-                    field="id",
-                )
-            record_format = format_of(record)
-            record_format.check(record)
-            if images is not None:
-                _check_image(record, images, file, index, max_pixels)
-        except RecordError as error:
-            yield str(error.at(file=file, index=index))
-            continue
-        formats[record_format.name] += 1
-        yield None
+    worst = 0
+    for file in files:
+        tally = Tally()
+        for problem in find_problems(file, tally, images=images, max_pixels=max_pixels, progress=progress):
+            # What JSON may hold and a terminal cannot show: half a surrogate pair.
+            text = (
+                json.dumps(problem.to_json()) if as_json else str(problem).encode("utf-8", "backslashreplace").decode()
+            )
+            typer.echo(text)
+        typer.echo(_summary(file, tally), err=True)
+        if tally.problems or not tally.formats:
+            worst = 1
+    return worst
 
 
-def _check_image(record: Record, images: Path, file: Path, index: int, max_pixels: int) -> None:
-    if record.image is None:
-        return
-    try:
-        size = open_image(images / record.image, max_pixels=max_pixels).size
-    except ImageError as error:
-        raise error.at(record=record.id, field="image") from error
-    if record.width is not None and (record.width, record.height) != size:
-        raise RecordError(
-            f"says {record.width}x{record.height}, the image has {size[0]}x{size[1]} pixels",
-            file=file, index=index, record=record.id, field="width",
-        )  # fmt: skip
-    clip_boxes([region.bbox for region in record.regions], *size, file=file, index=index, record=record.id)
+def _summary(file: Path, tally: Tally) -> str:
+    good = ", ".join(f"{count} {name}" for name, count in sorted(tally.formats.items())) or "none"
+    bad = f" in {tally.bad_records} of {tally.records} records" if tally.problems else ""
+    lines = [f"{file}: {tally.problems} problems{bad}; good records: {good}"]
+    if tally.clipped_boxes:
+        lines.append(f"note: {tally.clipped_boxes} boxes stick out of their image; they are clipped when they are used")
+    return "\n".join(lines)

@@ -84,7 +84,7 @@ def test_validate_lists_all_that_training_would_stop_at(folder):
     lines = result.stdout.splitlines()
     assert len(lines) == len(items)
     for number, (line, item) in enumerate(zip(lines, items, strict=True), 1):
-        assert line.startswith(f"file {folder}/data.jsonl, index {number}, record {item['id']}")
+        assert line.startswith(f"file {folder}/data.jsonl, line {number + 1}, index {number}, record {item['id']}")
         assert BAD_RECORDS[item["id"]][1].format(folder=folder) in line
 
 

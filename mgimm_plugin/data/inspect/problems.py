@@ -1,0 +1,220 @@
+"""What is wrong with a file of records: all of it, with its place."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
+from mgimm_plugin.data.formats import format_of
+from mgimm_plugin.data.images import open_image
+from mgimm_plugin.data.inspect.collecting import problems_of
+from mgimm_plugin.data.inspect.reading import Entry, entries
+from mgimm_plugin.data.inspect.seen_ids import SeenIds
+from mgimm_plugin.data.records import Box, Record, Region, parse_record
+from mgimm_plugin.errors import BoxError, ImageError, RecordError
+from mgimm_plugin.geometry import clip_boxes, points_to_xyxy
+
+LEAST_OVERLAP = 0.2
+"""Intersection over union of a region's bbox and the box around its polygon; below it they are in different frames."""
+
+_IMAGES_REMEMBERED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong at a place in a file.
+
+    Attributes:
+        message: What is wrong, and what to do.
+        file: The file.
+        index: 0-based position of the record in the file.
+        line: 1-based number of the line, for JSONL.
+        record: Id of the record, where it has one.
+        field: Path of the field, such as ``regions[2].bbox``.
+    """
+
+    message: str
+    file: str
+    index: int
+    line: int | None = None
+    record: str | None = None
+    field: str | None = None
+
+    def __str__(self) -> str:
+        names = ("file", "line", "index", "record", "field")
+        places = [f"{name} {getattr(self, name)}" for name in names if getattr(self, name) is not None]
+        return f"{', '.join(places)}: {self.message}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The problem as a JSON object; what is not known is null."""
+        return {
+            "file": self.file, "index": self.index, "line": self.line, "id": self.record, "field": self.field,
+            "message": self.message,
+        }  # fmt: skip
+
+
+@dataclass
+class Tally:
+    """What is counted on the way through a file.
+
+    Attributes:
+        formats: Good records by format.
+        records: All records.
+        bad_records: Records with at least one problem.
+        problems: Problems.
+        clipped_boxes: Boxes that stick out of their image: no problem, they are clipped when they are used.
+    """
+
+    formats: Counter[str] = field(default_factory=Counter)
+    records: int = 0
+    bad_records: int = 0
+    problems: int = 0
+    clipped_boxes: int = 0
+
+
+def find_problems(
+    file: str | Path,
+    tally: Tally,
+    *,
+    images: str | Path | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    progress: bool = False,
+) -> Iterator[Problem]:
+    """Check a file, record by record; of JSONL one line is in memory at a time.
+
+    Args:
+        file: JSON array or JSONL of records.
+        tally: Receives the counts.
+        images: Folder of the images; None leaves images alone.
+        max_pixels: A larger image is a problem.
+        progress: Show a bar on standard error.
+
+    Yields:
+        Each problem, in the order of the file.
+
+    Raises:
+        RecordError: The file as a whole cannot be read.
+        MgimmError: The ids of the file do not fit the disk of the temporary folder.
+    """
+    sizes = None if images is None else _ImageSizes(Path(images), max_pixels)
+    with SeenIds() as seen:
+        for entry in entries(file, progress=progress):
+            tally.records += 1
+            found = _check(entry, seen, sizes, tally)
+            tally.bad_records += bool(found)
+            tally.problems += len(found)
+            for error in found:
+                identity = None if error.record is None else str(error.record)
+                yield Problem(error.message, str(entry.file), entry.index, entry.line, identity, error.field)
+
+
+def _check(entry: Entry, seen: SeenIds, sizes: _ImageSizes | None, tally: Tally) -> list[RecordError]:
+    try:
+        value = entry.load()
+    except RecordError as error:
+        return [error]
+    try:
+        record = parse_record(value)
+    except RecordError:
+        found = problems_of(value)
+        identity = next((error.record for error in found if error.record is not None), None)
+        return found if identity is None else _duplicate(str(identity), entry.index, seen) + found
+    found = _duplicate(record.id, entry.index, seen)
+    try:
+        record_format = format_of(record)
+        record_format.check(record)
+    except RecordError as error:
+        found.append(error.at(record=record.id))
+    found += _check_image(record, sizes, tally)
+    if not found:
+        tally.formats[record_format.name] += 1
+    return found
+
+
+def _duplicate(identity: str, index: int, seen: SeenIds) -> list[RecordError]:
+    first = seen.first_place(identity, index)
+    if first == index:
+        return []
+    return [RecordError(f"the id is that of index {first} too", record=identity, field="id")]
+
+
+class _ImageSizes:
+    """Sizes of images that can be read to their last pixel; those met last are remembered, good or bad."""
+
+    def __init__(self, folder: Path, max_pixels: int) -> None:
+        self.folder, self.max_pixels = folder, max_pixels
+        self.of = lru_cache(_IMAGES_REMEMBERED)(self._read)
+
+    def _read(self, name: str) -> tuple[int, int] | ImageError:
+        try:
+            return open_image(self.folder / name, max_pixels=self.max_pixels).size
+        except ImageError as error:
+            return error
+
+
+def _check_image(record: Record, sizes: _ImageSizes | None, tally: Tally) -> list[RecordError]:
+    """Check image, sizes, boxes and polygons; boxes are held against the image, or else the size the record tells."""
+    if record.image is None:
+        return []
+    found: list[RecordError] = []
+    told = None if record.width is None or record.height is None else (record.width, record.height)
+    size = told
+    if sizes is not None:
+        real = sizes.of(record.image)
+        if isinstance(real, ImageError):
+            found.append(RecordError(real.message, record=record.id, field="image"))
+        else:
+            size = real
+            if told is not None and told != real:
+                message = f"says {told[0]}x{told[1]}, the image has {real[0]}x{real[1]} pixels"
+                found.append(RecordError(message, record=record.id, field="width"))
+    for index, region in enumerate(record.regions):
+        try:
+            tally.clipped_boxes += _is_clipped(region.bbox, size)
+            _check_polygon(region, size)
+        except BoxError as error:
+            name = "polygon" if error.field == "polygon" else "bbox"
+            found.append(BoxError(error.message, record=record.id, field=f"regions[{index}].{name}"))
+    return found
+
+
+def _is_clipped(box: Box, size: tuple[int, int] | None) -> bool:
+    """Whether a box sticks out of its image; BoxError where nothing of it is inside."""
+    if size is None or (box[0] >= 0 and box[1] >= 0 and box[2] <= size[0] and box[3] <= size[1]):
+        return False
+    return clip_boxes([box], *size)[1] > 0
+
+
+def _check_polygon(region: Region, size: tuple[int, int] | None) -> None:
+    """A polygon and its bbox tell the same place, or one of them is in another frame."""
+    if region.polygon is None:
+        return
+    around: tuple[float, ...] = tuple(points_to_xyxy(region.polygon)[0].tolist())
+    # A bbox that was clipped to its image is compared with what the image holds of the polygon.
+    parts = [_inside(box, size) for box in (around, region.bbox)]
+    if max(_overlap(around, region.bbox), _overlap(*parts)) < LEAST_OVERLAP:
+        shown = ", ".join(f"{number:g}" for number in around)
+        raise BoxError(
+            f"the polygon spans [{shown}] and its bbox is {list(region.bbox)}: they must be in one frame",
+            field="polygon",
+        )
+
+
+def _inside(box: tuple[float, ...], size: tuple[int, int] | None) -> tuple[float, ...]:
+    if size is None:
+        return box
+    return tuple(min(max(value, 0.0), float(size[at % 2])) for at, value in enumerate(box))
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """Intersection over union of two boxes."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    both = max(width, 0.0) * max(height, 0.0)
+    union = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)) - both
+    return both / union if union > 0 else 0.0

@@ -1,0 +1,117 @@
+"""Going through a file of records once, whatever its size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tqdm import tqdm
+
+from mgimm_plugin.data.files import RecordFile
+from mgimm_plugin.errors import RecordError
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A place in a file that should hold a record.
+
+    Attributes:
+        file: The file.
+        index: 0-based position among the records.
+        line: 1-based number of the line, for JSONL.
+    """
+
+    file: Path
+    index: int
+    line: int | None
+    _content: Any
+
+    def load(self) -> Any:
+        """Return the decoded JSON value.
+
+        Raises:
+            RecordError: The line is no JSON.
+        """
+        if self.line is None:
+            return self._content
+        try:
+            return json.loads(self._content)
+        except json.JSONDecodeError as error:
+            reason = error.msg
+        except UnicodeDecodeError:
+            reason = "it is not UTF-8"
+        except RecursionError:
+            reason = "it is nested too deeply"
+        except ValueError:
+            reason = "it has a number of too many digits"
+        message = (
+            f"line {self.line} is not valid JSON: {reason} (a file is a JSON array of records, or one record a line)"
+        )
+        raise RecordError(message, file=self.file, index=self.index)
+
+
+def entries(file: str | Path, *, progress: bool = False) -> Iterator[Entry]:
+    """Go through a file of records.
+
+    Of JSONL one line at a time is in memory; a JSON array is read whole, as JSON has to be.
+
+    Args:
+        file: JSON array or JSONL, told apart by content.
+        progress: Show a bar on standard error, by bytes, where that is a terminal.
+
+    Raises:
+        RecordError: The file cannot be read, or is a JSON array that cannot be decoded.
+    """
+    path = Path(file)
+    try:
+        with open(path, "rb") as stream:
+            if _is_array(stream):
+                yield from _of_array(path, progress)
+                return
+        with open(path, "rb") as stream:
+            yield from _of_lines(path, stream, progress)
+    except OSError as error:
+        raise RecordError(f"cannot be read: {error.strerror or error}", file=file) from error
+
+
+def _of_lines(path: Path, stream: BinaryIO, progress: bool) -> Iterator[Entry]:
+    index = 0
+    with _bar(path, path.stat().st_size, "B", progress) as bar:
+        for number, line in enumerate(stream, 1):
+            content = line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+            if content.strip():
+                yield Entry(path, index, number, content)
+                index += 1
+            bar.update(len(line))
+
+
+def _of_array(path: Path, progress: bool) -> Iterator[Entry]:
+    try:
+        values = RecordFile(path)
+    except (RecursionError, ValueError) as error:
+        reason = "is nested too deeply" if isinstance(error, RecursionError) else "has a number of too many digits"
+        raise RecordError(f"{reason} to be read as JSON", file=path) from error
+    with _bar(path, len(values), " records", progress) as bar:
+        for index in range(len(values)):
+            yield Entry(path, index, None, values.load(index))
+            bar.update()
+
+
+def _bar(path: Path, total: int, unit: str, progress: bool) -> Any:
+    # disable=None: a bar is for terminals; a log file is spared.
+    return tqdm(
+        total=total, desc=path.name, unit=unit, unit_scale=True, disable=None if progress else True, leave=False
+    )
+
+
+def _is_array(stream: BinaryIO) -> bool:
+    for line in stream:
+        stripped = line.removeprefix(_BYTE_ORDER_MARK).lstrip()
+        if stripped:
+            return bool(stripped.startswith(b"["))
+    return False
