@@ -1,0 +1,33 @@
+"""Overhead scenes: the 20 categories of DIOR in eight kinds of places."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from mgimm_plugin.data.scenes.overhead.drawing import draw
+from mgimm_plugin.data.scenes.overhead.layout import lay_out
+from mgimm_plugin.data.scenes.overhead.nuisances import NUISANCES
+from mgimm_plugin.data.scenes.overhead.styles import STYLES
+from mgimm_plugin.data.scenes.scene import Scene, random_source
+
+
+def generate(seed: int, index: int, size: int, style: str = "standard", nuisance: str = "mild") -> Scene:
+    """Draw scene ``index`` of the set ``seed``.
+
+    Args:
+        seed: Any integer from 0.
+        index: Any integer from 0.
+        size: Side of the picture in pixels, from 64 on.
+        style: A name of ``styles.STYLES``.
+        nuisance: A name of ``nuisances.NUISANCES``; it changes the pixels and nothing else.
+    """
+    layout = lay_out(random_source(seed, index, 0), STYLES[style], size)
+    image = draw(layout, STYLES[style], NUISANCES[nuisance], random_source(seed, index, 1), size)
+    facts = {
+        "setting": layout.plan.setting,
+        "features": layout.plan.features,
+        "counts": dict(sorted(Counter(item.category for item in layout.objects).items())),
+        "style": style,
+        "nuisance": nuisance,
+    }
+    return Scene(setting=layout.plan.setting, objects=layout.objects, image=image, facts=facts)

@@ -54,9 +54,7 @@ KINDS: Final[dict[str, Kind]] = {
         (0.10, 0.36),
         ("grass", "pavement", "field"),
     ),
-    "basketball court": Kind(
-        ("single", "double", "round-ended"), _COURT, (0.06, 0.22), ("pavement", "grass")
-    ),
+    "basketball court": Kind(("single", "double", "round-ended"), _COURT, (0.06, 0.22), ("pavement", "grass")),
     "bridge": Kind(("straight", "curved", "double-deck"), _PAVING, (0.10, 0.45), ("water",)),
     "chimney": Kind(
         ("round", "square", "octagonal"), ("red", "white", "gray", "brown", "black"), (0.05, 0.20), ("pavement", "sand")

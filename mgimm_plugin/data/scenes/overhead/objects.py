@@ -1,0 +1,146 @@
+"""Objects of an overhead scene, and what makes a place fit for one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.random import Generator
+
+from mgimm_plugin.data.measures import POSITIONS, SIZE_LIMITS, position_word, relative_side, size_word
+from mgimm_plugin.data.scenes.overhead.glyphs import Glyph, bounds, placed
+from mgimm_plugin.data.scenes.overhead.plan import Points, turn
+from mgimm_plugin.data.scenes.overhead.vocabulary import COLORS
+from mgimm_plugin.data.scenes.scene import Box, SceneObject
+
+RGB = tuple[int, int, int]
+
+GAP: Final = 0.014
+"""Room between boxes, and to the edge of the frame."""
+
+LONGEST_SIDE: Final = 0.6
+"""No box is longer than this part of the frame."""
+
+_SIZE_DOUBT: Final = 0.006
+_POSITION_DOUBT: Final = 0.018
+_CONTRAST: Final = 54.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverheadObject(SceneObject):
+    """An object with what is needed to draw it.
+
+    Attributes:
+        tint: Its color, sRGB.
+        surface: What it stands on, one of ``vocabulary.SURFACES``.
+        angle: How its glyph is turned, in degrees from x towards y.
+        glyph: Its parts and outline in pixels of the scene.
+    """
+
+    tint: RGB
+    surface: str
+    angle: float
+    glyph: Glyph
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How an object is to lie.
+
+    Attributes:
+        middle: Middle of its glyph's frame, ``[2]``, in the unit frame.
+        angle: How it is turned, in degrees from x towards y.
+        side: Wanted side of the square of its box's area; the glyph is scaled to it. None: ``scale`` says it all.
+        scale: Half its width and half its length across and along the glyph's frame, before ``side``.
+    """
+
+    middle: Points
+    angle: float
+    side: float | None
+    scale: tuple[float, float] = (1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An object at a place that may or may not do, in the unit frame."""
+
+    glyph: Glyph
+    low: Points
+    high: Points
+    angle: float
+
+    @property
+    def box(self) -> Box:
+        """Its box in the unit frame."""
+        return (float(self.low[0]), float(self.low[1]), float(self.high[0]), float(self.high[1]))
+
+    @property
+    def footprint(self) -> Points:
+        """Points on its outline and inside it, ``[N, 2]``."""
+        outline = self.glyph.outline
+        middle = (self.low + self.high) / 2
+        halfway = (outline + np.roll(outline, 1, axis=0)) / 2
+        return np.concatenate([outline, halfway, (outline + middle) / 2])
+
+
+def candidate(drawing: Glyph, pose: Pose) -> Candidate:
+    """A glyph of the unit frame [-1, 1] laid down; with a side, so that its box is around the pose's middle."""
+    matrix = turn(pose.angle) @ np.diag(pose.scale)
+    low, high = bounds(placed(drawing, matrix, np.zeros(2)))
+    if pose.side is None:
+        offset = pose.middle
+    else:
+        unit = pose.side / np.sqrt(np.prod(high - low))
+        matrix, low, high = matrix * unit, low * unit, high * unit
+        offset = pose.middle - (low + high) / 2
+    return Candidate(placed(drawing, matrix, offset), low + offset, high + offset, pose.angle)
+
+
+def is_clear(box: Box, others: list[Box]) -> bool:
+    """Whether a box of the unit frame lies in the frame, is apart from others, and its words leave no doubt."""
+    x1, y1, x2, y2 = box
+    if min(x1, y1) < GAP or max(x2, y2) > 1 - GAP or max(x2 - x1, y2 - y1) > LONGEST_SIDE:
+        return False
+    if is_doubtful(box):
+        return False
+    return not any(x1 < b[2] + GAP and b[0] < x2 + GAP and y1 < b[3] + GAP and b[1] < y2 + GAP for b in others)
+
+
+def is_doubtful(box: Box) -> bool:
+    """Whether a box of the unit frame is so near a limit between two words that a person could argue."""
+    side = relative_side(box, 1, 1)
+    middles = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    return any(abs(side - limit) < _SIZE_DOUBT for limit in SIZE_LIMITS) or any(
+        abs(middle - line) < _POSITION_DOUBT for middle in middles for line in (1 / 3, 2 / 3)
+    )
+
+
+def stands_out(color: str, ground: RGB) -> bool:
+    """Whether an object of a color is seen at a glance on ground of a color."""
+    red, green, blue = (a - b for a, b in zip(COLORS[color], ground, strict=True))
+    return (red * red + green * green + blue * blue) ** 0.5 >= _CONTRAST
+
+
+def make_object(
+    found: Candidate, *, category: str, color: str, shape: str, surface: str, size: int, rng: Generator
+) -> OverheadObject:
+    """The object of a candidate in a scene of ``size`` px; its box and polygon are rounded to 0.1 px."""
+    light, shift = rng.uniform(0.94, 1.04), rng.uniform(-5, 5, 3)
+    red, green, blue = (int(value) for value in np.clip(np.array(COLORS[color]) * light + shift, 0, 255))
+    drawn = placed(found.glyph, np.eye(2) * size, np.zeros(2))
+    x1, y1, x2, y2 = (round(value * size, 1) for value in found.box)
+    box = (x1, y1, x2, y2)
+    return OverheadObject(
+        category=category, color=color, shape=shape, size=size_word(box, size, size),
+        position=position_word(box, size, size), box=box,
+        polygon=tuple((round(float(x), 1), round(float(y), 1)) for x, y in drawn.outline),
+        facts={"surface": surface}, tint=(red, green, blue), surface=surface, angle=round(found.angle % 360, 1),
+        glyph=drawn,
+    )  # fmt: skip
+
+
+def reading_order(item: SceneObject) -> tuple[int, float]:
+    """Key that sorts objects by row of the grid of positions, then from left to right."""
+    row = next(number for number, words in enumerate(POSITIONS) if item.position in words)
+    return row, item.box[0] + item.box[2]

@@ -1,0 +1,136 @@
+"""Where objects of each category like to lie, as poses to try."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mgimm_plugin.data.scenes.overhead.objects import GAP, Pose
+from mgimm_plugin.data.scenes.overhead.plan import GRID, Points, Strip, rectangle, turn
+from mgimm_plugin.data.scenes.overhead.routes import add_road
+from mgimm_plugin.data.scenes.overhead.site import Site
+from mgimm_plugin.data.scenes.overhead.vocabulary import KINDS
+
+ROUTES = {
+    "bridge": ("river",),
+    "dam": ("river",),
+    "expressway toll station": ("road",),
+    "train station": ("rails",),
+    "harbor": ("quay", "shore"),
+}
+"""Categories that belong to a strip, and its kinds."""
+
+_ALIGNED = frozenset(
+    {"baseball field", "basketball court", "chimney", "ground track field", "stadium", "storage tank", "tennis court"}
+    | {"expressway service area", "airplane", "airport", "overpass", "vehicle"}
+)
+"""Categories that lie along the rows and streets of their ground where it has any."""
+
+_IN_ROWS = frozenset({"airplane", "storage tank", "tennis court", "basketball court", "windmill", "vehicle", "chimney"})
+"""Categories that like to stand in a row."""
+
+
+def along_strip(site: Site, category: str, strip: Strip, side: float) -> Pose | None:
+    """A place on, across or beside a strip; None if it lies outside of the frame."""
+    rng = site.rng
+    point, direction = strip.at(float(rng.uniform(0.05, 0.95)))
+    if np.abs(point - 0.5).max() > 0.5:
+        return None
+    across = turn(direction + 90)[:, 0]
+    if category == "bridge":
+        half = strip.width / 2 + rng.uniform(0.02, 0.045)
+        return Pose(point, direction, None, (half * rng.uniform(0.85, 1.25), half))
+    if category == "dam":
+        half = strip.width / 2 + rng.uniform(0.012, 0.03)
+        return Pose(point, direction - 90, None, (half, half * rng.uniform(0.85, 1.2)))
+    if category == "expressway toll station":
+        return Pose(point, direction + 90 * float(rng.choice((-1, 1))), side)
+    if category == "train station":
+        way = float(rng.choice((-1, 1)))
+        return Pose(point + across * way * (strip.width / 2 + side * 0.4), direction + 90 * way, side)
+    return Pose(point + across * side * 0.5, direction - 180, side)
+
+
+def on_road(site: Site, side: float) -> Pose | None:
+    """A place in a lane; None if there are no lanes there."""
+    rng = site.rng
+    strips = site.plan.of_kind("road", "street", "track")
+    if not strips:
+        return None
+    strip = strips[rng.integers(len(strips))]
+    point, direction = strip.at(float(rng.uniform(0.05, 0.95)))
+    if np.abs(point - 0.5).max() > 0.48 or site.patch_at(point).surface != "road":
+        return None
+    lanes = (-1, 1) if strip.width < 0.13 else (-3, -1, 1, 3)
+    lane = int(rng.choice(lanes)) if strip.kind != "track" else 0
+    shift = lane * strip.width / (2 * len(lanes))
+    # Traffic keeps to the right: the lanes to the right of a strip's direction run along it.
+    return Pose(point + turn(direction + 90)[:, 0] * shift, direction + (90 if lane >= 0 else -90), side)
+
+
+def free(site: Site, category: str, side: float) -> Pose | None:
+    """Some free place on a surface that suits the category; None if there is none of that size."""
+    rng = site.rng
+    cells = site.middles(KINDS[category].surfaces, side * 0.72)
+    if not len(cells):
+        return None
+    row, column = cells[rng.integers(len(cells))]
+    middle = (np.array([column, row]) + rng.uniform(0, 1, 2)) / GRID
+    angle = float(rng.uniform(0, 360))
+    patch = site.patch_at(middle)
+    if category in _ALIGNED and patch.surface not in ("sand", "water"):
+        angle = patch.angle + 90.0 * int(rng.integers(4)) + float(rng.uniform(-2, 2))
+    return Pose(middle, angle, side)
+
+
+def beside_the_last(site: Site, category: str, side: float) -> Iterator[Pose]:
+    """Places next to the object placed last, if it is of the same category: the next ones of its row."""
+    rng = site.rng
+    if category not in _IN_ROWS or not site.objects or site.objects[-1].category != category or rng.random() < 0.2:
+        return
+    last, box = site.objects[-1], site.boxes[-1]
+    middle = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
+    room = (np.array([box[2] - box[0], box[3] - box[1]]) + side) / 2 + GAP
+    # The row goes on where it goes to from the last but one.
+    before = site.objects[-2] if len(site.objects) > 1 and site.objects[-2].category == category else None
+    first = float(site.patch_at(middle).angle if category != "windmill" else last.angle)
+    if before is not None:
+        x1, y1, x2, y2 = site.boxes[-2]
+        first = float(np.degrees(np.arctan2(middle[1] - (y1 + y2) / 2, middle[0] - (x1 + x2) / 2)))
+    for way in (0, 180, 90, 270):
+        ahead = turn(first + way)[:, 0]
+        with np.errstate(divide="ignore"):
+            reach = float(np.min(room / np.abs(ahead)))
+        for stretch in (1.02, 1.2, 1.45):
+            yield Pose(middle + ahead * reach * stretch, last.angle, side)
+
+
+def approaches(site: Site, category: str, box_angle: float, middle: Points, reach: float, width: float) -> None:
+    """Roads from the ends of a bridge or an overpass to the edge of the frame, or as far as nothing is in their way."""
+    ways = (90, 270) if category == "bridge" else (0, 90, 180, 270)
+    for way in ways:
+        ahead = turn(box_angle + way)[:, 0]
+        steps = np.arange(reach, 1.5, 0.02)
+        line = middle + ahead * steps[:, None]
+        line = line[: _free_steps(site, line)]
+        if len(line) > 3:
+            add_road(site.plan, line, width, seen=False)
+    site.refresh()
+
+
+def _free_steps(site: Site, line: Points) -> int:
+    """How many points of a line come before water or a box."""
+    for number, (x, y) in enumerate(line):
+        if not (-0.03 < x < 1.03 and -0.03 < y < 1.03):
+            return number + 1
+        wet = site.patch_at(np.array([x, y])).surface == "water"
+        near = 0.03
+        if wet or any(b[0] - near < x < b[2] + near and b[1] - near < y < b[3] + near for b in site.boxes[:-1]):
+            return max(0, number - 1)
+    return len(line)
+
+
+def plaza(site: Site, strip: Strip, pose: Pose, side: float) -> None:
+    """Widen a road where a toll station stands."""
+    site.plan.add(rectangle(pose.middle, side * 1.6, side * 1.1, pose.angle + 90), "road", "asphalt", angle=pose.angle)
