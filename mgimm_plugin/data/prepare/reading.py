@@ -1,0 +1,292 @@
+"""Files of other people, read with care: whatever is in them, the outcome is a value or a RecordError."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import math
+import re
+import reprlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+from xml.etree import ElementTree
+
+from mgimm_plugin.data.prepare.annotations import Points
+from mgimm_plugin.data.records import Box
+from mgimm_plugin.errors import BoxError, RecordError
+from mgimm_plugin.geometry import Boxes, as_boxes
+
+LARGEST_COORDINATE: Final = 1e7
+"""Pixels from the origin beyond which a number is no place in an image."""
+SMALLEST_SIDE: Final = 1e-3
+"""Pixels below which a box encloses nothing."""
+
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_DECLARED: Final = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+_STRING: Final = r'"(?:\\.|[^"\\])*"'
+_COMMENT: Final = re.compile(rf"({_STRING})|//[^\n]*|/\*.*?\*/", re.DOTALL)
+_TRAILING_COMMA: Final = re.compile(rf"({_STRING})|,(?=\s*[\]}}])", re.DOTALL)
+
+
+def read_text(path: Path) -> str:
+    """Read a text: UTF-8 with or without a byte order mark, or UTF-16 with one.
+
+    Raises:
+        RecordError: The file cannot be read, or is none of these.
+    """
+    return _decoded(read_bytes(path), path, "utf-8")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file.
+
+    Raises:
+        RecordError: The file cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        raise RecordError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=path) from error
+
+
+def load_json(path: Path, *, tolerant: bool = False) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: The file.
+        tolerant: Also take comments and a comma after the last item.
+
+    Raises:
+        RecordError: It cannot be read, is no JSON (the line is named), or is nested absurdly deep.
+    """
+    text = read_text(path)
+    try:
+        return parse_json(text)
+    except RecordError as error:
+        if not tolerant:
+            raise error.at(file=path) from error
+    plain = _TRAILING_COMMA.sub(_only_string, _COMMENT.sub(_only_string, text))
+    try:
+        return parse_json(plain)
+    except RecordError as error:
+        raise error.at(file=path) from error
+
+
+def parse_json(text: str) -> Any:
+    """Decode JSON; NaN and infinity pass, since ``number`` refuses them where they stand.
+
+    Raises:
+        RecordError: It is no JSON (the line is named), or is nested absurdly deep.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise RecordError(f"line {error.lineno} is not valid JSON: {error.msg}") from error
+    except RecursionError as error:
+        raise RecordError("is nested too deep to be an annotation") from error
+    except ValueError as error:  # a whole number of thousands of digits
+        raise RecordError(f"is not valid JSON: {error}") from error
+
+
+def parse_xml(path: Path) -> ElementTree.Element:
+    """Read an XML file in the encoding that it declares; nothing outside it is looked at.
+
+    Raises:
+        RecordError: It cannot be read, is no XML (the line is named), or declares entities.
+    """
+    data = read_bytes(path)
+    declared = _DECLARED.match(data[:200])
+    text = _decoded(data, path, declared[1].decode("ascii") if declared else "utf-8")
+    if "<!ENTITY" in text:
+        raise RecordError("declares entities, which annotations have no use for: it is not read", file=path)
+    try:
+        # A text, not bytes: the parser then takes no notice of the declared encoding.
+        return ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise RecordError(f"line {error.position[0]} is not valid XML: {error}", file=path) from error
+    except ValueError as error:
+        raise RecordError(f"is not valid XML: {error}", file=path) from error
+
+
+def files_in(inputs: Sequence[Path], suffixes: Iterable[str]) -> list[Path]:
+    """List the files of a source: those given, and those of a suffix in and below the folders given, sorted.
+
+    Hidden files (``.DS_Store``, ``._00001.xml``) are passed over.
+
+    Args:
+        inputs: Files and folders, as the user gave them.
+        suffixes: ``.xml`` and the like, in lower case.
+
+    Raises:
+        RecordError: An input does not exist, or there is no such file in any of them.
+    """
+    wanted = frozenset(suffixes)
+    found: dict[Path, None] = {}
+    for path in inputs:
+        try:
+            if path.is_dir():
+                inside = (item for item in path.rglob("*") if item.suffix.lower() in wanted and item.is_file())
+                found.update(dict.fromkeys(sorted(item for item in inside if not item.name.startswith("."))))
+            elif path.exists():
+                found[path] = None
+            else:
+                raise RecordError("does not exist", file=path)
+        except OSError as error:
+            raise RecordError(f"cannot be read: {error.strerror or error}", file=path) from error
+    if not found:
+        where = ", ".join(str(path) for path in inputs) or "no input"
+        raise RecordError(f"{where}: no file that ends in {', '.join(sorted(wanted))}")
+    return list(found)
+
+
+def number(value: object, **where: Any) -> float:
+    """A finite number, written as a number or as a text.
+
+    Args:
+        value: What the source has.
+        **where: ``file``, ``index``, ``record``, ``field`` for the error.
+
+    Raises:
+        RecordError: It is no number, or is NaN or infinite.
+    """
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError
+        result = float(value)
+    except ValueError:
+        raise RecordError(f"must be a number, not {shown(value)}", **where) from None
+    except OverflowError:  # a whole number of more than 308 digits
+        result = math.inf
+    if not math.isfinite(result):
+        raise RecordError(f"is {result}; only finite numbers are places in an image", **where)
+    return result
+
+
+def whole(value: object, **where: Any) -> int:
+    """A whole number, written as a number or as a text; ``3.0`` is one.
+
+    Raises:
+        RecordError: It is not.
+    """
+    result = number(value, **where)
+    if not result.is_integer():
+        raise RecordError(f"must be a whole number, not {shown(value)}", **where)
+    return int(result)
+
+
+def words(value: object, **where: Any) -> str:
+    """A text that is not blank, without white space around it.
+
+    Raises:
+        RecordError: It is no such text, or could not be written as UTF-8.
+    """
+    if not isinstance(value, str):
+        raise RecordError("is missing" if value is None else f"must be a text, not {shown(value)}", **where)
+    text = value.strip()
+    if not text:
+        raise RecordError("is empty", **where)
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise RecordError("has half a character (a lone surrogate)", **where)
+    if "\0" in text:
+        raise RecordError("has a zero byte", **where)
+    return text
+
+
+def checked_size(width: object, height: object, **where: Any) -> tuple[int, int]:
+    """Width and height of an image in pixels.
+
+    Raises:
+        RecordError: They are no whole numbers, or no size of an image.
+    """
+    size = whole(width, **{**where, "field": "width"}), whole(height, **{**where, "field": "height"})
+    if not all(0 < side <= LARGEST_COORDINATE for side in size):
+        raise RecordError(f"{shown(width)} x {shown(height)} is no size of an image", **{**where, "field": "width"})
+    return size
+
+
+def checked_box(values: object, to_xyxy: Callable[[Any], Boxes] = as_boxes, **where: Any) -> Box:
+    """Turn four numbers of a source into a box.
+
+    Args:
+        values: Four numbers in the source's frame.
+        to_xyxy: From ``[1, 4]`` boxes in that frame to xyxy in pixels: a function of ``geometry``.
+        **where: ``file``, ``index``, ``record``, ``field`` for the error.
+
+    Returns:
+        xyxy in pixels, continuous edges, 0-based; it may stick out of the image.
+
+    Raises:
+        BoxError: There are not four numbers, one is NaN, infinite or absurdly large, or the box encloses nothing.
+    """
+    if not isinstance(values, list | tuple) or len(values) != 4:
+        raise BoxError(f"must be four numbers, not {shown(values)}", **where)
+    box = [_coordinate(value, where) for value in values]
+    x1, y1, x2, y2 = (float(edge) for edge in to_xyxy([box])[0])
+    if not (x2 - x1 >= SMALLEST_SIDE and y2 - y1 >= SMALLEST_SIDE):
+        problem = "is reversed: its second corner comes before its first" if x2 < x1 or y2 < y1 else "encloses nothing"
+        raise BoxError(f"box {shown(values)} {problem}", **where)
+    if max(map(abs, (x1, y1, x2, y2))) > LARGEST_COORDINATE:
+        raise BoxError(f"box {shown(values)} reaches further than any image", **where)
+    return x1, y1, x2, y2
+
+
+def checked_points(values: object, **where: Any) -> Points:
+    """Turn an outline of a source into points.
+
+    Args:
+        values: Three or more ``[x, y]``.
+        **where: ``file``, ``index``, ``record``, ``field`` for the error.
+
+    Raises:
+        BoxError: They are not such points.
+    """
+    if not isinstance(values, list | tuple):
+        raise BoxError(f"must be a list of points, not {shown(values)}", **where)
+    points = []
+    for value in values:
+        if not isinstance(value, list | tuple) or len(value) < 2:
+            raise BoxError(f"must be points x, y, not {shown(value)}", **where)
+        points.append((_coordinate(value[0], where), _coordinate(value[1], where)))
+    if len(points) < 3:
+        raise BoxError(f"has {len(points)} points; an outline needs three", **where)
+    return tuple(points)
+
+
+def shown(value: object) -> str:
+    """A value for an error message: cut where it is long."""
+    return _SHORT.repr(value)
+
+
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
+_SHORT.maxlist = _SHORT.maxtuple = 8
+
+
+def _coordinate(value: object, where: dict[str, Any]) -> float:
+    try:
+        result = number(value)
+    except RecordError as error:
+        raise BoxError(error.message, **where) from None
+    if abs(result) > LARGEST_COORDINATE:
+        raise BoxError(f"has the number {result:g}, which lies outside any image", **where)
+    return result
+
+
+def _decoded(data: bytes, path: Path, encoding: str) -> str:
+    for mark, marked in _MARKS:
+        if data.startswith(mark):
+            encoding = marked
+    try:
+        return data.decode(encoding)
+    except (UnicodeError, LookupError) as error:
+        name = encoding.upper().replace("UTF-8-SIG", "UTF-8")
+        raise RecordError(f"is not {name}", file=path) from error
+
+
+def _only_string(match: re.Match[str]) -> str:
+    return match[1] or " "
