@@ -12,8 +12,16 @@ The command line calls one function, with what the user gave::
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
+
+from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
+from mgimm_plugin.data.prepare.converting import Conversion, Prepared, convert
+from mgimm_plugin.data.prepare.reading import load_json, read_text
+from mgimm_plugin.data.prepare.source import Losses, Source, get_source_format
+from mgimm_plugin.errors import MgimmError, RecordError
 
 
 def prepare(
@@ -28,6 +36,7 @@ def prepare(
     joins: Sequence[str] = (),
     questions: Path | None = None,
     seed: int = 0,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: bool = True,
 ) -> str:
     """Convert a dataset.
@@ -43,6 +52,7 @@ def prepare(
         joins: ``FORMAT=PATH`` (``--join``, repeatable): texts of another source about the same images.
         questions: Question templates (``--questions``).
         seed: Seed of splits, questions and sentence patterns (``--seed``).
+        max_pixels: A larger image is dropped (``--max-pixels``).
         progress: Whether to show a line of progress on standard error.
 
     Returns:
@@ -51,4 +61,99 @@ def prepare(
     Raises:
         MgimmError: A setting is wrong, a source cannot be read at all, or nothing came out.
     """
-    raise NotImplementedError
+    losses = Losses()
+
+    def source(paths: Sequence[Path]) -> Source:
+        return Source(
+            inputs=[Path(os.path.abspath(path)) for path in paths],
+            images=None if images is None else Path(os.path.abspath(images)),
+            classes=() if classes is None else read_classes(classes),
+            columns=_pairs(columns, "--column", "FIELD=COLUMN"),
+            image_size=None if image_size is None else _size(image_size),
+            losses=losses,
+        )
+
+    get_source_format(source_format)
+    for path in (*inputs, *([] if images is None else [images])):
+        if not path.exists():
+            raise MgimmError(f"{path} does not exist")
+    joined: dict[str, list[Path]] = {}
+    for text in joins:
+        name, value = _pair(text, "--join", "FORMAT=PATH")
+        joined.setdefault(get_source_format(name).name, []).append(Path(value))
+    conversion = Conversion(
+        source_format=source_format,
+        source=source(inputs),
+        output=output,
+        joins={name: source(paths) for name, paths in joined.items()},
+        questions=questions,
+        seed=seed,
+        max_pixels=max_pixels,
+        progress=progress,
+    )
+    return _summary(convert(conversion), output)
+
+
+def read_classes(path: Path) -> list[str]:
+    """Read the names of classes by their number.
+
+    Args:
+        path: One name a line (lines as ``0: ship`` or ``0 ship`` are not understood), or JSON: a list of names, or an
+            object of numbers and names or of names and numbers.
+
+    Raises:
+        RecordError: The file cannot be read, or names no classes.
+    """
+    text = read_text(path).strip()
+    if not text.startswith(("[", "{")):
+        names: list[object] = [line.strip() for line in text.splitlines()]
+    else:
+        value = load_json(path)
+        names = value if isinstance(value, list) else _by_number(value, path)
+    for number, name in enumerate(names):
+        if not isinstance(name, str) or not name.strip():
+            raise RecordError("is not the name of a class", file=path, index=number)
+    if not names:
+        raise RecordError("names no class", file=path)
+    return [str(name) for name in names]
+
+
+def _by_number(value: dict[str, object], path: Path) -> list[object]:
+    pairs = value.items() if all(key.isdigit() for key in value) else ((v, k) for k, v in value.items())
+    try:
+        numbered = {int(str(number)): name for number, name in pairs}
+    except ValueError as error:
+        raise RecordError(f"must be an object of numbers and names: {error}", file=path) from error
+    if sorted(numbered) != list(range(len(value))):
+        raise RecordError("the numbers of the classes must run from 0 without a gap", file=path)
+    return [numbered[number] for number in range(len(numbered))]
+
+
+def _pair(text: str, option: str, form: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise MgimmError(f"{option} {text!r} is not {form}")
+    return name, value
+
+
+def _pairs(texts: Sequence[str], option: str, form: str) -> dict[str, str]:
+    return dict(_pair(text, option, form) for text in texts)
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", text)
+    if match is None:
+        raise MgimmError(f"--image-size {text!r} is not WIDTHxHEIGHT; write for example 800x800")
+    return int(match[1]), int(match[2])
+
+
+def _summary(prepared: Prepared, output: Path) -> str:
+    card, tally = prepared.card, prepared.tally
+    lines = [f"{entry['records']:>8} records  {output / path}" for path, entry in card["files"].items()]
+    made = sum(counts["made"] for counts in tally.written.values())
+    lines.append(
+        f"{made} answers of {sum(counts.total() for counts in tally.written.values())} are made from attributes"
+    )
+    dropped = tally.dropped.total()
+    lines.append(f"{dropped} things were dropped; {output / 'report.md'} says what went in, what came out, and why")
+    return "\n".join(lines)

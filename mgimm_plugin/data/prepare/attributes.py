@@ -1,0 +1,190 @@
+"""What can be told of objects from their annotation and, where the image is at hand, from its pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mgimm_plugin.data.measures import position_word, size_word
+from mgimm_plugin.data.prepare.annotations import AnnotatedObject, Points
+from mgimm_plugin.data.prepare.colors import dominant_color
+from mgimm_plugin.data.prepare.naming import category_words, with_articles
+
+NEEDS_SIZE: Final = ("size", "position")
+"""Attributes that need the image's width and height."""
+NEEDS_PIXELS: Final = ("color",)
+"""Attributes that need the image."""
+NAMES: Final = ("category", "size", "color", "shape", "orientation", "position", "relation")
+
+ELONGATED: Final = 2.5
+"""Longer over shorter side from which on something is elongated."""
+ORIENTED: Final = 1.5
+"""And from which on an outline has a direction."""
+OVERLAP: Final = 0.5
+"""Part of the shorter of two sides that must face the other object for one to be left of, or above, it."""
+NEAR: Final = 2.0
+"""Gap to a neighbor, at most, in longest sides of the larger of the two."""
+
+_DIRECTIONS: Final = ("left of", "right of", "above", "below")
+
+
+def measure(
+    objects: Sequence[AnnotatedObject],
+    width: int | None,
+    height: int | None,
+    image: Image.Image | None = None,
+    *,
+    among: Sequence[AnnotatedObject] | None = None,
+) -> list[dict[str, str]]:
+    """Measure the attributes of objects; what cannot be told, or is not clear, is left out.
+
+    Args:
+        objects: Objects of one image.
+        width: Width of the image in pixels.
+        height: Height of the image in pixels.
+        image: The image, RGB.
+        among: All objects of the image, which neighbors are looked for in; ``objects`` by default.
+
+    Returns:
+        For each object name and value of its attributes, in the order of ``NAMES``.
+    """
+    neighbors = _Neighbors(objects if among is None else among)
+    return [_measured(item, width, height, image, neighbors) for item in objects]
+
+
+def _measured(
+    item: AnnotatedObject, width: int | None, height: int | None, image: Image.Image | None, neighbors: _Neighbors
+) -> dict[str, str]:
+    found: dict[str, str | None] = {"category": category_words(item.category) if item.category else None}
+    if width and height:
+        found["size"] = size_word(item.bbox, width, height)
+    if image is not None:
+        found["color"] = dominant_color(image, item.bbox, item.polygon)
+    found["shape"] = shape_word(item)
+    found["orientation"] = orientation_word(item)
+    if width and height:
+        found["position"] = position_word(item.bbox, width, height)
+    found["relation"] = neighbors.relation(item)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+class Outline(NamedTuple):
+    """An outline's smallest rectangle, in pixels; ``angle`` is that of its longer side to the x axis, radians."""
+
+    longer: float
+    shorter: float
+    angle: float
+    area: float
+    perimeter: float
+
+    @property
+    def ratio(self) -> float:
+        """Longer over shorter side."""
+        return self.longer / self.shorter if self.shorter > 0 else math.inf
+
+
+def outline_of(points: Points) -> Outline | None:
+    """Measure an outline: the rectangle of smallest area, one side along an edge, around it; None where it is flat."""
+    xy = np.asarray(points, dtype=np.float64)
+    edges = np.roll(xy, -1, axis=0) - xy
+    lengths = np.hypot(edges[:, 0], edges[:, 1])
+    directions = edges[lengths > 0] / lengths[lengths > 0, None]
+    if not len(directions):
+        return None
+    along = xy @ directions.T
+    across = xy @ np.stack([-directions[:, 1], directions[:, 0]])
+    sides = np.stack([np.ptp(along, axis=0), np.ptp(across, axis=0)], axis=1)
+    best = int(sides.prod(axis=1).argmin())
+    (first, second), (dx, dy) = sides[best], directions[best]
+    angle = math.atan2(dy, dx) if first >= second else math.atan2(dx, -dy)
+    following = np.roll(xy, -1, axis=0)
+    area = abs(float((xy[:, 0] * following[:, 1] - following[:, 0] * xy[:, 1]).sum())) / 2
+    longer, shorter = max(first, second), min(first, second)
+    return Outline(float(longer), float(shorter), angle, area, float(lengths.sum())) if shorter > 0 else None
+
+
+def shape_word(item: AnnotatedObject) -> str | None:
+    """``elongated``; for an outline of five points or more also ``round``, ``square`` or ``rectangular``; or None.
+
+    An upright box says nothing of the shape inside, except that what fills a long box is long. Nor does an oriented
+    box of four points: a tank's is as square as a court's.
+    """
+    outline = _outline(item)
+    if outline is None:
+        return "elongated" if _ratio(item) >= ELONGATED else None
+    if outline.ratio >= ELONGATED:
+        return "elongated"
+    if len(item.polygon or ()) < 5:
+        return None
+    # 4 pi area / perimeter^2 is 1 for a circle, 0.79 for a square (isoperimetric quotient).
+    if outline.ratio <= 1.2 and 4 * math.pi * outline.area >= 0.88 * outline.perimeter**2:
+        return "round"
+    if outline.area >= 0.9 * outline.longer * outline.shorter:
+        return "square" if outline.ratio <= 1.2 else "rectangular"
+    return None
+
+
+def orientation_word(item: AnnotatedObject) -> str | None:
+    """``horizontal``, ``vertical`` or ``diagonal``: the direction of the longer side, where one is clearly longer."""
+    outline = _outline(item)
+    if outline is None:
+        x1, y1, x2, y2 = item.bbox
+        if _ratio(item) < ELONGATED:
+            return None
+        return "horizontal" if x2 - x1 > y2 - y1 else "vertical"
+    if outline.ratio < ORIENTED:
+        return None
+    degrees = abs(math.degrees(outline.angle)) % 180
+    slope = min(degrees, 180 - degrees)
+    return "horizontal" if slope <= 22.5 else "vertical" if slope >= 67.5 else "diagonal"
+
+
+def _outline(item: AnnotatedObject) -> Outline | None:
+    return None if item.polygon is None else outline_of(item.polygon)
+
+
+def _ratio(item: AnnotatedObject) -> float:
+    x1, y1, x2, y2 = item.bbox
+    return max(x2 - x1, y2 - y1) / min(x2 - x1, y2 - y1)
+
+
+class _Neighbors:
+    """Finds what an object lies beside; looks at all pairs of an image, one object at a time."""
+
+    def __init__(self, objects: Sequence[AnnotatedObject]) -> None:
+        self.named = [item for item in objects if item.category]
+        self.boxes: NDArray[np.float64] = np.array([item.bbox for item in self.named], dtype=np.float64).reshape(-1, 4)
+        self.words = [category_words(item.category or "") for item in self.named]
+
+    def relation(self, item: AnnotatedObject) -> str | None:
+        """Such as ``left of a harbor``: the side of its nearest neighbor it is on, where that is beyond doubt."""
+        others = [number for number, other in enumerate(self.named) if other is not item]
+        if not others:
+            return None
+        boxes, own = self.boxes[others], np.asarray(item.bbox)
+        # Per direction how far it is from the edge of one to the edge of the other; negative where they overlap.
+        gaps = np.stack([boxes[:, 0] - own[2], own[0] - boxes[:, 2], boxes[:, 1] - own[3], own[1] - boxes[:, 3]], 1)
+        beside = np.hypot(gaps[:, :2].max(axis=1).clip(0), gaps[:, 2:].max(axis=1).clip(0))
+        nearest = int(beside.argmin())
+        gap, direction = float(gaps[nearest].max()), int(gaps[nearest].argmax())
+        sides, its_sides = own[2:] - own[:2], boxes[nearest, 2:] - boxes[nearest, :2]
+        if gap < 0 or gap > NEAR * max(*sides, *its_sides):
+            return None
+        # Facing: along the other axis, how much of the shorter side lies before the other object.
+        axis = 1 if direction < 2 else 0
+        facing = min(own[axis + 2], boxes[nearest, axis + 2]) - max(own[axis], boxes[nearest, axis])
+        if facing < OVERLAP * min(sides[axis], its_sides[axis]):
+            return None
+        return self._named(direction, others[nearest], item)
+
+    def _named(self, direction: int, neighbor: int, item: AnnotatedObject) -> str:
+        words = self.words[neighbor]
+        alone = self.words.count(words) == 1
+        same = bool(item.category) and words == category_words(item.category or "")
+        article = "another" if same else "the" if alone else "a"
+        return with_articles(f"{_DIRECTIONS[direction]} {article} {words}")

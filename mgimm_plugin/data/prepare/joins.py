@@ -1,0 +1,56 @@
+"""Texts of other sources about the same images: ``--join FORMAT=PATH``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from mgimm_plugin.data.prepare.annotations import AnnotatedImage
+from mgimm_plugin.data.prepare.building import Sourced
+from mgimm_plugin.data.prepare.source import Source, get_source_format
+from mgimm_plugin.data.prepare.splits import image_name
+from mgimm_plugin.errors import RecordError
+
+
+class Joined:
+    """The captions and descriptions of other sources, by the name of their image; kept in memory.
+
+    Args:
+        sources: The sources by the name of their format; they share one ``Losses``.
+
+    Attributes:
+        read: Number of images read.
+    """
+
+    def __init__(self, sources: Mapping[str, Source]) -> None:
+        self._by_name: dict[str, list[Sourced]] = {}
+        self._sources = sources
+        self.read = 0
+        for name, source in sources.items():
+            for image in get_source_format(name).read(source):
+                self.read += 1
+                self._by_name.setdefault(image_name(image), []).append(Sourced(name, image))
+
+    def take(self, image: AnnotatedImage) -> list[Sourced]:
+        """The texts about an image; each is handed out once.
+
+        What else the other sources say of it (boxes, dialogues) is left out, and accounted for.
+        """
+        found = self._by_name.pop(image_name(image), [])
+        return [sourced for sourced in found if self._has_text(sourced)]
+
+    def rest(self) -> Iterator[Sourced]:
+        """The images that nobody took, with everything that their own source says of them."""
+        while self._by_name:
+            yield from self._by_name.pop(next(iter(self._by_name)))
+
+    def _has_text(self, sourced: Sourced) -> bool:
+        image, losses = sourced.image, self._sources[sourced.source_format].losses
+        losses.change("box of a joined source left out: its image has those of the first source", len(image.objects))
+        for number, _ in enumerate(image.dialogues):
+            error = "is not joined: only captions and descriptions are"
+            losses.drop(RecordError(error, record=image.source_id, field=f"dialogues[{number}]"))
+        if image.captions or image.descriptions:
+            return True
+        if not image.dialogues:
+            losses.drop(RecordError("has no caption and no description to join", record=image.source_id))
+        return False

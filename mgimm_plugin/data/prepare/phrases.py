@@ -1,0 +1,124 @@
+"""Sentences made from measured attributes. The patterns are data, ``templates/phrases.json``.
+
+In a pattern ``{name}`` stands for an attribute; what is in square brackets is left out where one of its names is
+unknown, and a pattern with an unknown name outside them is not used. ``{thing}`` is the category with its adjectives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, Final
+
+from mgimm_plugin.data.prepare.naming import counted, plural, with_articles
+
+REFERENCES: Final = 3
+"""Other sentences that say the same of a region, kept as references, at most."""
+TOLD: Final = 4
+"""Objects that a description tells about one by one, at most."""
+
+_NAME: Final = re.compile(r"\{(\w+)\}")
+_OPTIONAL: Final = re.compile(r"\[([^\]]*)\]")
+_SPACES: Final = re.compile(r"\s+")
+
+
+def region_phrases(attributes: Mapping[str, str], key: str, *, seed: int = 0) -> list[str]:
+    """Say everything that is known of an object; the answer first, then other ways to say the same.
+
+    Args:
+        attributes: From ``attributes.measure``; ``category`` must be there.
+        key: The record's id. What is chosen depends on key and seed alone.
+        seed: Another seed gives another choice.
+    """
+    patterns = _patterns()
+    values = _values(attributes, key, seed)
+    kind = "region" if set(attributes) - {"category"} else "category"
+    usable = [pattern for pattern in patterns[kind] if (values.keys() >= _required(pattern))]
+    first = _number(seed, f"{kind}\0{key}") % len(usable)
+    said = dict.fromkeys(_fill(pattern, values) for pattern in (*usable[first:], *usable[:first]))
+    return list(said)[: 1 + REFERENCES]
+
+
+def image_description(attributes: Sequence[Mapping[str, str]], key: str, *, seed: int = 0) -> str:
+    """Describe an image by its objects: how many of what, where most of them are, and the first few one by one.
+
+    Args:
+        attributes: Of each object that has a category, the most notable first.
+        key: The record's id. What is chosen depends on key and seed alone.
+        seed: Another seed gives another choice.
+    """
+    counts = Counter(item["category"] for item in attributes)
+    parts = [counted(count, words) for words, count in counts.most_common()]
+    are = "is" if next(iter(counts.most_common()))[1] == 1 else "are"
+    sentences = [_chosen("counts", {"counts": _listed(parts), "are": are}, key, seed)]
+    sentences += _gatherings(attributes, counts, key, seed)
+    told = 0
+    for number, item in enumerate(attributes):
+        if told < TOLD and "position" in item and counts[item["category"]] <= 2:
+            kind = "relation" if "relation" in item else "object"
+            sentences.append(_chosen(kind, _values(item, f"{key}\0{number}", seed), f"{key}\0{number}", seed))
+            told += 1
+    return " ".join(sentences)
+
+
+def _gatherings(attributes: Sequence[Mapping[str, str]], counts: Counter[str], key: str, seed: int) -> list[str]:
+    """Where most objects of a category are, for categories of three objects and more."""
+    sentences = []
+    for words, count in counts.most_common():
+        places = Counter(item["position"] for item in attributes if item["category"] == words and "position" in item)
+        if count >= 3 and places and places.most_common(1)[0][1] > count / 2:
+            values = {"categories": plural(words), "position": places.most_common(1)[0][0]}
+            sentences.append(_chosen("gathered", values, f"{key}\0{words}", seed))
+    return sentences
+
+
+def _chosen(kind: str, values: Mapping[str, str], key: str, seed: int) -> str:
+    usable = [pattern for pattern in _patterns()[kind] if values.keys() >= _required(pattern)]
+    return _fill(usable[_number(seed, f"{kind}\0{key}") % len(usable)], values)
+
+
+def _values(attributes: Mapping[str, str], key: str, seed: int) -> dict[str, str]:
+    """The attributes, with the category's adjectives before it and the orientation as a clause."""
+    patterns = _patterns()
+    values = dict(attributes)
+    order = patterns["adjectives"][_number(seed, f"adjectives\0{key}") % len(patterns["adjectives"])]
+    adjectives = _NAME.sub(lambda match: attributes.get(match[1], ""), order)
+    values["thing"] = f"{adjectives} {attributes['category']}".strip()
+    if "orientation" in attributes:
+        clauses = patterns["orientation"][attributes["orientation"]]
+        values["orientation"] = clauses[_number(seed, f"orientation\0{key}") % len(clauses)]
+    return values
+
+
+def _fill(pattern: str, values: Mapping[str, str]) -> str:
+    def optional(match: re.Match[str]) -> str:
+        return match[1] if values.keys() >= set(_NAME.findall(match[1])) else ""
+
+    text = _NAME.sub(lambda match: values[match[1]], _OPTIONAL.sub(optional, pattern))
+    text = with_articles(_SPACES.sub(" ", text))
+    return text[0].upper() + text[1:]
+
+
+@lru_cache(maxsize=256)
+def _required(pattern: str) -> frozenset[str]:
+    return frozenset(_NAME.findall(_OPTIONAL.sub("", pattern)))
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _number(seed: int, key: str) -> int:
+    digest = hashlib.sha256(f"{seed}\0{key}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> dict[str, Any]:
+    file = files("mgimm_plugin.data.prepare") / "templates" / "phrases.json"
+    return dict(json.loads(file.read_bytes()))
