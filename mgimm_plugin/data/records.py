@@ -15,9 +15,9 @@ from mgimm_plugin.errors import BoxError, RecordError
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 _NEXT_ROLE = MappingProxyType({"human": "gpt", "gpt": "human"})
-_REGION_FIELDS = ("bbox", "category", "phrase", "attributes", "polygon")
+_REGION_FIELDS = frozenset({"bbox", "category", "phrase", "attributes", "polygon"})
 _LARGEST_SIDE = 2**31 - 1
-_RECORD_FIELDS = ("id", "image", "width", "height", "regions", "conversations", "references")
+_RECORD_FIELDS = frozenset({"id", "image", "width", "height", "regions", "conversations", "references"})
 
 Box = tuple[float, float, float, float]
 
@@ -156,18 +156,18 @@ class _Parser:
             self.fail(f"a record is a JSON object, not {_kind(obj)}")
         self.id = self.identity(obj.get("id"))
         image = self.text(obj.get("image"), "image", optional=True)
-        width, height = (self.pixels(obj.get(name), name) for name in ("width", "height"))
+        width, height = self.pixels(obj.get("width"), "width"), self.pixels(obj.get("height"), "height")
         self.check_size(obj)
-        regions = tuple(
+        regions = [
             self.region(value, f"regions[{i}]") for i, value in enumerate(self.items(obj.get("regions"), "regions"))
-        )
+        ]
         conversations = self.turns(obj.get("conversations"))
-        references = tuple(
+        references = [
             self.text(value, f"references[{i}]")
             for i, value in enumerate(self.items(obj.get("references"), "references"))
-        )
+        ]
         extra = {key: value for key, value in obj.items() if key not in _RECORD_FIELDS}
-        record = Record(self.id, image, width, height, regions, conversations, references, extra)
+        record = Record(self.id, image, width, height, tuple(regions), conversations, tuple(references), extra)
         self.check_tokens(record)
         return record
 
@@ -178,9 +178,9 @@ class _Parser:
         return self.text(value, "id")
 
     def check_size(self, obj: Mapping[str, Any]) -> None:
-        missing = [name for name in ("width", "height") if obj.get(name) is None]
-        if len(missing) == 1:
-            self.fail("width and height come together", missing[0])
+        width_is_missing, height_is_missing = obj.get("width") is None, obj.get("height") is None
+        if width_is_missing != height_is_missing:
+            self.fail("width and height come together", "width" if width_is_missing else "height")
 
     def region(self, value: object, where: str) -> Region:
         if not isinstance(value, dict):
@@ -214,7 +214,7 @@ class _Parser:
     def box(self, value: object, where: str) -> Box:
         if not isinstance(value, list) or len(value) != 4:
             self.fail(f"must be a list of four numbers x1, y1, x2, y2, not {_kind(value)}", where)
-        x1, y1, x2, y2 = (self.number(item, where, BoxError) for item in value)
+        x1, y1, x2, y2 = [self.number(item, where, BoxError) for item in value]
         if not (x1 < x2 and y1 < y2):
             self.fail(
                 f"box {value} encloses nothing: it must have x1 < x2 and y1 < y2 (is it x, y, width, height?)",
@@ -299,13 +299,13 @@ class _Parser:
 
     def text(self, value: object, where: str, optional: bool = False) -> Any:
         """Return a text that is not blank; Any, because the type depends on ``optional``."""
+        if isinstance(value, str):
+            if not value or value.isspace():
+                self.fail("is empty", where)
+            return value
         if value is None and optional:
             return None
-        if not isinstance(value, str):
-            self.fail("is missing" if value is None else f"must be a text, not {_kind(value)}", where)
-        if not value.strip():
-            self.fail("is empty", where)
-        return value
+        self.fail("is missing" if value is None else f"must be a text, not {_kind(value)}", where)
 
     def pixels(self, value: object, where: str) -> int | None:
         if value is None:

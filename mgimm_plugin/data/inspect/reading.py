@@ -40,7 +40,7 @@ class Entry:
         if self.line is None:
             return self._content
         try:
-            return json.loads(self._content)
+            return json.loads(self._content.decode())
         except json.JSONDecodeError as error:
             reason = error.msg
         except UnicodeDecodeError:
