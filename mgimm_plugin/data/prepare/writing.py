@@ -22,6 +22,7 @@ from mgimm_plugin.errors import MgimmError, RecordError
 CARD: Final = "dataset.json"
 REPORT: Final = "report.md"
 DROPPED: Final = "dropped.jsonl"
+MADE_BY: Final = "mgimm prepare"
 
 _SPLITS: Final = 16
 """Parts that one scheme may have; a source that names more has something else there."""
@@ -44,7 +45,8 @@ class SetWriter:
         self.counts: Counter[tuple[str, str, str]] = Counter()
         self._output, self._schemes, self._seed, self._losses = output, schemes, seed, losses
         self._folder = output / f".partial-{os.getpid()}"
-        self._files: dict[Path, TextIO] = {}
+        self._files: dict[tuple[str, str, str], TextIO] = {}
+        self._encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
         self._open = ExitStack()
         self._new = False
 
@@ -54,7 +56,7 @@ class SetWriter:
             self._folder.mkdir(parents=True)
         except OSError as error:
             raise MgimmError(f"cannot write to {self._output}: {error.strerror}") from error
-        self._file(self._folder / DROPPED)
+        self._dropped = self._open.enter_context((self._folder / DROPPED).open("w", encoding="utf-8", newline="\n"))
         return self
 
     def __exit__(
@@ -68,23 +70,22 @@ class SetWriter:
     def add(self, built: Built) -> bool:
         """Write a record to the files that it belongs in; False, and accounted for, where JSON cannot hold it."""
         try:
-            line = json.dumps(built.value, ensure_ascii=False, allow_nan=False) + "\n"
+            line = self._encoder.encode(built.value) + "\n"
             line.encode()
         except (ValueError, TypeError, RecursionError) as error:
             self._losses.drop(RecordError(f"cannot be written as JSON: {error}", record=built.value["id"]))
             return False
         for scheme in self._schemes:
-            part = self._part(scheme, built)
-            self._file(self._folder / "records" / scheme / part / built.file).write(line)
-            self.counts[scheme, part, built.file] += 1
+            place = scheme, self._part(scheme, built), built.file
+            self._file(place).write(line)
+            self.counts[place] += 1
         return True
 
     def drop(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """Write entries of ``dropped.jsonl``."""
-        file = self._files[self._folder / DROPPED]
         for entry in entries:
             line = json.dumps(entry, ensure_ascii=False) + "\n"
-            file.write(line.encode("utf-8", "backslashreplace").decode())
+            self._dropped.write(line.encode("utf-8", "backslashreplace").decode())
 
     def layout(self) -> dict[str, tuple[str, str, str]]:
         """Where each file goes: its path in the set to scheme, part and file name.
@@ -173,14 +174,12 @@ class SetWriter:
         self._losses.change(f"split beyond the first {_SPLITS} of the source: its records went to {UNASSIGNED}")
         return UNASSIGNED
 
-    def _file(self, path: Path) -> TextIO:
-        if path not in self._files:
+    def _file(self, place: tuple[str, str, str]) -> TextIO:
+        if place not in self._files:
+            path = self._folder.joinpath("records", *place)
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._files[path] = self._open.enter_context(path.open("w", encoding="utf-8", newline="\n"))
-        return self._files[path]
-
-
-MADE_BY: Final = "mgimm prepare"
+            self._files[place] = self._open.enter_context(path.open("w", encoding="utf-8", newline="\n"))
+        return self._files[place]
 
 
 def _is_record_path(path: str) -> bool:

@@ -43,12 +43,13 @@ def read(source: Source) -> Iterator[AnnotatedImage]:
     if not annotations:
         raise RecordError("has no XML file, and no folder Annotations with some", file=source.inputs[0])
     parts = _Parts(split_files, source.losses)
-    first_numbers = (
-        _first_numbers(annotations, parts.total, source.losses) if split_files else [None] * len(annotations)
-    )
-    for path, first in zip(annotations, first_numbers, strict=True):
+    counts = [_count(path) for path in annotations] if split_files else [0] * len(annotations)
+    numbers: Sequence[int | None] = [None] * len(annotations)
+    if split_files:
+        numbers = _first_numbers(annotations, counts, parts.total, source.losses)
+    for path, count, first in zip(annotations, counts, numbers, strict=True):
         try:
-            yield _image(path, source, parts, first)
+            yield _image(path, source, parts, first, count)
         except RecordError as error:
             source.losses.drop(error.at(file=path))
 
@@ -110,14 +111,13 @@ class _Parts:
         return None if first is None else self._parts.get(first + position)
 
 
-def _first_numbers(annotations: Sequence[Path], total: int, losses: Losses) -> list[int | None]:
+def _first_numbers(annotations: Sequence[Path], counts: Sequence[int], total: int, losses: Losses) -> list[int | None]:
     """The number of each file's first object; None where it is not known.
 
     Numbers go through all files, so that a file of which some objects cannot be read would shift all that follow. The
     objects are counted in the files' bytes, broken ones included; where that does not give the number in the split
     files, the files before the first broken one are numbered from the front, and those after the last from the back.
     """
-    counts = [_count(path) for path in annotations]
     if sum(counts) == total:
         return list(_running(counts))
     good = [_parses(path) for path in annotations]
@@ -166,10 +166,10 @@ def _parses(path: Path) -> bool:
     return True
 
 
-def _image(path: Path, source: Source, parts: _Parts, first: int | None) -> AnnotatedImage:
+def _image(path: Path, source: Source, parts: _Parts, first: int | None, count: int) -> AnnotatedImage:
     root = parse_xml(path)
     elements = root.findall("object")
-    if first is not None and len(elements) != _count(path):
+    if first is not None and len(elements) != count:
         source.losses.note(f"{path.name} has objects inside others: its objects are in no official part.")
         first = None
     objects = []
