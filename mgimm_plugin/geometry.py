@@ -12,6 +12,7 @@ Sizes are always given as ``width, height``, in this order and under these names
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -174,6 +175,51 @@ def yolo_to_xyxy(boxes_cxcywh: ArrayLike, width: int, height: int) -> Boxes:
     half = boxes[:, 2:] / 2
     corners = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
     return corners * np.tile(np.array([width, height], dtype=np.float64), 2)
+
+
+def fractions_to_pixels(points_xy: ArrayLike, width: int, height: int) -> NDArray[np.float64]:
+    """Convert ``[P, 2]`` points from fractions of the image to pixels. A box is two points."""
+    points = np.asarray(points_xy, dtype=np.float64).reshape(-1, 2)
+    return points * np.array([width, height], dtype=np.float64)
+
+
+def turned_box_to_points(box_xyxy: ArrayLike, degrees: float) -> NDArray[np.float64]:
+    """Turn a box about its center.
+
+    Args:
+        box_xyxy: Four numbers in pixels: the box before it is turned.
+        degrees: Angle, counterclockwise as one sees it (y grows downward).
+
+    Returns:
+        ``[4, 2]`` corners in pixels, from the one that was top left.
+    """
+    ((x1, y1, x2, y2),) = as_boxes(np.reshape(np.asarray(box_xyxy, dtype=np.float64), (1, 4)))
+    corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
+    center = np.array([(x1 + x2) / 2, (y1 + y2) / 2])
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return (corners - center) @ np.array([[cosine, -sine], [sine, cosine]]) + center
+
+
+def map_to_pixels(points_xy: ArrayLike, pixel_to_map: Sequence[float]) -> NDArray[np.float64]:
+    """Convert points of a map to pixels of a georeferenced raster.
+
+    Args:
+        points_xy: ``[P, 2]`` points in the raster's reference system.
+        pixel_to_map: The raster's transform ``a, b, c, d, e, f``: ``x = a * column + b * row + c`` and
+            ``y = d * column + e * row + f``, column and row being continuous pixel edges.
+
+    Returns:
+        ``[P, 2]`` points in pixels.
+
+    Raises:
+        BoxError: The transform has no inverse.
+    """
+    a, b, c, d, e, f = pixel_to_map
+    determinant = a * e - b * d
+    if not (np.isfinite(determinant) and determinant != 0):
+        raise BoxError("the raster's transform has no inverse: it does not say where its pixels are")
+    x, y = (np.asarray(points_xy, dtype=np.float64).reshape(-1, 2) - np.array([c, f])).T
+    return np.stack([(e * x - b * y) / determinant, (a * y - d * x) / determinant], axis=1)
 
 
 def points_to_xyxy(points_xy: ArrayLike) -> Boxes:

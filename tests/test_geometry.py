@@ -12,10 +12,13 @@ from mgimm_plugin.data.images import preprocess_image
 from mgimm_plugin.errors import BoxError, MgimmError
 from mgimm_plugin.geometry import (
     clip_boxes,
+    fractions_to_pixels,
     frame_for,
     grid_boxes,
+    map_to_pixels,
     points_to_xyxy,
     quantize_boxes,
+    turned_box_to_points,
     voc_to_xyxy,
     xywh_to_xyxy,
     yolo_to_xyxy,
@@ -145,6 +148,24 @@ def test_other_conventions_become_continuous_edges():
     assert xywh_to_xyxy([[10, 20, 30, 40]]).tolist() == [[10, 20, 40, 60]]
     assert yolo_to_xyxy([[0.5, 0.5, 0.5, 0.25]], 100, 80).tolist() == [[25, 30, 75, 50]]
     assert points_to_xyxy([[3, 9], [1, 4], [8, 2]]).tolist() == [[1, 2, 8, 9]]
+
+
+def test_fractions_become_pixels_of_either_side():
+    assert fractions_to_pixels([0.5, 0.25, 1.25, -0.5], 200, 100).tolist() == [[100, 25], [250, -50]]
+
+
+def test_a_box_is_turned_counterclockwise_about_its_center():
+    np.testing.assert_allclose(turned_box_to_points([0, 0, 4, 2], 90), [[1, 3], [1, -1], [3, -1], [3, 3]], atol=1e-12)
+    np.testing.assert_allclose(turned_box_to_points([0, 0, 4, 2], 0), [[0, 0], [4, 0], [4, 2], [0, 2]])
+
+
+def test_places_of_a_map_become_pixels_through_the_transform():
+    north_up = (0.5, 0, 1000, 0, -0.5, 2000)
+    assert map_to_pixels([[1000, 2000], [1001, 1998.5]], north_up).tolist() == [[0, 0], [2, 3]]
+    turned = (0, 2, 10, 3, 0, 20)
+    assert map_to_pixels([[10 + 2 * 7, 20 + 3 * 5]], turned).tolist() == [[5, 7]]
+    with pytest.raises(BoxError, match="no inverse"):
+        map_to_pixels([[0, 0]], (0, 0, 10, 0, 0, 20))
 
 
 def test_a_grid_covers_the_image_row_by_row():
