@@ -1,0 +1,58 @@
+"""Names of classes that lie beside labels: ``classes.txt``, ``*.names``, ``data.yaml``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from mgimm_plugin.data.prepare.reading import read_text
+from mgimm_plugin.errors import RecordError
+
+
+def is_class_list(path: Path) -> bool:
+    """Whether a text file is a list of classes, by its name: ``classes.txt``, ``simd-classes.txt``, ``labels.txt``."""
+    return re.search(r"(^|[-_.])(classes|labels|class_names|names)$", path.stem.lower()) is not None
+
+
+def find_classes(inputs: Sequence[Path]) -> list[str]:
+    """Names of classes by their number, from the first list in the folders of the inputs or one above; or nothing.
+
+    Raises:
+        RecordError: The list cannot be read.
+    """
+    folders = [path if path.is_dir() else path.parent for path in inputs]
+    for folder in dict.fromkeys(place for near in folders for place in (near, near.absolute().parent)):
+        beside = sorted(path for path in folder.glob("*") if path.is_file())
+        for path in beside:
+            if path.suffix.lower() == ".names" or (path.suffix.lower() == ".txt" and is_class_list(path)):
+                return [line.strip() for line in read_text(path).splitlines() if line.strip()]
+        for path in beside:
+            names = _yaml_names(read_text(path)) if path.suffix.lower() in (".yaml", ".yml") else []
+            if names:
+                return names
+    return []
+
+
+def _yaml_names(text: str) -> list[str]:
+    """The list ``names`` of a YOLO data file: in brackets, one a line, or one a line with its number before it."""
+    found = re.search(r"^names[ \t]*:[ \t]*(\[[^\]]*\]|\{[^}]*\})?", text, flags=re.MULTILINE)
+    if found is None:
+        return []
+    if found[1]:
+        items = [item for item in found[1][1:-1].split(",") if item.strip()]
+    else:
+        items = []
+        for line in text[found.end() :].splitlines()[1:]:
+            if line.strip() and not re.match(r"\s+\S|-", line):
+                break
+            if line.strip() and not line.lstrip().startswith("#"):
+                items.append(re.sub(r"^-\s*", "", line.strip()))
+    names: dict[int, str] = {}
+    for position, item in enumerate(items):
+        match = re.fullmatch(r"\s*(\d{1,6})\s*:\s*(.*)", item, flags=re.DOTALL)
+        number, name = (int(match[1]), match[2]) if match else (position, item)
+        names[number] = re.sub(r"\s#.*", "", name).strip().strip("'\"")
+    if sorted(names) != list(range(len(names))):
+        raise RecordError("names in data.yaml are not numbered from 0 without a gap")
+    return [names[number] for number in range(len(names))]

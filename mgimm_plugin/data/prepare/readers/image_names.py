@@ -1,0 +1,173 @@
+"""Which image an annotation speaks of, and what images and annotations are called."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from mgimm_plugin.data.prepare.reading import number, words
+from mgimm_plugin.data.prepare.source import Losses, Source
+from mgimm_plugin.errors import RecordError
+
+SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif"})
+_OUTSIDE: Final = "image path that leads out of the image folder: its file name alone is used"
+_LEFT_OUT: Final = "nested, overlong or unwritable value left out of what else the source says"
+_LONGEST: Final = 100
+
+
+class ImageNames:
+    """Finds the images of a source, where they are at hand, whatever folders the source writes before their names.
+
+    Args:
+        source: The source; ``source.images`` is walked once, when an image is first looked for.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def named(self, value: object, **where: Any) -> str:
+        """Path of an image relative to the image folder.
+
+        Where the images are at hand, leading folders that are not there are cut off, and a missing suffix is added.
+
+        Args:
+            value: The image's name in the source.
+            **where: ``file``, ``index``, ``record``, ``field`` for the error.
+
+        Raises:
+            RecordError: It is no name.
+        """
+        text = words(value, **where)
+        if "/" not in text:
+            text = text.replace("\\", "/")
+        is_absolute = text.startswith("/") or re.match(r"[A-Za-z]:", text) is not None
+        parts = [part for part in text.split("/") if part not in ("", ".")]
+        if not parts or parts[-1] == "..":
+            raise RecordError(f"{text!r} names no file", **where)
+        if is_absolute or ".." in parts:
+            self._source.losses.change(_OUTSIDE)
+            parts = [re.sub(r"^[A-Za-z]:", "", parts[-1]) or parts[-1]]
+        for start in range(len(parts)):
+            name = "/".join(parts[start:])
+            if name in self._all:
+                return name
+            if name in self._without_suffix:
+                return self._without_suffix[name]
+        return "/".join(parts)
+
+    def beside(self, path: Path, suffix: str) -> str:
+        """Name of the image that an annotation file of the same stem is about.
+
+        Args:
+            path: The annotation file.
+            suffix: That of the format's images, for images that are not at hand.
+
+        Raises:
+            RecordError: Several images have that name, and no folder tells which.
+        """
+        found = self._by_stem.get(path.stem, [])
+        if len(found) > 1:
+            found = [name for name in found if PurePosixPath(name).parent.name == path.parent.name] or found
+        if len(found) > 1:
+            raise RecordError(f"is there several times among the images: {', '.join(found[:3])}", field="image")
+        return found[0] if found else path.stem + suffix
+
+    @cached_property
+    def _all(self) -> frozenset[str]:
+        if self._source.images is None:
+            return frozenset()
+        folder = str(self._source.images)
+        return frozenset(
+            os.path.relpath(os.path.join(place, name), folder).replace(os.sep, "/")
+            for place, _, names in os.walk(folder)
+            for name in names
+            if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
+        )
+
+    @cached_property
+    def _without_suffix(self) -> dict[str, str]:
+        return {os.path.splitext(name)[0]: name for name in sorted(self._all, reverse=True)}
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name in sorted(self._all):
+            found.setdefault(PurePosixPath(name).stem, []).append(name)
+        return found
+
+
+class Ids:
+    """Makes names unique: one that came before gets a number."""
+
+    def __init__(self, losses: Losses) -> None:
+        self._losses = losses
+        self._taken: set[str] = set()
+        self._counts: Counter[str] = Counter()
+
+    def unique(self, wanted: str) -> str:
+        """``wanted``, or ``wanted-2`` and so on where that is taken."""
+        name = wanted
+        while name in self._taken:
+            self._counts[wanted] += 1
+            name = f"{wanted}-{self._counts[wanted] + 1}"
+        self._losses.change("id that came before in its source: a number was added", int(name != wanted))
+        self._taken.add(name)
+        return name
+
+
+def file_ids(paths: Sequence[Path]) -> list[str]:
+    """Names for files: their stems, with the folders from their common root where a stem is there twice."""
+    counts = Counter(path.stem for path in paths)
+    if len(counts) == len(paths):
+        return [path.stem for path in paths]
+    root = os.path.commonpath([path.absolute().parent for path in paths])
+    inside = [os.path.relpath(path.absolute().with_suffix(""), root).replace(os.sep, "/") for path in paths]
+    return [path.stem if counts[path.stem] == 1 else name for path, name in zip(paths, inside, strict=True)]
+
+
+def identity(value: object, **where: Any) -> str:
+    """An id that is a text or a whole number, as a text.
+
+    Raises:
+        RecordError: It is neither.
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return words(value, **where)
+
+
+def plain(values: Mapping[str, Any], without: Collection[str], losses: Losses) -> dict[str, Any]:
+    """What else a source says, as far as it is plain: texts, numbers, truth values, and short lists of them.
+
+    Args:
+        values: A JSON object of the source.
+        without: Names that have a place of their own.
+        losses: Where values that are not kept are counted.
+    """
+    kept = {}
+    for name, value in values.items():
+        if name in without or value is None or value == "" or value == []:
+            continue
+        items = value if isinstance(value, list) else [value]
+        if len(items) <= _LONGEST and all(map(_is_plain, [name, *items])):
+            kept[name] = value
+        else:
+            losses.change(_LEFT_OUT)
+    return kept
+
+
+def _is_plain(value: object) -> bool:
+    try:
+        if isinstance(value, str):
+            return not value or value.isascii() or bool(words(value + "."))
+        number(int(value) if isinstance(value, bool) else value)
+    except RecordError:
+        return False
+    return True
