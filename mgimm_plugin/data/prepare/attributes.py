@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mgimm_plugin.data.measures import position_word, size_word
+from mgimm_plugin.data.measures import SIZES, position_word, size_word
 from mgimm_plugin.data.prepare.annotations import AnnotatedObject, Points
 from mgimm_plugin.data.prepare.colors import dominant_color
 from mgimm_plugin.data.prepare.naming import category_words, with_articles
@@ -60,13 +61,16 @@ def measure(
 def _measured(
     item: AnnotatedObject, width: int | None, height: int | None, image: Image.Image | None, neighbors: _Neighbors
 ) -> dict[str, str]:
-    found: dict[str, str | None] = {"category": category_words(item.category) if item.category else None}
-    if width and height:
+    words = category_words(item.category) if item.category else None
+    found: dict[str, str | None] = {"category": words}
+    # A "large vehicle" is of a class of that name; a second word of size would contradict it or stutter.
+    if width and height and not (words and words.split(" ")[0] in SIZES):
         found["size"] = size_word(item.bbox, width, height)
     if image is not None:
         found["color"] = dominant_color(image, item.bbox, item.polygon)
-    found["shape"] = shape_word(item)
-    found["orientation"] = orientation_word(item)
+    outline = None if item.polygon is None else outline_of(item.polygon)
+    found["shape"] = shape_word(item, outline)
+    found["orientation"] = orientation_word(item, outline)
     if width and height:
         found["position"] = position_word(item.bbox, width, height)
     found["relation"] = neighbors.relation(item)
@@ -108,13 +112,12 @@ def outline_of(points: Points) -> Outline | None:
     return Outline(float(longer), float(shorter), angle, area, float(lengths.sum())) if shorter > 0 else None
 
 
-def shape_word(item: AnnotatedObject) -> str | None:
+def shape_word(item: AnnotatedObject, outline: Outline | None) -> str | None:
     """``elongated``; for an outline of five points or more also ``round``, ``square`` or ``rectangular``; or None.
 
     An upright box says nothing of the shape inside, except that what fills a long box is long. Nor does an oriented
     box of four points: a tank's is as square as a court's.
     """
-    outline = _outline(item)
     if outline is None:
         return "elongated" if _ratio(item) >= ELONGATED else None
     if outline.ratio >= ELONGATED:
@@ -129,9 +132,8 @@ def shape_word(item: AnnotatedObject) -> str | None:
     return None
 
 
-def orientation_word(item: AnnotatedObject) -> str | None:
+def orientation_word(item: AnnotatedObject, outline: Outline | None) -> str | None:
     """``horizontal``, ``vertical`` or ``diagonal``: the direction of the longer side, where one is clearly longer."""
-    outline = _outline(item)
     if outline is None:
         x1, y1, x2, y2 = item.bbox
         if _ratio(item) < ELONGATED:
@@ -144,10 +146,6 @@ def orientation_word(item: AnnotatedObject) -> str | None:
     return "horizontal" if slope <= 22.5 else "vertical" if slope >= 67.5 else "diagonal"
 
 
-def _outline(item: AnnotatedObject) -> Outline | None:
-    return None if item.polygon is None else outline_of(item.polygon)
-
-
 def _ratio(item: AnnotatedObject) -> float:
     x1, y1, x2, y2 = item.bbox
     return max(x2 - x1, y2 - y1) / min(x2 - x1, y2 - y1)
@@ -157,34 +155,37 @@ class _Neighbors:
     """Finds what an object lies beside; looks at all pairs of an image, one object at a time."""
 
     def __init__(self, objects: Sequence[AnnotatedObject]) -> None:
-        self.named = [item for item in objects if item.category]
-        self.boxes: NDArray[np.float64] = np.array([item.bbox for item in self.named], dtype=np.float64).reshape(-1, 4)
-        self.words = [category_words(item.category or "") for item in self.named]
+        named = [item for item in objects if item.category]
+        self._rows = {id(item): row for row, item in enumerate(named)}
+        self._boxes: NDArray[np.float64] = np.array([item.bbox for item in named], dtype=np.float64).reshape(-1, 4)
+        self._words = [category_words(item.category or "") for item in named]
+        self._counts = Counter(self._words)
 
     def relation(self, item: AnnotatedObject) -> str | None:
         """Such as ``left of a harbor``: the side of its nearest neighbor it is on, where that is beyond doubt."""
-        others = [number for number, other in enumerate(self.named) if other is not item]
-        if not others:
+        row = self._rows.get(id(item))
+        if len(self._words) - (row is not None) < 1:
             return None
-        boxes, own = self.boxes[others], np.asarray(item.bbox)
+        boxes, own = self._boxes, np.asarray(item.bbox)
         # Per direction how far it is from the edge of one to the edge of the other; negative where they overlap.
         gaps = np.stack([boxes[:, 0] - own[2], own[0] - boxes[:, 2], boxes[:, 1] - own[3], own[1] - boxes[:, 3]], 1)
-        beside = np.hypot(gaps[:, :2].max(axis=1).clip(0), gaps[:, 2:].max(axis=1).clip(0))
-        nearest = int(beside.argmin())
-        gap, direction = float(gaps[nearest].max()), int(gaps[nearest].argmax())
-        sides, its_sides = own[2:] - own[:2], boxes[nearest, 2:] - boxes[nearest, :2]
-        if gap < 0 or gap > NEAR * max(*sides, *its_sides):
+        distances = np.hypot(gaps[:, :2].max(axis=1).clip(0), gaps[:, 2:].max(axis=1).clip(0))
+        if row is not None:
+            distances[row] = np.inf
+        nearest = int(distances.argmin())
+        direction = int(gaps[nearest].argmax())
+        if not self._is_clear(float(gaps[nearest, direction]), direction, own, boxes[nearest]):
             return None
-        # Facing: along the other axis, how much of the shorter side lies before the other object.
-        axis = 1 if direction < 2 else 0
-        facing = min(own[axis + 2], boxes[nearest, axis + 2]) - max(own[axis], boxes[nearest, axis])
-        if facing < OVERLAP * min(sides[axis], its_sides[axis]):
-            return None
-        return self._named(direction, others[nearest], item)
-
-    def _named(self, direction: int, neighbor: int, item: AnnotatedObject) -> str:
-        words = self.words[neighbor]
-        alone = self.words.count(words) == 1
-        same = bool(item.category) and words == category_words(item.category or "")
-        article = "another" if same else "the" if alone else "a"
+        words = self._words[nearest]
+        same = row is not None and self._words[row] == words
+        article = "another" if same else "the" if self._counts[words] == 1 else "a"
         return with_articles(f"{_DIRECTIONS[direction]} {article} {words}")
+
+    def _is_clear(self, gap: float, direction: int, own: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+        """Whether two boxes are apart, near, and face each other."""
+        sides, its_sides = own[2:] - own[:2], other[2:] - other[:2]
+        if not 0 <= gap <= NEAR * max(*sides, *its_sides):
+            return False
+        axis = 1 if direction < 2 else 0
+        facing = min(own[axis + 2], other[axis + 2]) - max(own[axis], other[axis])
+        return bool(facing >= OVERLAP * min(sides[axis], its_sides[axis]))

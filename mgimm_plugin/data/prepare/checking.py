@@ -132,12 +132,12 @@ class Checker:
         if not (image.width and image.height):
             return image.objects
         boxes = [item.bbox for item in image.objects]
+        if all(x1 >= 0 and y1 >= 0 and x2 <= image.width and y2 <= image.height for x1, y1, x2, y2 in boxes):
+            return image.objects
         try:
             clipped, count = clip_boxes(boxes, image.width, image.height)
         except BoxError:
             return [self._clipped_alone(image, item) for item in image.objects]
-        if not count:
-            return image.objects
         self._losses.change(CLIPPED, count)
         rows: list[list[float]] = clipped.tolist()
         return [

@@ -11,7 +11,9 @@ from PIL import Image, ImageDraw
 from mgimm_plugin.data.prepare.annotations import Points
 from mgimm_plugin.data.records import Box
 
-COLOR_WORDS: Final = ("black", "white", "gray", "red", "orange", "brown", "yellow", "green", "blue", "purple", "pink")
+COLOR_WORDS: Final = (
+    "black", "white", "gray", "red", "orange", "brown", "beige", "yellow", "green", "blue", "purple", "pink",
+)  # fmt: skip
 
 CLEAR_SHARE: Final = 0.5
 """Part of a region's pixels that a color needs to be its color."""
@@ -70,6 +72,7 @@ def color_indices(rgb: NDArray[np.uint8]) -> NDArray[np.int64]:
     warm = (hue >= 30) & (hue < 95)
     result[warm & (lightness < 78) & (chroma < 45)] = word["brown"]
     result[(hue >= 48) & (hue < 85) & (lightness < 55)] = word["brown"]
+    result[warm & (lightness >= 74) & (chroma < 32)] = word["beige"]
     pale_red = ((hue < 48) | (hue >= 345)) & (chroma < 45)
     result[pale_red & (lightness >= 65)] = word["pink"]
     neutral = chroma < np.where(lightness < 40, 8.0, 12.0)

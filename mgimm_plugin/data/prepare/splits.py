@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Final
@@ -39,6 +40,7 @@ def image_name(image: AnnotatedImage) -> str:
     return image.source_id if image.file_name is None else PurePosixPath(image.file_name).stem
 
 
+@lru_cache(maxsize=256)
 def image_split(name: str, seed: int) -> str:
     """``train``, ``val`` or ``test`` in 70 %, 10 % and 20 % of all cases; depends on nothing but name and seed."""
     digest = hashlib.sha256(f"{seed}\0{IMAGE_DISJOINT}\0{name}".encode("utf-8", "surrogatepass")).digest()

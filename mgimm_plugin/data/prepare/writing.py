@@ -16,7 +16,7 @@ from typing import Any, Final, Self, TextIO
 
 from mgimm_plugin.data.prepare.building import Built
 from mgimm_plugin.data.prepare.source import Losses
-from mgimm_plugin.data.prepare.splits import IMAGE_DISJOINT, OFFICIAL, UNASSIGNED, image_split
+from mgimm_plugin.data.prepare.splits import IMAGE_DISJOINT, UNASSIGNED, image_split
 from mgimm_plugin.errors import MgimmError, RecordError
 
 CARD: Final = "dataset.json"
@@ -46,6 +46,7 @@ class SetWriter:
         self._output, self._schemes, self._seed, self._losses = output, schemes, seed, losses
         self._folder = output / f".partial-{os.getpid()}"
         self._files: dict[tuple[str, str, str], TextIO] = {}
+        self._parts: dict[str, str] = {}
         self._encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
         self._open = ExitStack()
         self._new = False
@@ -167,12 +168,13 @@ class SetWriter:
             return image_split(built.image_name, self._seed)
         if built.split is None:
             return UNASSIGNED
-        part = re.sub(r"[^\w-]+", "_", built.split)[:64] or UNASSIGNED
-        known = {name for of_scheme, name, _ in self.counts if of_scheme == OFFICIAL}
-        if part in known or len(known) < _SPLITS:
-            return part
-        self._losses.change(f"split beyond the first {_SPLITS} of the source: its records went to {UNASSIGNED}")
-        return UNASSIGNED
+        if built.split not in self._parts:
+            part = re.sub(r"[^\w-]+", "_", built.split)[:64] or UNASSIGNED
+            if len(self._parts) >= _SPLITS:
+                part = UNASSIGNED
+                self._losses.change(f"split beyond the first {_SPLITS} of the source: goes to {UNASSIGNED}")
+            self._parts[built.split] = part
+        return self._parts[built.split]
 
     def _file(self, place: tuple[str, str, str]) -> TextIO:
         if place not in self._files:
