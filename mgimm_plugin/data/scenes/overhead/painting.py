@@ -26,15 +26,18 @@ PALETTE: Final[dict[str, RGB]] = {
     "wood": (150, 116, 78),
     "water": (58, 104, 140),
     "foam": (232, 242, 246),
-    "smoke": (214, 214, 214),
+    "smoke": (206, 206, 208),
+    "steam": (228, 228, 230),
     "mouth": (16, 15, 16),
+    "go": (80, 220, 110),
+    "spray": (168, 204, 222),
     "mown": (104, 162, 76),
     "leaf": (62, 116, 60),
+    "shore": (150, 142, 96),
     "green": (150, 214, 112),
     "flag": (214, 40, 46),
     "hoop": (236, 118, 38),
     "track": (196, 120, 84),
-    "plane": (246, 246, 246),
     "roof": (206, 202, 196),
     "pale": (236, 236, 232),
     "car-red": (190, 48, 44),
@@ -46,7 +49,7 @@ PALETTE: Final[dict[str, RGB]] = {
 """Colors of details that are the same whatever the color of the object; a style may bring its own."""
 
 _SHADE: Final[RGB] = (14, 17, 26)
-_DEPTH: Final = 130
+_DEPTH: Final = 118
 """How dark a shadow is, of 255."""
 
 
@@ -68,7 +71,7 @@ def role_color(role: str, tint: RGB, palette: Mapping[str, RGB] = PALETTE) -> RG
         # On black nothing is darker, so the detail is lighter there.
         return _mixed(tint, (0, 0, 0), 0.3) if brightness > 60 else _mixed(tint, (255, 255, 255), 0.22)
     if role == "light":
-        return _mixed(tint, (255, 255, 255), 0.45) if brightness < 200 else _mixed(tint, (0, 0, 0), 0.14)
+        return _mixed(tint, (255, 255, 255), 0.36) if brightness < 200 else _mixed(tint, (0, 0, 0), 0.14)
     if role == "mark":
         return (250, 250, 248) if brightness < 200 else (84, 88, 96)
     raise KeyError(f"no color for the role {role!r} of a glyph's part: give the palette one")

@@ -14,30 +14,42 @@ from typing import Final
 
 import numpy as np
 
-from mgimm_plugin.data.scenes.overhead.glyphs import courts, craft, fields, places, roads, spans, stadium, towers
+from mgimm_plugin.data.scenes.overhead.glyphs import (
+    airport,
+    courts,
+    craft,
+    fields,
+    golf,
+    quays,
+    roads,
+    roadside,
+    spans,
+    stadium,
+    towers,
+)
 from mgimm_plugin.data.scenes.overhead.glyphs.forms import Glyph, Part, Points, Sketch
 
 __all__ = ["Glyph", "Part", "Points", "bounds", "glyph", "placed"]
 
 _DRAWINGS: Final[dict[str, Callable[[Sketch, str], Glyph]]] = {
     "airplane": craft.airplane,
-    "airport": places.airport,
+    "airport": airport.airport,
     "baseball field": fields.baseball_field,
     "basketball court": courts.basketball_court,
     "bridge": spans.bridge,
     "chimney": towers.chimney,
     "dam": spans.dam,
-    "expressway service area": places.service_area,
-    "expressway toll station": spans.toll_station,
-    "golf field": fields.golf_field,
+    "expressway service area": roadside.service_area,
+    "expressway toll station": roadside.toll_station,
+    "golf field": golf.golf_field,
     "ground track field": fields.ground_track_field,
-    "harbor": places.harbor,
+    "harbor": quays.harbor,
     "overpass": roads.overpass,
     "ship": craft.ship,
     "stadium": stadium.stadium,
     "storage tank": towers.storage_tank,
     "tennis court": courts.tennis_court,
-    "train station": places.train_station,
+    "train station": quays.train_station,
     "vehicle": craft.vehicle,
     "windmill": craft.windmill,
 }

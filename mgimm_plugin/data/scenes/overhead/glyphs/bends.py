@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mgimm_plugin.data.scenes.overhead.glyphs.forms import Points, Polygon
+from mgimm_plugin.data.scenes.overhead.glyphs.forms import Pair, Points, Polygon
 
 
 class Bend(NamedTuple):
-    """How something that runs along y (or x) is bent sideways.
+    """How something that runs along y (or x) from -1 to 1 is bent sideways.
 
     Attributes:
-        shape: ``straight``, ``curved`` or ``angled``; anything else is straight.
+        shape: ``curved`` or ``angled``; anything else is straight.
         depth: How far its middle lies aside, in the glyph's unit.
         lengthwise: Whether it runs along y; otherwise along x.
     """
@@ -35,16 +35,22 @@ class Bend(NamedTuple):
         bent[:, 0 if self.lengthwise else 1] += aside
         return bent
 
+    def edge(self, start: float, end: float, aside: float) -> Polygon:
+        """A line from ``start`` to ``end`` along it, ``aside`` of its axis, with enough points to be bent."""
+        if self.shape == "curved":
+            count = max(1, round(abs(end - start) * 7))
+            stops = [start + (end - start) * k / count for k in range(count + 1)]
+        elif self.shape == "angled" and min(start, end) < 0 < max(start, end):
+            stops = [start, 0.0, end]
+        else:
+            stops = [start, end]
+        return [self._pair(along, aside) for along in stops]
+
     def strip(self, x1: float, y1: float, x2: float, y2: float) -> Polygon:
         """A rectangle with enough corners to be bent."""
-        low, high = (y1, y2) if self.lengthwise else (x1, x2)
-        if self.shape == "curved":
-            count = max(1, round(abs(high - low) * 7))
-            stops = [low + (high - low) * k / count for k in range(count + 1)]
-        elif self.shape == "angled" and low < 0 < high:
-            stops = [low, 0.0, high]
-        else:
-            stops = [low, high]
         if self.lengthwise:
-            return [(x1, y) for y in stops] + [(x2, y) for y in reversed(stops)]
-        return [(x, y1) for x in stops] + [(x, y2) for x in reversed(stops)]
+            return self.edge(y1, y2, x1) + self.edge(y2, y1, x2)
+        return self.edge(x1, x2, y1) + self.edge(x2, x1, y2)
+
+    def _pair(self, along: float, aside: float) -> Pair:
+        return (aside, along) if self.lengthwise else (along, aside)

@@ -19,7 +19,7 @@ from mgimm_plugin.data.scenes.overhead.glyphs.forms import (
     rounded,
 )
 
-_LINE: Final = 0.034
+_LINE: Final = 0.03
 """Width of the lines on a court: much more than in truth, so that they show in a small picture."""
 
 Draw = Callable[[str, Polygon], None]
@@ -79,20 +79,20 @@ def basketball_court(sketch: Sketch, shape: str) -> Glyph:
 
 def tennis_court(sketch: Sketch, shape: str) -> Glyph:
     """A tennis court: side lines for singles and doubles, service boxes, and the net across its middle."""
-    wide = sketch.vary(0.5, 0.56)
+    wide = sketch.vary(0.54, 0.6)
     inner = sketch.pick("dark", "light", "body")
 
     def court(sketch: Sketch, x: float, _: float) -> None:
-        side, end = 0.36, 0.74
+        side, end = 0.31, 0.66
         add: Draw = lambda role, points: sketch.add(moved(points, x, 0), role)  # noqa: E731
         outer = rect(-side, -end, side, end)
         if inner != "body":
             add(str(inner), outer)
         add("mark", frame(outer, rect(-side + _LINE, -end + _LINE, side - _LINE, end - _LINE)))
         for edge in (-1, 1):
-            add("mark", line((edge * 0.26, -end), (edge * 0.26, end), _LINE))
-            add("mark", line((-0.26, edge * 0.4), (0.26, edge * 0.4), _LINE))
-        add("mark", line((0, -0.4), (0, 0.4), _LINE))
+            add("mark", line((edge * 0.22, -end), (edge * 0.22, end), _LINE))
+            add("mark", line((-0.22, edge * 0.36), (0.22, edge * 0.36), _LINE))
+        add("mark", line((0, -0.36), (0, 0.36), _LINE))
         sketch.add(moved(line((-side - 0.07, 0), (side + 0.07, 0), 0.05), x, 0), "tire", 0.08)
         add("pale", line((-side - 0.07, -0.012), (side + 0.07, -0.012), 0.02))
 

@@ -113,7 +113,7 @@ def ship(sketch: Sketch, shape: str) -> Glyph:
     half = sketch.vary(0.25, 0.33)
     hull = _hull(shape, half)
     sketch.add(hull, "dark", 0.16)
-    sketch.add(scaled(hull, 0.88, 0.965))
+    sketch.add(scaled(hull, 0.92, 0.975))
     stern = 0.5 if shape == "rounded" else 0.6
     front = -0.4 if shape == "pointed" else -0.62
     load = sketch.pick("containers", "hatches", "pipes")
@@ -171,7 +171,7 @@ def vehicle(sketch: Sketch, shape: str) -> Glyph:
     wheels = ((-half, 0.6), (half, 0.6), (-half * 0.86, -0.5), (half * 0.86, -0.5))
     for x, y in wheels:
         sketch.add(rect(x - 0.07, y - 0.17, x + 0.07, y + 0.17), "tire", 0.1)
-    sketch.add(hull, "body", 0.4)
+    sketch.add(hull, "body", 0.24)
     back = sketch.vary(0.62, 0.74)
     sketch.add(mirrored((0, -0.42), (half * 0.66, -0.34), (half * 0.8, -0.06), (0, -0.12)), "glass")
     sketch.add(
@@ -198,17 +198,17 @@ def _truck(sketch: Sketch) -> Glyph:
     half = sketch.vary(0.36, 0.44)
     bus = sketch.chance(0.4)
     if bus:
-        sketch.add(rounded(half, 1, 0.08, 1), "body", 0.6)
+        sketch.add(rounded(half, 1, 0.08, 1), "body", 0.34)
         sketch.add(rect(-half * 0.88, -0.97, half * 0.88, -0.8), "glass")
         for y in (-0.45, 0.1, 0.62):
             sketch.add(rect(-half * 0.4, y - 0.11, half * 0.4, y + 0.11), "light")
     else:
         cab = sketch.vary(-0.56, -0.46)
         sketch.add(rect(-half * 0.6, -0.9, half * 0.6, 0.9), "tire", 0.2)
-        sketch.add(rounded(half * 0.94, (cab + 1) / 2, 0.1, 2), "body", 0.5)
-        sketch.add(moved(rounded(half * 0.94, (cab + 1) / 2, 0.1, 2), 0, (cab - 1) / 2), "body", 0.5)
+        sketch.add(rounded(half * 0.94, (cab + 1) / 2, 0.1, 2), "body", 0.3)
+        sketch.add(moved(rounded(half * 0.94, (cab + 1) / 2, 0.1, 2), 0, (cab - 1) / 2), "body", 0.3)
         sketch.add(rect(-half * 0.8, -0.94, half * 0.8, -0.78), "glass")
-        sketch.add(rect(-half, cab + 0.1, half, 1), "body", 0.64)
+        sketch.add(rect(-half, cab + 0.1, half, 1), "body", 0.38)
         if sketch.shows(0.1):
             for y in (0.0, 0.33, 0.66):
                 sketch.add(rect(-half, y - 0.02, half, y + 0.02), "dark")
@@ -238,10 +238,9 @@ def windmill(sketch: Sketch, shape: str) -> Glyph:
         if striped and sketch.shows(0.1):
             sketch.add(turned([(-0.1, -0.72), (-0.085, -0.84), (0.055, -0.84), (0.055, -0.72)], angle), "mark")
         outline += points
-        gap = TURN / count
-        for share in (0.25, 0.5, 0.75):
-            turn = angle - math.pi / 2 + gap * share
-            outline.append((hub * 1.08 * math.cos(turn), hub * 1.08 * math.sin(turn)))
+        for share in (1, 2, 3, 4, 5):
+            turn = angle - math.pi / 2 + TURN / count * share / 6
+            outline.append((hub * math.cos(turn), hub * math.sin(turn)))
     sketch.add(disc(0, 0, hub, 14), "dark", tall, tall)
     sketch.add(disc(0, 0, hub * 0.62, 12))
     return sketch.finish(outline)

@@ -72,7 +72,7 @@ def boat(sketch: Sketch, x: float, y: float, length: float, angle: float) -> Non
         sketch.add(moved(cabin, x, y), "wood" if role != "car-red" else "pale")
 
 
-def plane(sketch: Sketch, x: float, y: float, length: float, angle: float, role: str = "pale") -> None:
+def plane(sketch: Sketch, x: float, y: float, length: float, angle: float, role: str) -> None:
     """A parked airplane whose nose points up before it is turned by the angle."""
     if sketch.shows(length * 0.2):
         sketch.add(moved(turned(scaled(_PLANE, length / 2), angle), x, y), role, length * 0.12)

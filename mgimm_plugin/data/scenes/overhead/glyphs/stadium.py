@@ -3,47 +3,47 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from mgimm_plugin.data.scenes.overhead.glyphs.fields import pitch
-from mgimm_plugin.data.scenes.overhead.glyphs.forms import TURN, Glyph, Pair, Polygon, Sketch, frame, scaled
+from mgimm_plugin.data.scenes.overhead.glyphs.forms import TURN, Glyph, Polygon, Sketch, frame, line, scaled
 
-
-def _ring(shape: str, wide: float, count: int) -> Polygon:
-    """Points around the stands, at equal angles; ``wide``: half width over half length."""
-    power = 5.0 if shape == "rectangular" else 2.0
-    points: list[Pair] = []
-    for k in range(count):
-        c, s = math.cos(TURN * k / count), math.sin(TURN * k / count)
-        points.append((wide * math.copysign(abs(c) ** (2 / power), c), math.copysign(abs(s) ** (2 / power), s)))
-    return points
+_CORNERS: Final = 48
+"""Points of the outline; all numbers of sections divide it."""
 
 
 def stadium(sketch: Sketch, shape: str) -> Glyph:
-    """A stadium: sections of its stands between radial aisles, a pitch in the middle."""
+    """A stadium: two tiers of stands with aisles between their sections, often roofed, and a pitch in the middle."""
     wide = 1.0 if shape == "round" else sketch.vary(0.72, 0.8)
-    sections = int(sketch.pick(16, 20, 24))
-    outline = _ring(shape, wide, sections * 2)
-    inner = sketch.vary(0.5, 0.56)
-    sketch.add(outline, "dark")
-    sketch.add(scaled(outline, inner), "track")
-    fill = 0.62 if shape != "rectangular" else 0.84
-    pitch(sketch, wide * inner * fill, inner * fill * (1.1 if shape != "round" else 1.15))
-    roofed = sketch.pick("none", "sides", "all")
-    aisle = 0.9
-    for k in range(sections):
-        first, middle, last = (outline[(2 * k + j) % len(outline)] for j in (0, 1, 2))
-        edge = [_towards(middle, first, aisle), middle, _towards(middle, last, aisle)]
-        lower, upper = scaled(edge, inner + 0.03), scaled(edge, 0.74)
-        sketch.add([*lower, *reversed(upper)], "body", 0.12)
-        lower, upper = scaled(edge, 0.77), scaled(edge, 1.0)
-        sketch.add([*lower, *reversed(upper)], "body", 0.3)
-        if roofed == "all" or (roofed == "sides" and abs(middle[0]) > 0.75 * wide):
-            lower, upper = scaled(edge, 0.87), scaled(edge, 0.99)
-            sketch.add([*lower, *reversed(upper)], "light")
-    if sketch.shows(0.06):
-        sketch.add(frame(outline, scaled(outline, 0.975)), "dark")
+    sections = int(sketch.pick(16, 24))
+    outline = _ring(shape, wide)
+    inner = sketch.vary(0.44, 0.49)
+    sketch.add(scaled(outline, inner + 0.01), "track")
+    fill = 0.6 if shape != "rectangular" else 0.86
+    pitch(sketch, wide * inner * fill, inner * fill * 1.12)
+    for k in range(0, _CORNERS, 4):
+        edge = [outline[(k + j) % _CORNERS] for j in range(5)]
+        sketch.add([*scaled(edge, inner), *reversed(edge)], "body", 0.26)
+    sketch.add(frame(scaled(outline, 0.76), scaled(outline, 0.742)), "dark")
+    roof = sketch.pick("none", "sides", "all")
+    if roof != "none":
+        for k in range(0, _CORNERS, 2):
+            edge = [outline[(k + j) % _CORNERS] for j in range(3)]
+            if roof == "all" or abs(edge[1][0]) > 0.72 * wide:
+                sketch.add([*scaled(edge, 0.91), *reversed(scaled(edge, 0.98))], "light")
+    if sketch.shows(0.05):
+        for k in range(0, _CORNERS, _CORNERS // sections):
+            x, y = outline[k]
+            sketch.add(line((x * (inner + 0.02), y * (inner + 0.02)), (x * 0.97, y * 0.97), 0.01), "dark")
     return sketch.finish(outline)
 
 
-def _towards(middle: Pair, point: Pair, share: float) -> Pair:
-    return middle[0] + (point[0] - middle[0]) * share, middle[1] + (point[1] - middle[1]) * share
+def _ring(shape: str, wide: float) -> Polygon:
+    """Points around the stands, at equal angles; ``wide``: half width over half length."""
+    power = 5.0 if shape == "rectangular" else 2.0
+    points: Polygon = []
+    for k in range(_CORNERS):
+        c, s = math.cos(TURN * k / _CORNERS), math.sin(TURN * k / _CORNERS)
+        reach = (abs(c) ** power + abs(s) ** power) ** (-1 / power)
+        points.append((wide * c * reach, s * reach))
+    return points

@@ -5,26 +5,29 @@ from __future__ import annotations
 import math
 
 from mgimm_plugin.data.scenes.overhead.glyphs.details import plan
-from mgimm_plugin.data.scenes.overhead.glyphs.forms import TURN, Glyph, Sketch, arc, disc, frame, line, scaled
+from mgimm_plugin.data.scenes.overhead.glyphs.forms import TURN, Glyph, Sketch, arc, disc, frame, line, rect, scaled
 
 
 def chimney(sketch: Sketch, shape: str) -> Glyph:
     """A chimney from straight above: it narrows to its mouth in rings; its shadow tells how tall it is."""
     outline = plan(shape, 1)
-    sketch.add(outline, "body", sketch.vary(3.4, 4.6))
+    sketch.add(outline, "body", sketch.vary(2.8, 3.8))
     rings = int(sketch.pick(0, 1, 1, 2))
-    mouth = sketch.vary(0.4, 0.46)
-    if sketch.shows(0.08):
-        sketch.add(frame(scaled(outline, 0.95), scaled(outline, 0.9)), "dark")
+    mouth = sketch.vary(0.36, 0.4)
+    if sketch.shows(0.07):
         for k in range(rings):
-            outer = 0.84 - 0.16 * k
-            sketch.add(frame(scaled(outline, outer), scaled(outline, outer - 0.08)), "mark")
-    sketch.add(scaled(outline, mouth + 0.09), "dark")
+            outer = 0.86 - 0.17 * k
+            sketch.add(frame(scaled(outline, outer), scaled(outline, outer - 0.075)), "mark")
+    sketch.add(scaled(outline, mouth + 0.07), "dark")
     sketch.add(scaled(outline, mouth), "mouth")
     if sketch.chance(0.6):
         angle = sketch.vary(0, TURN)
-        for far, radius in ((0.12, 0.15), (0.36, 0.19), (0.62, 0.22)):
-            sketch.add(disc(far * math.cos(angle), far * math.sin(angle), radius, 12), "smoke")
+        for far, radius in ((0.08, 0.12), (0.28, 0.16), (0.5, 0.2), (0.72, 0.17)):
+            angle += sketch.vary(-0.2, 0.2)
+            x, y = far * math.cos(angle), far * math.sin(angle)
+            sketch.add(disc(x, y, radius, 12), "smoke")
+            if sketch.shows(0.12):
+                sketch.add(disc(x - 0.03, y - 0.03, radius * 0.6, 10), "steam")
     return sketch.finish(outline)
 
 
@@ -38,7 +41,10 @@ def storage_tank(sketch: Sketch, shape: str) -> Glyph:
         _fixed_roof(sketch, shape)
     if sketch.shows(0.1):
         angle = sketch.vary(0, TURN)
-        sketch.add(arc(0, 0, 0.9, 0.985, angle, angle + 0.9, 8), "steel")
+        if shape == "round":
+            sketch.add(arc(0, 0, 0.92, 0.985, angle, angle + 0.9, 8), "steel")
+        else:
+            sketch.add(rect(-0.36, 0.92, 0.36, 0.985), "steel")
     return sketch.finish(outline)
 
 
@@ -60,9 +66,11 @@ def _fixed_roof(sketch: Sketch, shape: str) -> None:
     outline = plan(shape, 1)
     sketch.add(frame(scaled(outline, 0.93), scaled(outline, 0.87)), "dark")
     if sketch.shows(0.08):
-        count = 8 if shape == "octagonal" else int(sketch.pick(8, 10, 12))
+        count = 8 if shape != "round" else int(sketch.pick(8, 10, 12))
         for k in range(count):
-            turn = TURN * (k + 0.5) / count
-            sketch.add(line((0, 0), (0.88 * math.cos(turn), 0.88 * math.sin(turn)), 0.03), "dark")
+            turn = TURN * (k + (0.5 if shape == "octagonal" else 0.0)) / count
+            c, s = math.cos(turn), math.sin(turn)
+            reach = 0.88 / max(abs(c), abs(s)) if shape == "square" else 0.88
+            sketch.add(line((0, 0), (reach * c, reach * s), 0.03), "dark")
     sketch.add(disc(0, 0, 0.2, 14), "light")
     sketch.add(disc(0, 0, 0.1, 10), "dark")
