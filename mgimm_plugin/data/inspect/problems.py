@@ -13,8 +13,8 @@ from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.formats import format_of
 from mgimm_plugin.data.images import open_image
 from mgimm_plugin.data.inspect.collecting import problems_of
+from mgimm_plugin.data.inspect.on_disk import SeenIds, temporary_database
 from mgimm_plugin.data.inspect.reading import Entry, entries
-from mgimm_plugin.data.inspect.seen_ids import SeenIds
 from mgimm_plugin.data.records import Box, Record, Region, parse_record
 from mgimm_plugin.errors import BoxError, ImageError, RecordError
 from mgimm_plugin.geometry import clip_boxes, points_to_xyxy
@@ -102,7 +102,8 @@ def find_problems(
         MgimmError: The ids of the file do not fit the disk of the temporary folder.
     """
     sizes = None if images is None else _ImageSizes(Path(images), max_pixels)
-    with SeenIds() as seen:
+    with temporary_database() as database:
+        seen = SeenIds(database)
         for entry in entries(file, progress=progress):
             tally.records += 1
             found = _check(entry, seen, sizes, tally)
