@@ -10,7 +10,10 @@ from numpy.random import Generator
 
 from mgimm_plugin.constants import IMAGE_QUESTION, REGION_QUESTION
 from mgimm_plugin.data.question_templates import QuestionTemplates
-from mgimm_plugin.data.scenes import mini
+from mgimm_plugin.data.scenes import mini, overhead
+from mgimm_plugin.data.scenes.overhead.nuisances import NUISANCES
+from mgimm_plugin.data.scenes.overhead.styles import STYLES
+from mgimm_plugin.data.scenes.overhead.texts import texts as overhead_texts
 from mgimm_plugin.data.scenes.scene import Scene, SceneTexts
 from mgimm_plugin.errors import MgimmError
 
@@ -57,6 +60,7 @@ def _one_of(names: tuple[str, ...], name: str | None, kind: str) -> str:
 
 
 WORLDS: Final[dict[str, World]] = {
+    "overhead": World(overhead.generate, overhead_texts, styles=tuple(STYLES), nuisances=tuple(NUISANCES)),
     # The bundled models were taught one question a task.
     "mini": World(
         lambda seed, index, size, style, nuisance: mini.generate(seed, index, size),
@@ -65,8 +69,7 @@ WORLDS: Final[dict[str, World]] = {
     ),
 }
 
-
-DEFAULT_WORLD = "mini"
+DEFAULT_WORLD = "overhead"
 
 
 def get_world(name: str) -> World:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from mgimm_plugin.data.scenes.overhead.drawing import draw
 from mgimm_plugin.data.scenes.overhead.layout import lay_out
 from mgimm_plugin.data.scenes.overhead.nuisances import NUISANCES
+from mgimm_plugin.data.scenes.overhead.relations import relations_json
 from mgimm_plugin.data.scenes.overhead.styles import STYLES
 from mgimm_plugin.data.scenes.scene import Scene, random_source
 
@@ -22,6 +24,11 @@ def generate(seed: int, index: int, size: int, style: str = "standard", nuisance
         nuisance: A name of ``nuisances.NUISANCES``; it changes the pixels and nothing else.
     """
     layout = lay_out(random_source(seed, index, 0), STYLES[style], size)
+    relations = relations_json(layout.objects, size)
+    objects = tuple(
+        replace(item, facts={**item.facts, "relations": found})
+        for item, found in zip(layout.objects, relations, strict=True)
+    )
     image = draw(layout, STYLES[style], NUISANCES[nuisance], random_source(seed, index, 1), size)
     facts = {
         "setting": layout.plan.setting,
@@ -30,4 +37,4 @@ def generate(seed: int, index: int, size: int, style: str = "standard", nuisance
         "style": style,
         "nuisance": nuisance,
     }
-    return Scene(setting=layout.plan.setting, objects=layout.objects, image=image, facts=facts)
+    return Scene(setting=layout.plan.setting, objects=objects, image=image, facts=facts)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
+from mgimm_plugin.data.scenes.overhead.details import draw_details
 from mgimm_plugin.data.scenes.overhead.grounds import draw_ground
 from mgimm_plugin.data.scenes.overhead.layout import Layout
 from mgimm_plugin.data.scenes.overhead.nuisances import Nuisance, disturb
@@ -32,6 +33,7 @@ def draw(layout: Layout, style: Style, nuisance: Nuisance, rng: Generator, size:
     ground = draw_ground(layout.plan, style, rng, size)
     big = ground.resize((size * _OVERSAMPLING, size * _OVERSAMPLING), Image.Resampling.BILINEAR)
     sun = (float(length * np.cos(angle)), float(length * np.sin(angle)))
+    draw_details(big, layout.details, style, sun)
     paint(big, [(item.glyph, item.tint) for item in layout.objects], scale=_OVERSAMPLING, sun=sun)
     picture = big.reduce(_OVERSAMPLING)
     if style.light != (1.0, 1.0, 1.0):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 from numpy.random import Generator
 
+from mgimm_plugin.data.scenes.overhead.details import Detail
+from mgimm_plugin.data.scenes.overhead.furnishing import furnish
+from mgimm_plugin.data.scenes.overhead.glyphs import glyph
 from mgimm_plugin.data.scenes.overhead.menus import MENUS, Wish, draw_wishes
-from mgimm_plugin.data.scenes.overhead.objects import OverheadObject, Pose, reading_order
+from mgimm_plugin.data.scenes.overhead.objects import Mold, OverheadObject, Pose, reading_order
 from mgimm_plugin.data.scenes.overhead.plan import Plan
 from mgimm_plugin.data.scenes.overhead.poses import (
     ROUTES,
@@ -28,12 +32,17 @@ _TRIES = 24
 _SHRINK = 0.93
 
 
+_ORDER = {"bridge": 0, "dam": 0, "expressway toll station": 0, "train station": 0, "harbor": 1, "overpass": 2}
+"""Who comes first: what belongs to a strip; the rest by size."""
+
+
 @dataclass(frozen=True)
 class Layout:
-    """A place with its objects in reading order."""
+    """A place with its objects in reading order, and the details around them."""
 
     plan: Plan
     objects: tuple[OverheadObject, ...]
+    details: tuple[Detail, ...]
 
 
 def lay_out(rng: Generator, style: Style, size: int) -> Layout:
@@ -58,39 +67,52 @@ def _try(rng: Generator, setting: str, style: Style, size: int) -> Layout | None
     assert MENUS[setting]
     wishes = draw_wishes(rng, setting, style)
     site = Site(plan_setting(setting, rng, frozenset(wish.category for wish in wishes)), style, size, rng)
-    for wish in sorted(wishes, key=lambda wish: wish.category not in ROUTES):
+    for wish in sorted(wishes, key=lambda wish: _ORDER.get(wish.category, 3)):
+        taken: list[tuple[str, str]] = []
         for color, shape in wish.kinds:
-            _place(site, wish, color, shape)
+            spare = [other for other in KINDS[wish.category].colors if (other, shape) not in (*taken, *wish.kinds)]
+            item = _place(site, wish, shape, [color, *spare])
+            if item is not None:
+                taken.append((item.color, item.shape))
     counts = {wish.category: sum(item.category == wish.category for item in site.objects) for wish in wishes}
     kept = [item for item in site.objects if counts[item.category] > 1]
     if len(kept) < style.objects[0]:
         return None
-    return Layout(site.plan, tuple(sorted(kept, key=reading_order)))
+    return Layout(site.plan, tuple(sorted(kept, key=reading_order)), tuple(furnish(site)))
 
 
-def _place(site: Site, wish: Wish, color: str, shape: str) -> None:
+def _place(site: Site, wish: Wish, shape: str, colors: list[str]) -> OverheadObject | None:
     """Try places until one does; smaller and smaller."""
     category = wish.category
     low, high = KINDS[category].sides
-    side = min(max(wish.side * float(site.rng.uniform(0.88, 1.14)), low), high)
+    side = min(max(wish.side * float(np.exp(site.rng.uniform(-0.25, 0.25))), low), high)
+    mold = Mold(glyph(category, shape, site.rng, detail=side * site.size))
     for attempt, pose in zip(range(_TRIES), _poses(site, category, side), strict=False):
         if pose is None:
             continue
-        if attempt > _TRIES // 3 and pose.side is not None:
-            smaller = max(low, pose.side * _SHRINK ** (attempt - _TRIES // 3))
-            pose = Pose(pose.middle, pose.angle, smaller, pose.scale)
-        found = site.look(category, shape, pose)
-        on_water = "water" if category in ("bridge", "dam") else None
-        item = site.settle(found, category, shape, [color], surface=on_water)
+        if attempt > _TRIES // 3:
+            pose = _shrunk(pose, category, _SHRINK ** (attempt - _TRIES // 3))
+        found = mold.at(pose)
+        item = site.settle(found, category, shape, colors)
         if item is None:
             continue
         if category in ("bridge", "overpass"):
-            reach = max(pose.scale) if pose.side is None else pose.side / 2
-            approaches(site, category, pose.angle, pose.middle, reach, 0.06)
+            approaches(site, category, shape, pose.angle, found.outline)
         elif category == "expressway toll station":
-            plaza(site, site.plan.of_kind("road")[0], pose, side)
-            site.refresh()
-        return
+            plaza(site, site.plan.of_kind("road")[0], pose)
+        return item
+    return None
+
+
+def _shrunk(pose: Pose, category: str, factor: float) -> Pose:
+    """A smaller one, unless the strip that the object is on says how large it is."""
+    low = KINDS[category].sides[0]
+    if pose.side is not None:
+        return replace(pose, side=max(low, pose.side * factor))
+    if category in ("train station", "harbor"):
+        across, along = pose.scale
+        return replace(pose, scale=(across * factor, along * factor))
+    return pose
 
 
 def _poses(site: Site, category: str, side: float) -> Iterator[Pose | None]:
@@ -98,9 +120,9 @@ def _poses(site: Site, category: str, side: float) -> Iterator[Pose | None]:
     yield from beside_the_last(site, category, side)
     strips = site.plan.of_kind(*ROUTES.get(category, ()))
     while True:
-        if strips:
+        if strips and (category != "expressway service area" or site.rng.random() < 0.7):
             yield along_strip(site, category, strips[site.rng.integers(len(strips))], side)
-        elif category in ROUTES:
+        elif category in ROUTES and category != "expressway service area":
             return
         elif category == "vehicle" and site.rng.random() < 0.7:
             yield on_road(site, side)

@@ -30,8 +30,8 @@ MENUS: Final[dict[str, tuple[str, ...]]] = {
     "airfield": ("airplane", "airport", "vehicle", "storage tank", "windmill", "expressway service area"),
     "port": ("bridge", "chimney", "harbor", "ship", "storage tank", "vehicle", "basketball court"),
     "industry": (
-        "basketball court", "chimney", "dam", "expressway toll station", "storage tank", "train station", "vehicle",
-        "tennis court", "expressway service area",
+        "basketball court", "chimney", "dam", "expressway toll station", "overpass", "storage tank", "train station",
+        "vehicle", "tennis court", "expressway service area",
     ),
 }  # fmt: skip
 """What may occur in each setting."""
@@ -43,8 +43,29 @@ _EXCLUSIVE: Final = (
 )
 """Of each group one category at most is in a scene: its members want the ground for themselves."""
 
-_WEIGHTS: Final[dict[str, float]] = {}
-"""How readily a category is chosen, so that all become about equally frequent; 1 where none is given."""
+_WEIGHTS: Final[dict[str, float]] = {
+    "airplane": 1.2,
+    "airport": 2.6,
+    "baseball field": 1.0,
+    "basketball court": 1.0,
+    "bridge": 0.55,
+    "chimney": 0.9,
+    "dam": 3.0,
+    "expressway service area": 0.7,
+    "expressway toll station": 3.2,
+    "golf field": 2.1,
+    "ground track field": 2.8,
+    "harbor": 0.85,
+    "overpass": 5.0,
+    "ship": 0.4,
+    "stadium": 4.6,
+    "storage tank": 0.46,
+    "tennis court": 0.85,
+    "train station": 8.5,
+    "vehicle": 0.3,
+    "windmill": 0.25,
+}
+"""How readily a category is chosen, found by trial, so that all become about equally frequent."""
 
 _FEW: Final[dict[str, int]] = {
     "airport": 3,
@@ -80,7 +101,7 @@ def draw_wishes(rng: Generator, setting: str, style: Style) -> list[Wish]:
         left = [name for name in menu if name not in chosen and not _excluded(name, chosen)]
         if not left:
             break
-        weights = np.array([_WEIGHTS.get(name, 1.0) for name in left])
+        weights = np.array([_WEIGHTS[name] for name in left])
         chosen.append(left[rng.choice(len(left), p=weights / weights.sum())])
     numbers = dict.fromkeys(chosen, 2)
     while sum(numbers.values()) < count:
@@ -103,7 +124,7 @@ def _side(rng: Generator, category: str, total: int, style: Style) -> float:
     """A side within the category's range, so that ``total`` objects of it would cover less than half of the frame."""
     low, high = KINDS[category].sides
     low, high = (low * (high / low) ** part for part in style.sides)
-    high = max(min(high, (0.42 / total) ** 0.5), low * 1.1)
+    high = max(min(high, (0.5 / total) ** 0.5), low * 1.1)
     return float(low * (high / low) ** rng.uniform(0, 1))
 
 

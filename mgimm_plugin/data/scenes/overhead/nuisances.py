@@ -6,6 +6,7 @@ Presets: ``mild`` (the usual: every color keeps its name), ``none``, and ``stron
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -46,6 +47,9 @@ NUISANCES: Final[dict[str, Nuisance]] = {
 }
 """The usual one first."""
 
+_GRAINS: Final = 6
+"""Different grains; each is shifted at random."""
+
 _HAZE: Final = (196, 202, 210)
 
 
@@ -76,5 +80,15 @@ def disturb(picture: Image.Image, nuisance: Nuisance, rng: Generator) -> Image.I
 
 def _grain(rng: Generator, size: int) -> Raster:
     """Noise ``[size, size, 3]`` of deviation about 1, mostly the same in the three colors."""
+    number, down, right = rng.integers(_GRAINS), rng.integers(size), rng.integers(size)
+    return np.roll(_some_grain(int(number), size), (int(down), int(right)), axis=(0, 1))
+
+
+@lru_cache(maxsize=2 * _GRAINS)
+def _some_grain(number: int, size: int) -> Raster:
+    """Made once: a new one for each scene would take longer than the rest of it, and nobody can tell."""
+    rng = np.random.default_rng(number)
     light = rng.standard_normal((size, size, 1), dtype=np.float32)
-    return light * np.float32(0.85) + np.float32(0.45) * rng.standard_normal((size, size, 3), dtype=np.float32)
+    grain: Raster = light * np.float32(0.85) + np.float32(0.45) * rng.standard_normal((size, size, 3), dtype=np.float32)
+    grain.setflags(write=False)
+    return grain

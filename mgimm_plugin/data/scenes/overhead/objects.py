@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 
 from mgimm_plugin.data.measures import POSITIONS, SIZE_LIMITS, position_word, relative_side, size_word
-from mgimm_plugin.data.scenes.overhead.glyphs import Glyph, bounds, placed
+from mgimm_plugin.data.scenes.overhead.glyphs import Glyph, placed
 from mgimm_plugin.data.scenes.overhead.plan import Points, turn
 from mgimm_plugin.data.scenes.overhead.vocabulary import COLORS
 from mgimm_plugin.data.scenes.scene import Box, SceneObject
@@ -53,48 +53,93 @@ class Pose:
         angle: How it is turned, in degrees from x towards y.
         side: Wanted side of the square of its box's area; the glyph is scaled to it. None: ``scale`` says it all.
         scale: Half its width and half its length across and along the glyph's frame, before ``side``.
+        loose: Whether it may be moved a little, into the frame and to where the word for its position is clear.
     """
 
     middle: Points
     angle: float
     side: float | None
     scale: tuple[float, float] = (1.0, 1.0)
+    loose: bool = False
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An object at a place that may or may not do, in the unit frame."""
+    """A glyph at a place that may or may not do, in the unit frame.
 
-    glyph: Glyph
+    Attributes:
+        drawing: The glyph in its own frame.
+        matrix: ``[2, 2]``, turns and scales it.
+        offset: ``[2]``, where the middle of its frame is.
+        low: Smallest coordinates of what is drawn, ``[2]``.
+        high: Largest coordinates of what is drawn, ``[2]``.
+        angle: How it is turned, in degrees.
+    """
+
+    drawing: Glyph
+    matrix: Points
+    offset: Points
     low: Points
     high: Points
     angle: float
 
     @property
     def box(self) -> Box:
-        """Its box in the unit frame."""
+        """Its box."""
         return (float(self.low[0]), float(self.low[1]), float(self.high[0]), float(self.high[1]))
+
+    @property
+    def outline(self) -> Points:
+        """Its outline, ``[K, 2]``."""
+        return self.drawing.outline @ self.matrix.T + self.offset
 
     @property
     def footprint(self) -> Points:
         """Points on its outline and inside it, ``[N, 2]``."""
-        outline = self.glyph.outline
-        middle = (self.low + self.high) / 2
+        outline = self.outline
         halfway = (outline + np.roll(outline, 1, axis=0)) / 2
-        return np.concatenate([outline, halfway, (outline + middle) / 2])
+        return np.concatenate([outline, halfway, (outline + (self.low + self.high) / 2) / 2])
 
 
-def candidate(drawing: Glyph, pose: Pose) -> Candidate:
-    """A glyph of the unit frame [-1, 1] laid down; with a side, so that its box is around the pose's middle."""
-    matrix = turn(pose.angle) @ np.diag(pose.scale)
-    low, high = bounds(placed(drawing, matrix, np.zeros(2)))
-    if pose.side is None:
-        offset = pose.middle
-    else:
-        unit = pose.side / np.sqrt(np.prod(high - low))
-        matrix, low, high = matrix * unit, low * unit, high * unit
-        offset = pose.middle - (low + high) / 2
-    return Candidate(placed(drawing, matrix, offset), low + offset, high + offset, pose.angle)
+class Mold:
+    """A glyph that is tried at several places.
+
+    Args:
+        drawing: The glyph in its own frame.
+    """
+
+    def __init__(self, drawing: Glyph) -> None:
+        self._drawing = drawing
+        self._points = np.concatenate([part.points for part in drawing.parts])
+
+    def at(self, pose: Pose) -> Candidate:
+        """The glyph laid down; with a side in its pose, so that its box is around the pose's middle."""
+        matrix = turn(pose.angle) @ np.diag(pose.scale)
+        points = self._points @ matrix.T
+        low, high = points.min(axis=0), points.max(axis=0)
+        if pose.side is None:
+            return Candidate(self._drawing, matrix, pose.middle, low + pose.middle, high + pose.middle, pose.angle)
+        unit = _clear_side(pose.side) / np.sqrt(np.prod(high - low))
+        half = (high - low) / 2 * unit
+        offset = (_clear_middle(pose.middle, half) if pose.loose else pose.middle) - (low + high) / 2 * unit
+        return Candidate(self._drawing, matrix * unit, offset, low * unit + offset, high * unit + offset, pose.angle)
+
+
+def _clear_side(side: float) -> float:
+    """The side, or the nearest one whose word leaves no doubt."""
+    for limit in SIZE_LIMITS:
+        if abs(side - limit) < _SIZE_DOUBT:
+            return limit + (1.2 if side > limit else -1.2) * _SIZE_DOUBT
+    return side
+
+
+def _clear_middle(middle: Points, half: Points) -> Points:
+    """The middle ``[2]`` of a box of these half sides, moved into the frame and away from the limits between words."""
+    found = np.clip(middle, half + 1.1 * GAP, 1 - half - 1.1 * GAP)
+    for line in (1 / 3, 2 / 3):
+        way = np.where(found > line, 1.0, -1.0)
+        found = np.where(np.abs(found - line) < _POSITION_DOUBT, line + 1.1 * way * _POSITION_DOUBT, found)
+    return found
 
 
 def is_clear(box: Box, others: list[Box]) -> bool:
@@ -128,7 +173,7 @@ def make_object(
     """The object of a candidate in a scene of ``size`` px; its box and polygon are rounded to 0.1 px."""
     light, shift = rng.uniform(0.94, 1.04), rng.uniform(-5, 5, 3)
     red, green, blue = (int(value) for value in np.clip(np.array(COLORS[color]) * light + shift, 0, 255))
-    drawn = placed(found.glyph, np.eye(2) * size, np.zeros(2))
+    drawn = placed(found.drawing, found.matrix * size, found.offset * size)
     x1, y1, x2, y2 = (round(value * size, 1) for value in found.box)
     box = (x1, y1, x2, y2)
     return OverheadObject(

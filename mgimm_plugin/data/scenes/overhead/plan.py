@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 Points = NDArray[np.float64]
 
-GRID = 192
+GRID = 128
 """Cells along a side of the map that tells which patch is at a place."""
 
 NOTHING = "none"

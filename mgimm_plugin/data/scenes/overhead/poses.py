@@ -7,16 +7,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from mgimm_plugin.data.scenes.overhead.objects import GAP, Pose
-from mgimm_plugin.data.scenes.overhead.plan import GRID, Points, Strip, rectangle, turn
+from mgimm_plugin.data.scenes.overhead.plan import Points, Strip, turn
 from mgimm_plugin.data.scenes.overhead.routes import add_road
 from mgimm_plugin.data.scenes.overhead.site import Site
-from mgimm_plugin.data.scenes.overhead.vocabulary import KINDS
 
 ROUTES = {
     "bridge": ("river",),
     "dam": ("river",),
     "expressway toll station": ("road",),
     "train station": ("rails",),
+    "expressway service area": ("road",),
     "harbor": ("quay", "shore"),
 }
 """Categories that belong to a strip, and its kinds."""
@@ -38,6 +38,7 @@ def along_strip(site: Site, category: str, strip: Strip, side: float) -> Pose | 
     if np.abs(point - 0.5).max() > 0.5:
         return None
     across = turn(direction + 90)[:, 0]
+    way = float(rng.choice((-1, 1)))
     if category == "bridge":
         half = strip.width / 2 + rng.uniform(0.02, 0.045)
         return Pose(point, direction, None, (half * rng.uniform(0.85, 1.25), half))
@@ -45,11 +46,17 @@ def along_strip(site: Site, category: str, strip: Strip, side: float) -> Pose | 
         half = strip.width / 2 + rng.uniform(0.012, 0.03)
         return Pose(point, direction - 90, None, (half, half * rng.uniform(0.85, 1.2)))
     if category == "expressway toll station":
-        return Pose(point, direction + 90 * float(rng.choice((-1, 1))), side)
+        half = strip.width * rng.uniform(0.56, 0.85)
+        return Pose(point, direction + 90 * way, None, (half, half))
     if category == "train station":
-        way = float(rng.choice((-1, 1)))
-        return Pose(point + across * way * (strip.width / 2 + side * 0.4), direction + 90 * way, side)
-    return Pose(point + across * side * 0.5, direction - 180, side)
+        half = side * rng.uniform(0.58, 0.7)
+        return Pose(point, direction + 90 * way, None, (half * rng.uniform(0.85, 1.1), half))
+    if category == "expressway service area":
+        beside = strip.width / 2 + side * 0.62
+        return Pose(point + across * way * beside, direction + 90 * (1 - way), side)
+    # A harbor's foot is at the bottom of its frame; the water is to the right of the direction of a shore.
+    half = side * rng.uniform(0.42, 0.56)
+    return Pose(point + across * half * 0.95, direction - 180, None, (half, half))
 
 
 def on_road(site: Site, side: float) -> Pose | None:
@@ -72,16 +79,17 @@ def on_road(site: Site, side: float) -> Pose | None:
 def free(site: Site, category: str, side: float) -> Pose | None:
     """Some free place on a surface that suits the category; None if there is none of that size."""
     rng = site.rng
-    cells = site.middles(KINDS[category].surfaces, side * 0.72)
+    cells = site.middles(site.surfaces_for(category), side * 0.72)
     if not len(cells):
         return None
-    row, column = cells[rng.integers(len(cells))]
-    middle = (np.array([column, row]) + rng.uniform(0, 1, 2)) / GRID
+    middle = site.place_of(cells[rng.integers(len(cells))])
     angle = float(rng.uniform(0, 360))
     patch = site.patch_at(middle)
     if category in _ALIGNED and patch.surface not in ("sand", "water"):
         angle = patch.angle + 90.0 * int(rng.integers(4)) + float(rng.uniform(-2, 2))
-    return Pose(middle, angle, side)
+    elif category == "ship" and (patch.material == "river" or site.plan.of_kind("quay")) and rng.random() < 0.8:
+        angle = patch.angle + 90.0 * float(rng.choice((-1, 1))) + float(rng.uniform(-8, 8))
+    return Pose(middle, angle, side, loose=True)
 
 
 def beside_the_last(site: Site, category: str, side: float) -> Iterator[Pose]:
@@ -106,31 +114,46 @@ def beside_the_last(site: Site, category: str, side: float) -> Iterator[Pose]:
             yield Pose(middle + ahead * reach * stretch, last.angle, side)
 
 
-def approaches(site: Site, category: str, box_angle: float, middle: Points, reach: float, width: float) -> None:
-    """Roads from the ends of a bridge or an overpass to the edge of the frame, or as far as nothing is in their way."""
-    ways = (90, 270) if category == "bridge" else (0, 90, 180, 270)
+def approaches(site: Site, category: str, shape: str, angle: float, outline: Points) -> None:
+    """Roads from the ends of a bridge or an overpass to the edge of the frame, or as far as nothing is in their way.
+
+    Args:
+        site: Where the object is the last one placed.
+        category: Of the object.
+        shape: Of the object.
+        angle: How it is turned, in degrees.
+        outline: Its outline ``[K, 2]`` in the unit frame.
+    """
+    ways = {"cross-shaped": (0, 90, 180, 270), "T-shaped": (0, 90, 180)}.get(shape, (90, 270))
     for way in ways:
-        ahead = turn(box_angle + way)[:, 0]
-        steps = np.arange(reach, 1.5, 0.02)
-        line = middle + ahead * steps[:, None]
-        line = line[: _free_steps(site, line)]
+        ahead, aside = turn(angle + way).T
+        reach = outline @ ahead
+        end = outline[reach > reach.max() - 0.012]
+        start = end.mean(axis=0)
+        width = float(np.ptp(end @ aside))
+        line = start + ahead * np.arange(-0.006, 1.5, 0.02)[:, None]
+        line = line[: _free_steps(site, line, width)]
         if len(line) > 3:
-            add_road(site.plan, line, width, seen=False)
+            add_road(site.plan, line, min(max(width, 0.02), 0.14), seen=False)
     site.refresh()
 
 
-def _free_steps(site: Site, line: Points) -> int:
-    """How many points of a line come before water or a box."""
+def _free_steps(site: Site, line: Points, width: float) -> int:
+    """How many points of a line come before water or another box."""
+    near = width / 2 + 0.01
     for number, (x, y) in enumerate(line):
-        if not (-0.03 < x < 1.03 and -0.03 < y < 1.03):
+        if not (-0.1 < x < 1.1 and -0.1 < y < 1.1):
             return number + 1
-        wet = site.patch_at(np.array([x, y])).surface == "water"
-        near = 0.03
+        wet = number > 3 and site.patch_at(np.array([x, y])).surface == "water"
         if wet or any(b[0] - near < x < b[2] + near and b[1] - near < y < b[3] + near for b in site.boxes[:-1]):
             return max(0, number - 1)
     return len(line)
 
 
-def plaza(site: Site, strip: Strip, pose: Pose, side: float) -> None:
+def plaza(site: Site, road: Strip, pose: Pose) -> None:
     """Widen a road where a toll station stands."""
-    site.plan.add(rectangle(pose.middle, side * 1.6, side * 1.1, pose.angle + 90), "road", "asphalt", angle=pose.angle)
+    half, narrow = pose.scale[0] * 1.02, road.width / 2
+    right = np.array([(narrow, -2.6 * half), (half, -1.0 * half), (half, 1.0 * half), (narrow, 2.6 * half)])
+    outline = np.concatenate([right, right[::-1] * (-1, 1)])
+    site.plan.add(outline @ turn(pose.angle).T + pose.middle, "road", "asphalt", angle=pose.angle + 90)
+    site.refresh()

@@ -53,20 +53,31 @@ def add_track(plan: Plan, line: Points, width: float = 0.05) -> Strip:
     return strip
 
 
-def add_river(plan: Plan, line: Points, width: float, *, bank: str, bank_surface: str, verge: float = 1.35) -> Strip:
-    """A river with banks of one material on both sides."""
+def add_river(
+    plan: Plan, line: Points, width: float, *, bank: str, bank_surface: str, verge: float = 1.35, kind: str = "river"
+) -> Strip:
+    """A river with banks of one material on both sides; ``verge`` is their outer width against the water's."""
     strip = Strip("river", line, width)
     plan.strips.append(strip)
     plan.add(strip.polygon(verge), bank_surface, bank, angle=angle_of(line))
     plan.add(strip.polygon(1.06), NOTHING, "rock", angle=angle_of(line))
     plan.add(strip.polygon(), "water", "river", angle=angle_of(line))
-    plan.see("river", angle_of(line))
+    plan.see(kind, angle_of(line))
     return strip
 
 
-def add_rails(plan: Plan, line: Points, tracks: int = 2) -> Strip:
-    """Rails on ballast; nothing else stands on them."""
+def add_rails(plan: Plan, line: Points, tracks: int = 2, *, verge: tuple[str, str] | None = None) -> Strip:
+    """Rails on ballast; nothing else stands on them, but stations beside and over them.
+
+    Args:
+        plan: Gets them.
+        line: Their middle, ``[P, 2]``.
+        tracks: Number of tracks.
+        verge: Surface and material of a broad verge on both sides, which streets do not cross.
+    """
     gauge = 0.022
+    if verge is not None:
+        plan.add(ribbon(line, 0.2), verge[0], verge[1], angle=angle_of(line))
     strip = Strip("rails", line, gauge * (tracks + 0.6))
     plan.strips.append(strip)
     plan.add(strip.polygon(), NOTHING, "ballast", angle=angle_of(line))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from mgimm_plugin.data.scenes.overhead.glyphs import glyph
 from mgimm_plugin.data.scenes.overhead.objects import (
     GAP,
     RGB,
     Candidate,
     OverheadObject,
-    Pose,
-    candidate,
     is_clear,
     make_object,
     stands_out,
@@ -22,6 +21,20 @@ from mgimm_plugin.data.scenes.overhead.plan import GRID, NOTHING, Patch, Plan, P
 from mgimm_plugin.data.scenes.overhead.styles import Style
 from mgimm_plugin.data.scenes.overhead.vocabulary import KINDS, SURFACES
 from mgimm_plugin.data.scenes.scene import Box
+
+_REACHING: Final = {"bridge": 0.4, "dam": 0.5, "harbor": 0.7, "train station": 0.1, "expressway toll station": 0.4}
+"""How much of what must reach beyond its own surface is at least on it: a bridge has its ends on the banks."""
+
+_BANKS: Final = ("grass", "field", "pavement", "sand", NOTHING)
+
+_ENDS: Final = {
+    "bridge": _BANKS,
+    "dam": _BANKS,
+    "harbor": _BANKS,
+    "train station": ("grass", "field", "pavement", NOTHING),
+    "expressway toll station": (*_BANKS, "apron"),
+}
+"""Where the rest of these may be."""
 
 
 class Site:
@@ -50,6 +63,7 @@ class Site:
             ],
             dtype=np.uint8,
         )
+        self._middles: dict[tuple[tuple[str, ...], int], NDArray[np.intp]] = {}
         self._free = np.ones((GRID, GRID), dtype=bool)
         for box in self.boxes:
             self._occupy(box)
@@ -57,24 +71,44 @@ class Site:
     def _occupy(self, box: Box) -> None:
         x1, y1, x2, y2 = (round(value * GRID) for value in box)
         edge = round(GAP * GRID)
+        self._middles.clear()
         self._free[max(0, y1 - edge) : y2 + edge, max(0, x1 - edge) : x2 + edge] = False
+
+    def surfaces_for(self, category: str) -> tuple[str, ...]:
+        """What a category may stand on here: windmills stand in the sea, not in lakes and rivers."""
+        surfaces = KINDS[category].surfaces
+        if category == "windmill" and self.plan.setting != "sea":
+            return tuple(surface for surface in surfaces if surface != "water")
+        return surfaces
 
     def patch_at(self, point: Points) -> Patch:
         """The highest patch at a point of the unit frame."""
         x, y = np.clip((point * GRID).astype(int), 0, GRID - 1)
         return self.plan.patches[self.numbers[y, x]]
 
-    def surfaces_at(self, points: Points) -> list[str]:
-        """The surfaces under points ``[N, 2]`` of the unit frame, each once."""
+    def surfaces_at(self, points: Points) -> dict[str, int]:
+        """How many of the points ``[N, 2]`` of the unit frame are on each surface, with ``NOTHING`` among them."""
         cells = np.clip((points * GRID).astype(int), 0, GRID - 1)
-        found = np.unique(self.surfaces[self.numbers[cells[:, 1], cells[:, 0]]])
-        return [(*SURFACES, NOTHING)[number] for number in found]
+        counts = np.bincount(self.surfaces[self.numbers[cells[:, 1], cells[:, 0]]])
+        return {(*SURFACES, NOTHING)[number]: int(count) for number, count in enumerate(counts) if count}
 
-    def colors_at(self, points: Points) -> list[RGB]:
-        """The colors of the ground under points ``[N, 2]`` of the unit frame, each patch's once."""
+    def _surface_of(self, footprint: Points, category: str) -> str | None:
+        """What an object stands on that covers some points; None if it does not suit it."""
+        under = self.surfaces_at(footprint)
+        suited = [surface for surface in under if surface in self.surfaces_for(category)]
+        if not suited:
+            return None
+        main = max(suited, key=lambda surface: under[surface])
+        most = under[main] / sum(under.values())
+        if category in _REACHING:
+            return main if most >= _REACHING[category] and set(under) <= {main, *_ENDS[category]} else None
+        return main if most == 1.0 else None
+
+    def colors_at(self, points: Points, surface: str) -> list[RGB]:
+        """The colors of a surface under points ``[N, 2]`` of the unit frame, each patch's once."""
         cells = np.clip((points * GRID).astype(int), 0, GRID - 1)
         patches = [self.plan.patches[number] for number in np.unique(self.numbers[cells[:, 1], cells[:, 0]])]
-        return [self.ground_color(patch) for patch in patches]
+        return [self.ground_color(patch) for patch in patches if patch.surface == surface]
 
     def ground_color(self, patch: Patch) -> RGB:
         """Color of a patch, its texture apart."""
@@ -83,26 +117,67 @@ class Site:
 
     def middles(self, surfaces: tuple[str, ...], side: float) -> NDArray[np.intp]:
         """Cells (row, column) around which a square of ``side`` is free and of some surfaces, ``[N, 2]``."""
+        key = (surfaces, max(1, int(side * GRID / 2)))
+        if key not in self._middles:
+            self._middles[key] = self._find_middles(*key)
+        return self._middles[key]
+
+    def _find_middles(self, surfaces: tuple[str, ...], half: int) -> NDArray[np.intp]:
         wanted = np.zeros(len(SURFACES) + 1, dtype=bool)
         wanted[[SURFACES.index(surface) for surface in surfaces]] = True
         fit = wanted[self.surfaces][self.numbers] & self._free
-        half = max(1, int(side * GRID / 2))
-        sums = np.zeros((GRID + 1, GRID + 1), dtype=np.int32)
-        sums[1:, 1:] = fit.cumsum(axis=0, dtype=np.int32).cumsum(axis=1)
         width = 2 * half
         if width >= GRID:
             return np.empty((0, 2), dtype=np.intp)
+        sums = np.zeros((GRID + 1, GRID + 1), dtype=np.int32)
+        np.cumsum(fit, axis=0, out=sums[1:, 1:])
+        np.cumsum(sums, axis=1, out=sums)
         full = sums[width:, width:] - sums[:-width, width:] - sums[width:, :-width] + sums[:-width, :-width]
         return np.argwhere(full == width * width) + half
 
-    def look(self, category: str, shape: str, pose: Pose) -> Candidate:
-        """The object as it would lie there."""
-        side = pose.side or 2 * max(pose.scale)
-        return candidate(glyph(category, shape, self.rng, detail=side * self.size), pose)
+    def place_of(self, cell: NDArray[np.intp]) -> Points:
+        """Some point of a cell (row, column), in the unit frame."""
+        return (cell[::-1] + self.rng.uniform(0, 1, 2)) / GRID
 
-    def settle(
-        self, found: Candidate, category: str, shape: str, colors: list[str], *, surface: str | None = None
-    ) -> OverheadObject | None:
+    def is_free(self, point: Points, radius: float) -> bool:
+        """Whether no object or building is within a square of ``2 * radius`` around a point."""
+        x, y = (point * GRID).astype(int)
+        reach = int(radius * GRID) + 1
+        if not (0 <= x < GRID and 0 <= y < GRID):
+            return False
+        return bool(self._free[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1].all())
+
+    def takes(self, corners: Points, material: str | None = None) -> bool:
+        """Whether a rectangle of four corners lies on free ground of one patch; it is taken if so.
+
+        Args:
+            corners: ``[4, 2]`` in the unit frame; what is outside of it does not count.
+            material: What the patch has to be of.
+        """
+        middle = corners.mean(axis=0)
+        points = np.concatenate([corners, (corners + np.roll(corners, 1, axis=0)) / 2, middle[None]])
+        points = points[(points.min(axis=1) >= 0) & (points.max(axis=1) < 1)]
+        if not len(points):
+            return False
+        x, y = (points * GRID).astype(int).T
+        numbers = self.numbers[y, x]
+        if (numbers != numbers[0]).any() or not self._free[y, x].all():
+            return False
+        if material is not None and self.plan.patches[numbers[0]].material != material:
+            return False
+        low, high = np.clip(corners.min(axis=0), 0, 1), np.clip(corners.max(axis=0), 0, 1)
+        if not self._apart_from_boxes(low, high):
+            return False
+        self._free[y, x] = False
+        return True
+
+    def _apart_from_boxes(self, low: Points, high: Points) -> bool:
+        return not any(
+            low[0] < box[2] + GAP and box[0] < high[0] + GAP and low[1] < box[3] + GAP and box[1] < high[1] + GAP
+            for box in self.boxes
+        )
+
+    def settle(self, found: Candidate, category: str, shape: str, colors: list[str]) -> OverheadObject | None:
         """Put an object down if the place does: free, on one surface that suits it, in a color that stands out.
 
         Args:
@@ -110,7 +185,6 @@ class Site:
             category: Its category.
             shape: Its shape.
             colors: The colors it may have, the best first.
-            surface: What it stands on where that need not be under all of it, such as the water under a bridge.
 
         Returns:
             The object, or None if the place does not do.
@@ -118,14 +192,10 @@ class Site:
         if not is_clear(found.box, self.boxes):
             return None
         footprint = found.footprint
+        surface = self._surface_of(footprint, category)
         if surface is None:
-            under = self.surfaces_at(footprint)
-            if len(under) > 1 or under[0] not in KINDS[category].surfaces:
-                return None
-            surface = under[0]
-            grounds = self.colors_at(footprint)
-        else:
-            grounds = [self.ground_color(self.patch_at(footprint.mean(axis=0)))]
+            return None
+        grounds = self.colors_at(footprint, surface)
         seen = [color for color in colors if all(stands_out(color, ground) for ground in grounds)]
         if not seen:
             return None

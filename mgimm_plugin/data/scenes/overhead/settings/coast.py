@@ -86,5 +86,5 @@ def port(rng: Generator, needs: frozenset[str]) -> Plan:
         )
     if "bridge" in needs:
         canal = crossing_line(rng, angle + 90, rng.uniform(0.4, 0.6, 2), bend=0.0)
-        add_river(plan, canal, rng.uniform(0.14, 0.2), bank="quay", bank_surface="pavement", verge=1.3)
+        add_river(plan, canal, rng.uniform(0.14, 0.2), bank="quay", bank_surface="pavement", verge=1.3, kind="canal")
     return plan

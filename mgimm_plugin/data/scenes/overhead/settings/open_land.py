@@ -49,10 +49,11 @@ def traffic(plan: Plan, rng: Generator, needs: frozenset[str], angle: float) -> 
     """The roads and rails that the categories need, across the frame."""
     if "expressway toll station" in needs:
         add_road(plan, crossing_line(rng, angle, through(rng, 0.08), bend=0.01), rng.uniform(0.15, 0.19))
-    elif "vehicle" in needs:
+    elif {"vehicle", "expressway service area"} & needs:
         add_road(plan, crossing_line(rng, angle, through(rng, 0.2), bend=0.03), rng.uniform(0.085, 0.12))
     if "train station" in needs:
-        add_rails(plan, crossing_line(rng, angle, through(rng, 0.12), bend=0.01), int(rng.integers(2, 4)))
+        verge = ("grass", "meadow") if plan.setting == "farmland" else ("pavement", "gravel")
+        add_rails(plan, crossing_line(rng, angle, through(rng, 0.2)), int(rng.integers(2, 4)), verge=verge)
 
 
 def farmland(rng: Generator, needs: frozenset[str]) -> Plan:
