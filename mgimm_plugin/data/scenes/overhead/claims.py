@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from mgimm_plugin.data.scenes.overhead.reading import Claims, Mention, read
+from mgimm_plugin.data.scenes.overhead.mentions import Claims, Mention
+from mgimm_plugin.data.scenes.overhead.reading import read
 from mgimm_plugin.data.scenes.overhead.relations import arguable, clear, extremes
 from mgimm_plugin.data.scenes.scene import Scene, SceneObject, SceneTexts
 
@@ -20,12 +22,12 @@ class NamedObject(NamedTuple):
 
     Attributes:
         category: One of ``vocabulary.CATEGORIES``.
-        count: How many it says there are; 1 for "a ship", None for "ships".
+        number: How many it says there are; 1 for "a ship", None for "ships".
         attributes: What it says of them: ``color``, ``shape``, ``size``, ``position``.
     """
 
     category: str
-    count: int | None
+    number: int | None
     attributes: dict[str, str]
 
 
@@ -43,7 +45,28 @@ def named_objects(text: str) -> list[NamedObject]:
 
 def region_contradictions(claims: Claims, scene: Scene, about: int) -> list[str]:
     """What a description of object ``about`` claims and is not so, or should claim and does not."""
-    truth = _Truth(scene)
+    return _of_region(claims, _Truth(scene), about)
+
+
+def referring_contradictions(claims: Claims, scene: Scene, about: int) -> list[str]:
+    """What an expression for object ``about`` claims and is not so; also where another object fits it."""
+    return _of_expression(claims, _Truth(scene), about)
+
+
+def image_contradictions(claims: Claims, scene: Scene) -> list[str]:
+    """What a description of a scene claims and is not so, or should claim and does not.
+
+    It should name the setting and how many objects of each category there are.
+    """
+    return _of_description(claims, _Truth(scene))
+
+
+def unmentioned(claims: Claims, scene: Scene) -> list[int]:
+    """Indices of objects that a description does not introduce by their own attributes."""
+    return _unmentioned(claims, _Truth(scene))
+
+
+def _of_region(claims: Claims, truth: _Truth, about: int) -> list[str]:
     problems = [*claims.problems, *truth.common(claims)]
     named: dict[str, str] = {}
     for mention in claims.mentions:
@@ -54,9 +77,7 @@ def region_contradictions(claims: Claims, scene: Scene, about: int) -> list[str]
     return problems + [f"does not name its {name}" for name in _ATTRIBUTES if name not in named]
 
 
-def referring_contradictions(claims: Claims, scene: Scene, about: int) -> list[str]:
-    """What an expression for object ``about`` claims and is not so; also where another object fits it."""
-    truth = _Truth(scene)
+def _of_expression(claims: Claims, truth: _Truth, about: int) -> list[str]:
     problems = [*claims.problems, *truth.common(claims)]
     subjects = [mention for mention in claims.mentions if mention.role == "subject"]
     if len(subjects) != 1:
@@ -66,20 +87,15 @@ def referring_contradictions(claims: Claims, scene: Scene, about: int) -> list[s
     return problems + [f"{subjects[0].text!r} may also be object {other}" for other in others]
 
 
-def image_contradictions(claims: Claims, scene: Scene) -> list[str]:
-    """What a description of a scene claims and is not so, or should claim and does not.
-
-    It should name the setting and how many objects of each category there are.
-    """
-    truth = _Truth(scene)
+def _of_description(claims: Claims, truth: _Truth) -> list[str]:
     problems = [*claims.problems, *truth.common(claims)]
-    if set(claims.settings) != {scene.setting}:
-        problems.append(f"names the setting {claims.settings}, which is {scene.setting}")
+    if set(claims.settings) != {truth.setting}:
+        problems.append(f"names the setting {claims.settings}, which is {truth.setting}")
     for mention in claims.mentions:
         if mention.role == "subject":
             problems += truth.of_scene(mention)
     introduced = _introduced(claims)
-    for lost in _unmatched([truth.fitting(mention) for mention in introduced], len(truth.objects)):
+    for lost in _unmatched([truth.fitting(mention) for mention in introduced]):
         problems.append(f"{introduced[lost].text!r} is no object of its own")
     for category, number in truth.counts.items():
         if not any(_tells_count(mention, category, number) for mention in claims.mentions):
@@ -87,11 +103,9 @@ def image_contradictions(claims: Claims, scene: Scene) -> list[str]:
     return problems
 
 
-def unmentioned(claims: Claims, scene: Scene) -> list[int]:
-    """Indices of objects that a description does not introduce by their own attributes."""
-    truth = _Truth(scene)
+def _unmentioned(claims: Claims, truth: _Truth) -> list[int]:
     candidates = [truth.fitting(mention) for mention in _introduced(claims)]
-    owners = _matching(candidates, len(truth.objects))
+    owners = _matching(candidates)
     return [index for index in range(len(truth.objects)) if index not in owners]
 
 
@@ -102,21 +116,22 @@ def check_scene(scene: Scene, texts: SceneTexts) -> list[str]:
         Every contradiction, with the text that it is in; empty where all is well.
     """
     found: list[str] = []
+    truth = _Truth(scene)
 
     def add(text: str, problems: Sequence[str]) -> None:
         found.extend(f"{problem} in: {text}" for problem in problems)
 
     for about, descriptions in enumerate(texts.regions):
         for text in descriptions:
-            add(text, region_contradictions(read(text), scene, about))
+            add(text, _of_region(read(text), truth, about))
     for about, expressions in enumerate(texts.referring):
         for text in expressions:
-            add(text, referring_contradictions(read(text), scene, about))
+            add(text, _of_expression(read(text), truth, about))
     complete = 0
     for text in texts.image:
         claims = read(text)
-        add(text, image_contradictions(claims, scene))
-        complete += len(unmentioned(claims, scene)) == max(0, len(scene.objects) - MOST_MENTIONED)
+        add(text, _of_description(claims, truth))
+        complete += len(_unmentioned(claims, truth)) == max(0, len(scene.objects) - MOST_MENTIONED)
     if 2 * complete < len(texts.image):
         found.append(f"only {complete} of {len(texts.image)} descriptions mention every object")
     for name, said in (("regions", texts.regions), ("referring", texts.referring)):
@@ -151,7 +166,7 @@ def _tells_count(mention: Mention, category: str, number: int) -> bool:
     )
 
 
-def _matching(candidates: Sequence[Sequence[int]], count: int) -> dict[int, int]:
+def _matching(candidates: Sequence[Sequence[int]]) -> dict[int, int]:
     """Object to mention, as many as can have one each (augmenting paths)."""
     owners: dict[int, int] = {}
 
@@ -169,8 +184,8 @@ def _matching(candidates: Sequence[Sequence[int]], count: int) -> dict[int, int]
     return owners
 
 
-def _unmatched(candidates: Sequence[Sequence[int]], count: int) -> Iterator[int]:
-    placed = set(_matching(candidates, count).values())
+def _unmatched(candidates: Sequence[Sequence[int]]) -> Iterator[int]:
+    placed = set(_matching(candidates).values())
     return (mention for mention, found in enumerate(candidates) if mention not in placed and found)
 
 
@@ -181,9 +196,14 @@ class _Truth:
         self.objects: tuple[SceneObject, ...] = scene.objects
         self.size = scene.image.width
         self.features = scene.facts.get("features", [])
-        self.counts: dict[str, int] = {}
-        for item in self.objects:
-            self.counts[item.category] = self.counts.get(item.category, 0) + 1
+        self.setting = scene.setting
+        self._all = frozenset(range(len(self.objects)))
+        self.counts = Counter(item.category for item in self.objects)
+        self._with: dict[tuple[str, str], frozenset[int]] = {}
+        for name in _ATTRIBUTES:
+            for value in {getattr(item, name) for item in self.objects}:
+                having = (index for index, item in enumerate(self.objects) if getattr(item, name) == value)
+                self._with[name, value] = frozenset(having)
 
     def common(self, claims: Claims) -> list[str]:
         """What is wrong with features and with the objects of relations, whatever the text is about."""
@@ -269,12 +289,10 @@ class _Truth:
 
     def matching(self, category: str | None, attributes: Mapping[str, str]) -> list[int]:
         """Indices of the objects of a category (any for None) with some attributes."""
-        return [
-            index
-            for index, item in enumerate(self.objects)
-            if category in (None, item.category)
-            and all(getattr(item, name) == value for name, value in attributes.items())
-        ]
+        found = self._all if category is None else self._with.get(("category", category), frozenset())
+        for pair in attributes.items():
+            found = found & self._with.get(pair, frozenset())
+        return sorted(found)
 
     def fitting(self, mention: Mention) -> list[int]:
         """Indices of the objects of which all that a phrase claims is so."""

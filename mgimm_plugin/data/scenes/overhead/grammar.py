@@ -6,7 +6,8 @@ A grammar is a JSON object::
      "rules": {"region": ["<thing>.", {"say": "This is <thing>.", "weight": 2}], "thing": ["a {color} {category}"]}}
 
 ``<name>`` stands for any alternative of that rule, ``{name}`` for a value. An alternative with a slot that has no value
-is never chosen, so that a rule may speak of what only some objects have. "a" becomes "an" where the next word asks for it.
+is never chosen, so that a rule may speak of what only some objects have. "a" becomes "an" where the next word asks for
+it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ GRAMMARS: Final = ("region", "referring", "image")
 
 _PART: Final = re.compile(r"<(\w+)>")
 _SLOT: Final = re.compile(r"\{(\w+)\}")
-_BEFORE_VOWEL: Final = re.compile(r"\b([Aa]) (?=[aeioAEIO]|u(?!ni|s)|L-)")
+_VOWELS: Final = ("a", "e", "i", "o", "up", "ur", "L-")
+"""How words begin that ask for "an"; "a U-shaped" and "a unique" do not."""
 _HEAVIEST: Final = 20
 
 Alternative = tuple[str, ...]
@@ -73,7 +75,7 @@ class Grammar:
         choices = self._choices(frozenset(values))
         if start not in choices:
             self._fail(f"cannot be said with only {', '.join(sorted(values)) or 'nothing'}", f"rules.{start}")
-        return _BEFORE_VOWEL.sub(r"\1n ", _expand(start, choices, rng.random).format_map(values))
+        return with_articles(_expand(start, choices, rng.random).format_map(values))
 
     def can_say(self, start: str, values: Mapping[str, str]) -> bool:
         """Whether some alternative of a rule needs no other slots than these."""
@@ -190,6 +192,16 @@ def _expand(rule: str, choices: _Choices, draw: Any) -> str:
     return "".join(
         [_expand(part, choices, draw) if number % 2 else part for number, part in enumerate(alternative) if part]
     )
+
+
+def with_articles(text: str) -> str:
+    """The text with "an" for "a" where the next word asks for it."""
+    if text.startswith("A ") and text.startswith(_VOWELS, 2):
+        text = f"An{text[1:]}"
+    first, *more = f" {text}".split(" a ")
+    for rest in more:
+        first += f" an {rest}" if rest.startswith(_VOWELS) else f" a {rest}"
+    return first[1:]
 
 
 def capitalized(text: str) -> str:

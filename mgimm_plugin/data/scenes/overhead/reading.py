@@ -7,73 +7,15 @@ The reader knows words (``lexicon``) and how English puts them together: what st
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from mgimm_plugin.data.scenes.overhead.lexicon import Token, tokens_of
+from mgimm_plugin.data.scenes.overhead.mentions import Claims, Mention
+from mgimm_plugin.data.scenes.overhead.phrases import ADJECTIVES, PhraseReader
+from mgimm_plugin.data.scenes.overhead.relations import INVERSE
 
-_ADJECTIVES: Final = ("size", "color", "shape")
-_NOUNS: Final = ("category", "categories", "object", "objects", "ones", "outline")
-_STARTS: Final = ("det", "number", "superlative", "only")
 _JOINTS: Final = (",", "and")
 _SILENT: Final = ("glue", "relative", "while")
-
-
-@dataclass(eq=False)
-class Mention:
-    """A noun phrase and all that is said of it.
-
-    Attributes:
-        text: The phrase.
-        category: What it names; None for "object".
-        determiner: ``a``, ``the``, ``another``, ``this`` or nothing.
-        number: How many, where it says so.
-        restrictive: Attributes that tell which one is meant, by name.
-        predicated: Attributes that are said of it.
-        superlative: One of ``relations.EXTREMES``.
-        only: Whether it is said to be the only one.
-        surface: What it is said to stand on.
-        relations: Predicate, the other, and whether that tells which one is meant.
-        role: ``subject``, ``object`` of a relation, or ``whole`` that something is a part of.
-        part: Whether it is some of a whole ("two of the ships").
-        items: What it is said to consist of.
-    """
-
-    text: str
-    category: str | None = None
-    determiner: str = ""
-    number: int | None = None
-    restrictive: dict[str, str] = field(default_factory=dict)
-    predicated: dict[str, str] = field(default_factory=dict)
-    superlative: str | None = None
-    only: bool = False
-    surface: str | None = None
-    relations: list[tuple[str, Mention, bool]] = field(default_factory=list)
-    role: str = "subject"
-    part: bool = False
-    items: list[Mention] = field(default_factory=list)
-
-    @property
-    def attributes(self) -> dict[str, str]:
-        """All attributes that are claimed of it, its category apart."""
-        return {**self.restrictive, **self.predicated}
-
-
-@dataclass
-class Claims:
-    """What a text says.
-
-    Attributes:
-        mentions: Its noun phrases in order.
-        settings: The kinds of place it names.
-        features: Kinds of features with their direction, where it tells.
-        problems: What could not be read, or contradicts itself.
-    """
-
-    mentions: list[Mention] = field(default_factory=list)
-    settings: list[str] = field(default_factory=list)
-    features: list[tuple[str, str | None]] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
 
 
 def read(text: str) -> Claims:
@@ -83,25 +25,15 @@ def read(text: str) -> Claims:
     return reader.found
 
 
-class _Reader:
+class _Reader(PhraseReader):
     """Goes through the tokens once, and knows whose turn it is."""
 
     def __init__(self, tokens: list[Token]) -> None:
-        self.tokens, self.at = tokens, 0
-        self.found = Claims()
-        self.last: list[Mention] = []
-        self.base: Mention | None = None
+        super().__init__(tokens)
         self.owner: Mention | None = None
         self.said = 0
         self.before = "."
         self.start_clause()
-        self.steps: dict[str, Callable[[Token], None]] = {
-            "position": self.position, "relation": self.relation, "side": self.side, "surface": self.surface,
-            "farthest": self.farthest, "setting": self.setting, "feature": self.feature, "direction": self.direction,
-            "verb": self.verb, "has": self.has, "with": self.take_with, "it": self.it, "of": self.of, ",": self.joint,
-            "and": self.joint, ";": self.semicolon, ":": self.colon, ".": self.stop, "unknown": self.unknown,
-            **dict.fromkeys(_ADJECTIVES, self.attribute), **dict.fromkeys(_SILENT, self.silent),
-        }  # fmt: skip
 
     def run(self) -> None:
         while self.at < len(self.tokens):
@@ -111,7 +43,7 @@ class _Reader:
                 self.take(self.noun_phrase())
                 continue
             self.at += 1
-            self.steps.get(token.kind, self.unknown)(token)
+            _STEPS.get(token.kind, _Reader.unknown)(self, token)
         if self.tokens and self.tokens[-1].kind != ".":
             self.stop(self.tokens[-1])
 
@@ -123,90 +55,8 @@ class _Reader:
         self.companion: Mention | None = None
         self.is_with = self.is_of = self.has_verb = self.has_more = False
 
-    def problem(self, what: str) -> None:
-        self.found.problems.append(what)
-
-    def kind(self, ahead: int = 0) -> str:
-        place = self.at + ahead
-        return self.tokens[place].kind if 0 <= place < len(self.tokens) else "."
-
-    # Noun phrases
-
-    def starts_noun_phrase(self) -> bool:
-        kind = self.kind()
-        if kind in _STARTS or kind in _NOUNS or kind == "one":
-            return True
-        return kind in _ADJECTIVES and self.leads_to_noun(0)
-
-    def leads_to_noun(self, ahead: int, between: tuple[str, ...] = _ADJECTIVES) -> bool:
-        while self.kind(ahead) in between:
-            ahead += 1
-        return self.kind(ahead) in _NOUNS or self.kind(ahead) == "one"
-
-    def noun_phrase(self) -> Mention:
-        start = self.at
-        mention = Mention("")
-        noun: Token | None = None
-        while noun is None:
-            token = self.tokens[self.at] if self.at < len(self.tokens) else None
-            if token is None:
-                break
-            if token.kind == "det":
-                mention.determiner = "a" if token.value == "an" else token.value
-            elif token.kind == "number":
-                mention.number = token.value
-            elif token.kind == "one" and self.leads_to_noun(1) and self.kind(1) != "outline":
-                mention.number = 1
-            elif token.kind == "superlative":
-                mention.superlative = token.value
-            elif token.kind == "only":
-                mention.only = True
-            elif token.kind in _ADJECTIVES:
-                self.set(mention.restrictive, token.kind, token.value)
-            elif token.kind == "," and self.kind(-1) in _ADJECTIVES and self.leads_to_noun(1, (*_ADJECTIVES, ",")):
-                pass
-            elif token.kind in _NOUNS or token.kind == "one":
-                noun = token
-            else:
-                break
-            self.at += 1
-        mention.text = " ".join(token.text for token in self.tokens[start : self.at])
-        self.name(mention, noun)
-        return mention
-
-    def name(self, mention: Mention, noun: Token | None) -> None:
-        """Find out what a phrase names: its noun, that of a whole, or the one that was spoken of."""
-        if noun is not None and noun.kind in ("category", "categories"):
-            mention.category = noun.value
-            self.check_number(mention, noun)
-        elif noun is not None and noun.kind in ("object", "objects", "outline"):
-            mention.role = {"outline": "outline"}.get(noun.kind, mention.role)
-        elif self.kind() == "of" and self.kind(1) != "them":
-            self.at += 1
-            whole = self.noun_phrase()
-            whole.role, mention.part, mention.category = "whole", True, whole.category
-            self.keep(whole)
-            mention.text += f" of {whole.text}"
-        else:
-            if self.kind() == "of":
-                self.at += 2
-                mention.part = True
-            base = self.base or (self.last[-1] if self.last else None) or next(iter(self.found.mentions[::-1]), None)
-            if base is None or base.category is None:
-                self.problem(f"not understood: {mention.text!r} names nothing")
-            else:
-                mention.category = base.category
-            if noun is not None and noun.kind == "one" and not mention.determiner:
-                mention.determiner = "a"
-
-    def check_number(self, mention: Mention, noun: Token) -> None:
-        is_plural = noun.kind == "categories"
-        wrong = mention.number is not None and (mention.number != 1) != is_plural
-        if wrong or (is_plural and mention.determiner in ("a", "another", "this")):
-            self.problem(f"not understood: {mention.text!r} does not agree in number")
-
     def keep(self, mention: Mention) -> None:
-        self.found.mentions.append(mention)
+        super().keep(mention)
         self.said += 1
 
     def take(self, mention: Mention) -> None:
@@ -269,11 +119,6 @@ class _Reader:
 
     # What is said of them
 
-    def set(self, attributes: dict[str, str], name: str, value: str) -> None:
-        if attributes.get(name, value) != value:
-            self.problem(f"contradicts itself: {name} {attributes[name]} and {value}")
-        attributes[name] = value
-
     def attribute(self, token: Token) -> None:
         if not self.subjects:
             self.unknown(token)
@@ -302,6 +147,8 @@ class _Reader:
         return starts
 
     def relation(self, token: Token) -> None:
+        if self.waiting is not None:
+            self.unknown(token)
         self.waiting = token.value
 
     def relate(self, predicate: str, other: Mention) -> None:
@@ -313,8 +160,7 @@ class _Reader:
         if self.companion is None:
             self.unknown(token)
             return
-        inverse = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
-        self.relate(inverse.get(token.value, token.value), self.companion)
+        self.relate(INVERSE[token.value], self.companion)
         self.companion = None
 
     def surface(self, token: Token) -> None:
@@ -366,16 +212,14 @@ class _Reader:
         self.has_verb = True
 
     def of(self, token: Token) -> None:
-        if self.kind() not in _ADJECTIVES:
+        if self.kind() not in ADJECTIVES:
             self.is_of = True
 
-    def joint(self, token: Token) -> None:
-        """What follows decides what a comma or an "and" joins."""
-
     def silent(self, token: Token) -> None:
-        """Says nothing by itself."""
+        """Says nothing by itself; what follows decides what a comma or an "and" joins."""
 
     def semicolon(self, token: Token) -> None:
+        self.check_complete()
         self.owner = None
         self.start_clause()
 
@@ -389,13 +233,17 @@ class _Reader:
         self.base = subjects[0] if subjects[0].category else None
 
     def stop(self, token: Token) -> None:
-        if self.waiting or self.companion or self.is_of:
-            self.problem(f"not understood: nothing follows in {self.sentence()!r}")
+        self.check_complete()
         if not self.said:
             self.problem(f"not understood: nothing is said in {self.sentence()!r}")
         self.said = 0
         self.base = self.owner = None
         self.start_clause()
+
+    def check_complete(self) -> None:
+        awaited = self.waiting or self.companion or self.is_of or self.is_with
+        if awaited or (self.in_front is not None and not self.subjects):
+            self.problem(f"not understood: something is missing in {self.sentence()!r}")
 
     def sentence(self) -> str:
         start = self.at - 1
@@ -405,3 +253,26 @@ class _Reader:
 
     def unknown(self, token: Token) -> None:
         self.problem(f"not understood: {token.text!r}")
+
+
+_STEPS: Final[dict[str, Callable[[_Reader, Token], None]]] = {
+    "position": _Reader.position,
+    "relation": _Reader.relation,
+    "side": _Reader.side,
+    "surface": _Reader.surface,
+    "farthest": _Reader.farthest,
+    "setting": _Reader.setting,
+    "feature": _Reader.feature,
+    "direction": _Reader.direction,
+    "verb": _Reader.verb,
+    "has": _Reader.has,
+    "with": _Reader.take_with,
+    "it": _Reader.it,
+    "of": _Reader.of,
+    ";": _Reader.semicolon,
+    ":": _Reader.colon,
+    ".": _Reader.stop,
+    **dict.fromkeys(ADJECTIVES, _Reader.attribute),
+    **dict.fromkeys((*_JOINTS, *_SILENT), _Reader.silent),
+}
+"""What each kind of token does; others are not understood."""

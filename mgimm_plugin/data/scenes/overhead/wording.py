@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import cache, cached_property
+from itertools import combinations, permutations
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from mgimm_plugin.data.scenes.overhead.grammar import read_data
-from mgimm_plugin.data.scenes.overhead.relations import Relation, extremes, relations_of
+from mgimm_plugin.data.scenes.overhead.relations import INVERSE, Relation, extremes, relations_of
 from mgimm_plugin.data.scenes.scene import Scene, SceneObject
 
 APPEARANCE = ("size", "color", "shape")
 """Attributes that may stand before a noun."""
+
+_WAYS: Final = [
+    [names for count in range(4) for names in combinations(order, count)] for order in permutations(APPEARANCE)
+]
 
 
 @cache
@@ -89,10 +94,8 @@ class Wording:
         return self.mask(self.objects[index], names) == 1 << index
 
     def ways(self) -> list[tuple[str, ...]]:
-        """Sets of attributes of appearance, the smaller ones first."""
-        shuffled = sorted(APPEARANCE, key=lambda _: self.rng.random())
-        one, two, three = shuffled
-        return [(), (one,), (two,), (three,), (one, two), (one, three), (two, three), (one, two, three)]
+        """Sets of attributes of appearance, the smaller ones first, else by chance."""
+        return _WAYS[int(self.rng.random() * len(_WAYS))]
 
     def adjectives(self, item: SceneObject, names: Collection[str]) -> str:
         """Attributes as they stand before a noun, with a space at the end."""
@@ -137,5 +140,4 @@ class Wording:
 
     def its_side(self, predicate: str) -> str:
         """Where the other is that something is ``predicate``: "to its right" for ``left of``."""
-        inverse = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
-        return one_of(words()["its_sides"][inverse.get(predicate, predicate)], self.rng)
+        return one_of(words()["its_sides"][INVERSE[predicate]], self.rng)
