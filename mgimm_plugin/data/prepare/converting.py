@@ -13,9 +13,10 @@ import mgimm_plugin
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage
 from mgimm_plugin.data.prepare.attributes import NAMES, NEEDS_PIXELS, NEEDS_SIZE
-from mgimm_plugin.data.prepare.building import Builder, Sourced
+from mgimm_plugin.data.prepare.building import Builder
 from mgimm_plugin.data.prepare.card import Places, Tally, contents, described, report_of
 from mgimm_plugin.data.prepare.checking import Checker
+from mgimm_plugin.data.prepare.drafting import Sourced
 from mgimm_plugin.data.prepare.joins import Joined
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, get_source_format
 from mgimm_plugin.data.prepare.splits import MEANINGS, OFFICIAL, UNASSIGNED, schemes_of
@@ -187,8 +188,10 @@ def _attributes(tally: Tally, at_hand: bool) -> dict[str, Any]:
             continue
         if name in NEEDS_PIXELS and not at_hand:
             left_out[name] = "needs the images, which were not at hand"
-        elif name in NEEDS_SIZE:
+        elif name in NEEDS_SIZE and not tally.attributes["position"]:
             left_out[name] = "needs the images' sizes, which are not known"
+        elif name == "size":
+            left_out[name] = "the names of the classes have a word of size already"
         else:
             left_out[name] = "no region has a clear one"
     return {

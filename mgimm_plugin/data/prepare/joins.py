@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage
-from mgimm_plugin.data.prepare.building import Sourced
+from mgimm_plugin.data.prepare.drafting import Sourced
 from mgimm_plugin.data.prepare.source import Source, get_source_format
 from mgimm_plugin.data.prepare.splits import image_name
 from mgimm_plugin.errors import RecordError

@@ -22,23 +22,73 @@ REFERENCES: Final = 3
 TOLD: Final = 4
 """Objects that a description tells about one by one, at most."""
 
+TELLING: Final = (
+    (),
+    ("color",),
+    ("size",),
+    ("shape",),
+    ("position",),
+    ("size", "color"),
+    ("color", "position"),
+    ("size", "position"),
+    ("shape", "position"),
+    ("size", "color", "position"),
+)
+"""Attributes that may tell an object from the others of its category, the fewest first."""
+
 _NAME: Final = re.compile(r"\{(\w+)\}")
 _OPTIONAL: Final = re.compile(r"\[([^\]]*)\]")
 _SPACES: Final = re.compile(r"\s+")
 
 
 def region_phrases(attributes: Mapping[str, str], key: str, *, seed: int = 0) -> list[str]:
-    """Say everything that is known of an object; the answer first, then other ways to say the same.
+    """Say what is known of an object by itself; the answer first, then other ways to say the same.
+
+    Its neighbors are left out: an answer that names another object's class cannot be marked by its attributes.
 
     Args:
         attributes: From ``attributes.measure``; ``category`` must be there.
         key: The record's id. What is chosen depends on key and seed alone.
         seed: Another seed gives another choice.
     """
-    patterns = _patterns()
     values = _values(attributes, key, seed)
-    kind = "region" if set(attributes) - {"category"} else "category"
-    usable = [pattern for pattern in patterns[kind] if (values.keys() >= _required(pattern))]
+    return _all_ways("region" if attributes.keys() - {"category", "relation"} else "category", values, key, seed)
+
+
+def referring_expressions(
+    attributes: Sequence[Mapping[str, str]], keys: Sequence[str], *, seed: int = 0
+) -> list[list[str]]:
+    """Refer to each object of an image with as few words as tell it from all others; not at all where none do.
+
+    Args:
+        attributes: Of all objects of one image, each with its ``category``.
+        keys: The records' ids.
+        seed: Another seed gives another choice.
+
+    Returns:
+        For each object the answer, and other ways to say the same; nothing for an object that none of ``TELLING``
+        tells from the others. An unknown attribute of any object of a category tells none of them apart.
+    """
+    counts = [Counter(_told_by(item, names) for item in attributes) for names in TELLING]
+    unknown = [{item["category"] for item in attributes if not item.keys() >= set(names)} for names in TELLING]
+    found: list[list[str]] = []
+    for item, key in zip(attributes, keys, strict=True):
+        for names, count, vague in zip(TELLING, counts, unknown, strict=True):
+            if item["category"] not in vague and count[_told_by(item, names)] == 1:
+                kept = {name: item[name] for name in ("category", *names, "relation") if name in item}
+                found.append(_all_ways("referring", _values(kept, key, seed), key, seed))
+                break
+        else:
+            found.append([])
+    return found
+
+
+def _told_by(item: Mapping[str, str], names: Sequence[str]) -> tuple[str | None, ...]:
+    return tuple(item.get(name) for name in ("category", *names))
+
+
+def _all_ways(kind: str, values: Mapping[str, str], key: str, seed: int) -> list[str]:
+    usable = [pattern for pattern in _patterns()[kind] if values.keys() >= _required(pattern)]
     first = _number(seed, f"{kind}\0{key}") % len(usable)
     said = dict.fromkeys(_fill(pattern, values) for pattern in (*usable[first:], *usable[:first]))
     return list(said)[: 1 + REFERENCES]
