@@ -13,7 +13,7 @@ from mgimm_plugin.data.prepare.source import Losses
 from mgimm_plugin.data.prepare.splits import image_name
 from mgimm_plugin.data.question_templates import QuestionTemplates
 from mgimm_plugin.data.records import parse_record
-from mgimm_plugin.errors import RecordError
+from mgimm_plugin.errors import ImageError, RecordError
 
 FILES: Final[Mapping[str, str]] = {
     REGION_INSTRUCTION: "region.jsonl",
@@ -62,12 +62,14 @@ class Builder:
             joined: Other sources of texts about it.
 
         Returns:
-            The good records; one that no training would take is dropped, and accounted for.
-
-        Raises:
-            ImageError: The image cannot be read, and is needed.
+            The good records; one that no training would take is dropped, and accounted for, as are all of an image
+            that cannot be read where its pixels are needed.
         """
-        drafter = Drafter(sourced, pixels, joined, questions=self._questions, seed=self._seed, losses=self._losses)
+        try:
+            drafter = Drafter(sourced, pixels, joined, questions=self._questions, seed=self._seed, losses=self._losses)
+        except ImageError as error:
+            self._losses.drop(error.at(record=sourced.image.source_id, field="image"))
+            return []
         return list(self._checked(drafter, image_name(sourced.image)))
 
     def _checked(self, drafter: Drafter, name: str) -> Iterator[Built]:

@@ -78,7 +78,7 @@ class Checker:
             self._check_new(image)
             image, pixels = self._with_size(image)
         except RecordError as error:
-            self._losses.drop(error.at(record=image.source_id))
+            self._losses.drop(error.at(record=image.source_id, field="image"))
             return None
         if not (has_texts or image.objects or image.captions or image.descriptions or image.dialogues):
             self._drop(image, "has no object, no caption, no description and no dialogue: nothing to make a record of")

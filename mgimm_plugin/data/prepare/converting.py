@@ -22,7 +22,7 @@ from mgimm_plugin.data.prepare.source import Source, SourceFormat, get_source_fo
 from mgimm_plugin.data.prepare.splits import MEANINGS, OFFICIAL, UNASSIGNED, schemes_of
 from mgimm_plugin.data.prepare.writing import MADE_BY, SetWriter
 from mgimm_plugin.data.question_templates import load_questions
-from mgimm_plugin.errors import MgimmError, RecordError
+from mgimm_plugin.errors import MgimmError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +127,7 @@ def _converted(
         built = []
         if checked is not None:
             image, pixels = checked
-            try:
-                built = builder.build(replace(sourced, image=image), pixels, texts)
-            except RecordError as error:
-                losses.drop(error.at(record=image.source_id, field="image"))
+            built = builder.build(replace(sourced, image=image), pixels, texts)
         written = [record for record in built if writer.add(record)]
         for record in written:
             tally.add(record)
