@@ -21,6 +21,7 @@ PALETTE: Final[dict[str, RGB]] = {
     "tree": (38, 84, 42),
     "asphalt": (74, 76, 82),
     "concrete": (176, 172, 164),
+    "platform": (196, 192, 186),
     "ballast": (112, 104, 98),
     "steel": (190, 194, 200),
     "wood": (150, 116, 78),

@@ -178,9 +178,10 @@ def vehicle(sketch: Sketch, shape: str) -> Glyph:
         mirrored((0, back - 0.02), (half * 0.74, back - 0.08), (half * 0.62, back + 0.12), (0, back + 0.14)), "glass"
     )
     if sketch.shows(0.1):
+        lamp_x, lamp_y = (half * 0.5, -0.82) if shape == "rounded" else (half * 0.26, -0.72)
         for side in (-1, 1):
             sketch.add(rect(side * half * 0.86 - 0.035, 0.0, side * half * 0.86 + 0.035, back - 0.14), "glass")
-            sketch.add(rect(side * half * 0.5 - 0.07, -0.86, side * half * 0.5 + 0.07, -0.78), "mark")
+            sketch.add(rect(side * lamp_x - 0.06, lamp_y - 0.04, side * lamp_x + 0.06, lamp_y + 0.04), "mark")
     if sketch.chance(0.3) and shape == "pointed":
         sketch.add(rect(-0.06, 0.02, 0.06, back - 0.12), "mark")
     tire = half + 0.07
@@ -196,23 +197,34 @@ def vehicle(sketch: Sketch, shape: str) -> Glyph:
 
 def _truck(sketch: Sketch) -> Glyph:
     half = sketch.vary(0.36, 0.44)
-    bus = sketch.chance(0.4)
-    if bus:
-        sketch.add(rounded(half, 1, 0.08, 1), "body", 0.34)
+    if sketch.chance(0.4):
+        outline = rounded(half, 1, 0.08, 1)
+        sketch.add(outline, "body", 0.34)
         sketch.add(rect(-half * 0.88, -0.97, half * 0.88, -0.8), "glass")
         for y in (-0.45, 0.1, 0.62):
             sketch.add(rect(-half * 0.4, y - 0.11, half * 0.4, y + 0.11), "light")
-    else:
-        cab = sketch.vary(-0.56, -0.46)
-        sketch.add(rect(-half * 0.6, -0.9, half * 0.6, 0.9), "tire", 0.2)
-        sketch.add(rounded(half * 0.94, (cab + 1) / 2, 0.1, 2), "body", 0.3)
-        sketch.add(moved(rounded(half * 0.94, (cab + 1) / 2, 0.1, 2), 0, (cab - 1) / 2), "body", 0.3)
-        sketch.add(rect(-half * 0.8, -0.94, half * 0.8, -0.78), "glass")
-        sketch.add(rect(-half, cab + 0.1, half, 1), "body", 0.38)
-        if sketch.shows(0.1):
-            for y in (0.0, 0.33, 0.66):
-                sketch.add(rect(-half, y - 0.02, half, y + 0.02), "dark")
-    return sketch.finish(rect(-half, -1, half, 1))
+        return sketch.finish(outline)
+    rear = sketch.vary(-0.56, -0.46)
+    cab = moved(rounded(half * 0.94, (rear + 1) / 2, 0.1, 2), 0, (rear - 1) / 2)
+    sketch.add(rect(-half * 0.6, -0.9, half * 0.6, 0.9), "tire", 0.2)
+    sketch.add(cab, "body", 0.3)
+    sketch.add(rect(-half * 0.8, -0.94, half * 0.8, -0.78), "glass")
+    sketch.add(rect(-half, rear + 0.1, half, 1), "body", 0.38)
+    if sketch.shows(0.1):
+        for y in (0.0, 0.33, 0.66):
+            sketch.add(rect(-half, y - 0.02, half, y + 0.02), "dark")
+    front = cab[6:]
+    return sketch.finish(
+        [
+            *front,
+            (front[-1][0], rear),
+            (half, rear + 0.1),
+            (half, 1),
+            (-half, 1),
+            (-half, rear + 0.1),
+            (front[0][0], rear),
+        ]
+    )
 
 
 def windmill(sketch: Sketch, shape: str) -> Glyph:

@@ -87,10 +87,10 @@ def ground_track_field(sketch: Sketch, shape: str) -> Glyph:
         outline, radius = rounded(wide, 1, 0.2, 3), 0.2
     sketch.add(outline)
     lanes = sketch.pick(3, 4)
-    depth = {"oval": 0.29, "rectangular": 0.34, "round": 0.38}[shape]
+    depth = {"oval": 0.29, "rectangular": 0.34, "round": 0.38}[shape] * sketch.vary(0.97, 1.06)
     for k in range(lanes):
         inset = 0.035 + (depth - 0.05) * k / (lanes - 1)
-        if sketch.shows(0.05) or k == lanes - 1:
+        if sketch.shows(0.035):
             inner = _inset(shape, wide, radius, inset + 0.014)
             sketch.add(frame(_inset(shape, wide, radius, inset), inner), "mark")
     if shape == "round":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mgimm_plugin.data.scenes.overhead.glyphs.bends import Bend
-from mgimm_plugin.data.scenes.overhead.glyphs.details import car
+from mgimm_plugin.data.scenes.overhead.glyphs.details import car, dashes
 from mgimm_plugin.data.scenes.overhead.glyphs.forms import Glyph, Pair, Polygon, Sketch, line, rect
 
 Rect = tuple[float, float, float, float]
@@ -41,9 +41,11 @@ def toll_station(sketch: Sketch, shape: str) -> Glyph:
 
 def service_area(sketch: Sketch, shape: str) -> Glyph:
     """A service area: a building of the shape, parked cars, a fuel canopy, a way in and a way out on the right."""
-    ground: Polygon = [(-1, -1), (0.8, -1), (1, -0.8), (1.22, -1), (1.22, -0.72), (1, -0.42)]
-    ground += [(1, 0.42), (1.22, 0.72), (1.22, 1), (1, 0.8), (0.8, 1), (-1, 1)]
-    sketch.add(ground, "asphalt")
+    # The slip road beside it leaves the expressway below and joins it above.
+    ground: Polygon = [(-1, -1), (0.7, -1), (1.06, -1.2), (1.22, -1.2), (1.22, 1.2), (1.06, 1.2), (0.7, 1), (-1, 1)]
+    island = [(1, -0.92), (1.08, -0.98), (1.08, 0.98), (1, 0.92)]
+    sketch.add([*ground, ground[0], island[0], *reversed(island)], "asphalt")
+    dashes(sketch, (1.15, -1.15), (1.15, 1.15), 9, 0.02, "pale")
     wide = sketch.vary(0.82, 0.9) if shape != "U-shaped" else sketch.vary(0.54, 0.6)
     arms, ridges, lots, canopy = _wings(shape, wide)
     for lot in lots:
@@ -55,7 +57,7 @@ def service_area(sketch: Sketch, shape: str) -> Glyph:
     sketch.add(rect((x1 + x2) / 2 - 0.025, y1, (x1 + x2) / 2 + 0.025, y2), "mark")
     for start, end in ridges:
         sketch.add(line(start, end, 0.045), "dark")
-    if sketch.shows(0.08):
+    if sketch.shows(0.025):
         for x1, y1, x2, y2 in arms:
             for _ in range(3):
                 x, y = sketch.vary(x1 + 0.08, x2 - 0.16), sketch.vary(y1 + 0.08, y2 - 0.16)
