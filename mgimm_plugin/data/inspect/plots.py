@@ -57,7 +57,7 @@ def draw_statistics(statistics: Mapping[str, Any], path: str | Path) -> None:
     except ImportError as error:
         raise MissingExtraError("matplotlib", "data", "the page of plots") from error
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=_PAGE_INCHES, facecolor="white")
+        figure = Figure(figsize=_PAGE_INCHES, dpi=_DPI, facecolor="white")
         _head(figure, statistics)
         grid = figure.add_gridspec(
             3, 4, left=0.105, right=0.975, top=0.80, bottom=0.06, wspace=0.24, hspace=0.52, width_ratios=(1.05, 1, 1, 1)
@@ -168,7 +168,7 @@ def _sizes(axes: Any, statistics: Mapping[str, Any]) -> None:
     side = statistics["boxes"]["relative_side"]
     if not side["summary"]["count"]:
         return _nothing(axes, "Size", "no record has objects and the size of its image")
-    _title(axes, "Size", f"side of the box over side of the image; median {100 * side['summary']['p50']:.2g}%")
+    _title(axes, "Size", f"side of box over side of image; median {100 * side['summary']['p50']:.2g}%")
     most = _histogram(axes, side["histogram"], _MAIN)
     axes.set_xscale("log", base=2)
     axes.set_xlim(1 / 256, 1)
@@ -276,6 +276,9 @@ def _attributes(axes: Any, statistics: Mapping[str, Any]) -> None:
     if not attributes:
         return _nothing(axes, "Attributes", "no region has attributes")
     _title(axes, "Attributes", "share of each value")
+    place_of = axes.get_position()
+    # Room for the names of the words at the right.
+    axes.set_position((place_of.x0, place_of.y0, place_of.width - 0.025, place_of.height))
     for place, (_, values) in enumerate(attributes):
         total = sum(values.values())
         left = 0.0
@@ -300,7 +303,7 @@ def _attributes(axes: Any, statistics: Mapping[str, Any]) -> None:
 
 def _width(text: str) -> float:
     """Roughly what part of the panel's width a small text needs."""
-    return 0.0092 * max(map(len, text.split("\n"))) + 0.008 if text else -1.0
+    return 0.0112 * max(map(len, text.split("\n"))) + 0.008 if text else -1.0
 
 
 def _words(axes: Any, statistics: Mapping[str, Any]) -> None:

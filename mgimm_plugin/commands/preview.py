@@ -1,0 +1,65 @@
+"""``mgimm preview``: records to look at, as a picture and as a page.
+
+The command line calls :func:`run` with what the user gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
+from mgimm_plugin.data.inspect.contact_sheet import choose_records, load_picture, make_tiles
+from mgimm_plugin.data.inspect.sheet_page import write_page
+from mgimm_plugin.data.inspect.sheet_picture import draw_sheet
+from mgimm_plugin.errors import MgimmError
+
+PICTURE_FILE = "sheet.png"
+PAGE_FILE = "index.html"
+
+
+def run(
+    files: Sequence[Path],
+    output: Path,
+    *,
+    images: Path | None = None,
+    count: int = 24,
+    seed: int | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> None:
+    """Write a contact sheet, ``sheet.png`` and ``index.html``.
+
+    Args:
+        files: Records, JSON or JSONL (``FILE...``).
+        output: Folder of the sheet (``--output DIR``).
+        images: Folder of the images (``--images DIR``); by default that of each file.
+        count: How many records (``--count N``, 1 to 400); those of one image share a tile.
+        seed: Choose at random (``--seed S``); by default the first.
+        max_pixels: Images with more pixels are not shown (``--max-pixels``).
+
+    Raises:
+        RecordError: A file as a whole cannot be read.
+        MgimmError: No file has a record that can be read.
+        MissingExtraError: jinja2 or matplotlib is not installed.
+    """
+    choice = choose_records(files, count, seed=seed)
+    if not choice.chosen:
+        raise MgimmError(f"no record in {', '.join(map(str, files))} can be shown; mgimm validate says why")
+    tiles = make_tiles(choice.chosen, images)
+    for tile in tiles:
+        load_picture(tile, max_pixels=max_pixels)
+    title = ", ".join(file.name for file in files)
+    with_image = sum(tile.path is not None for tile in tiles)
+    subtitle = _subtitle(len(choice.chosen), with_image, seed, choice.bad)
+    output.mkdir(parents=True, exist_ok=True)
+    draw_sheet(tiles, output / PICTURE_FILE, title=title, subtitle=subtitle)
+    write_page(tiles, output / PAGE_FILE, title=title, subtitle=subtitle)
+    typer.echo(f"{output / PICTURE_FILE}, {output / PAGE_FILE}", err=True)
+
+
+def _subtitle(records: int, images: int, seed: int | None, bad: int) -> str:
+    what = f"the first {records} records" if seed is None else f"{records} records, chosen by seed {seed}"
+    skipped = f"; {bad} bad ones passed over" if bad else ""
+    return f"{what}, of {images} images{skipped}"
