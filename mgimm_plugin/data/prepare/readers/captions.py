@@ -1,0 +1,157 @@
+"""Formats of images and sentences: Karpathy's caption JSON (RSICD, UCM, Sydney, NWPU), RSICap, RSIEval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from mgimm_plugin.data.prepare.annotations import AnnotatedImage, Dialogue
+from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
+from mgimm_plugin.data.prepare.readers.json_files import first_of, json_entries, objects_of
+from mgimm_plugin.data.prepare.reading import checked_size, files_in, shown, words
+from mgimm_plugin.data.prepare.source import Losses, Source, SourceFormat, register_source_format
+from mgimm_plugin.data.records import Turn
+from mgimm_plugin.errors import RecordError
+
+_KARPATHY_FIELDS: Final = ("filename", "filepath", "split", "imgid", "sentences", "sentids", "width", "height")
+_DETAILED_FIELDS: Final = ("filename", "text_output", "caption", "qa_pairs", "width", "height")
+_FILE_NAMES: Final = ("filename", "file_name", "image")
+
+
+def read_karpathy(source: Source) -> Iterator[AnnotatedImage]:
+    """Yield the images of caption JSON in Karpathy's form: ``images`` with ``filename``, ``split``, ``sentences``.
+
+    Raises:
+        RecordError: The inputs have no JSON file.
+    """
+    names, ids = ImageNames(source), Ids(source.losses)
+    for path, index, entry in _entries(source, ("images",)):
+        try:
+            written = words(first_of(entry, _FILE_NAMES), field="filename")
+            name = written if entry.get("imgid") is None else identity(entry["imgid"], field="imgid")
+            captions = tuple(_sentences(entry.get("sentences"), source.losses, file=path, index=index, record=name))
+            folder = entry.get("filepath")
+            file_name = names.named(f"{folder}/{written}" if isinstance(folder, str) else written, field="filename")
+            width, height = _size(entry, source, file_name)
+            split = entry.get("split")
+            yield AnnotatedImage(
+                source_id=ids.unique(name),
+                file_name=file_name,
+                width=width,
+                height=height,
+                captions=captions,
+                split=None if split is None else words(split, field="split"),
+                extra=plain(entry, _KARPATHY_FIELDS, source.losses),
+            )
+        except RecordError as error:
+            source.losses.drop(error.at(file=path, index=index))
+
+
+def read_detailed(source: Source) -> Iterator[AnnotatedImage]:
+    """Yield the images of RSICap (``text_output``) and RSIEval (``caption``, ``qa_pairs``); told apart by their names.
+
+    Raises:
+        RecordError: The inputs have no JSON file.
+    """
+    names, ids = ImageNames(source), Ids(source.losses)
+    for path, index, entry in _entries(source, ("annotations", "images", "data")):
+        try:
+            written = words(first_of(entry, _FILE_NAMES), field="filename")
+            text = first_of(entry, ("text_output", "caption"))
+            pairs = objects_of(entry.get("qa_pairs"), source.losses, "qa_pairs", file=path, index=index, record=written)
+            file_name = names.named(written, field="filename")
+            width, height = _size(entry, source, file_name)
+            yield AnnotatedImage(
+                source_id=ids.unique(written),
+                file_name=file_name,
+                width=width,
+                height=height,
+                descriptions=() if text is None else (words(text, field="text_output"),),
+                dialogues=tuple(question_dialogues(pairs, source.losses, file=path, index=index, record=written)),
+                extra=plain(entry, _DETAILED_FIELDS, source.losses),
+            )
+        except RecordError as error:
+            source.losses.drop(error.at(file=path, index=index))
+
+
+def question_dialogues(pairs: Iterator[tuple[int, dict[str, Any]]], losses: Losses, **where: Any) -> Iterator[Dialogue]:
+    """Yield a dialogue for each question and answer: they do not refer to one another.
+
+    Args:
+        pairs: Objects with ``question`` and ``answer``, and their positions.
+        losses: Where bad ones are accounted for.
+        **where: ``file`` and the like for errors.
+    """
+    for position, pair in pairs:
+        field = f"qa_pairs[{position}]"
+        try:
+            question = without_tokens(words(pair.get("question"), field=f"{field}.question"))
+            answer = pair.get("answer")
+            if isinstance(answer, int | float) and not isinstance(answer, bool):
+                answer = f"{answer:g}"  # a count
+            answer = without_tokens(words(answer, field=f"{field}.answer"))
+        except RecordError as error:
+            losses.drop(error.at(**where))
+            continue
+        turns = (Turn("human", question), Turn("gpt", answer))
+        yield Dialogue(turns=turns, extra=plain(pair, ("question", "answer"), losses))
+
+
+def without_tokens(text: str) -> str:
+    """A text in which ``<image>`` and ``<region>``, which mean something to the model, are plain words."""
+    return text.replace("<image>", "image").replace("<region>", "region")
+
+
+def _entries(source: Source, under: tuple[str, ...]) -> Iterator[tuple[Path, int, dict[str, Any]]]:
+    for path in files_in(source.inputs, {".json", ".jsonl"}):
+        try:
+            for index, entry in json_entries(path, source.losses, under):
+                yield path, index, entry
+        except RecordError as error:
+            source.losses.drop(error.at(file=path))
+
+
+def _sentences(values: object, losses: Losses, **where: Any) -> Iterator[str]:
+    if not isinstance(values, list):
+        raise RecordError(f"must be a list of sentences, not {shown(values)}", field="sentences")
+    for position, value in enumerate(values):
+        field = f"sentences[{position}]"
+        try:
+            if isinstance(value, Mapping):
+                value = value.get("raw") or _joined(value.get("tokens"))
+            yield without_tokens(words(value, field=field))
+        except RecordError as error:
+            losses.drop(error.at(**where))
+
+
+def _joined(tokens: object) -> str | None:
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        return None
+    return " ".join(tokens)
+
+
+def _size(entry: Mapping[str, Any], source: Source, file_name: str) -> tuple[int | None, int | None]:
+    sides = entry.get("width"), entry.get("height")
+    size = source.size_of(file_name) if None in sides else checked_size(*sides)
+    return size or (None, None)
+
+
+register_source_format(
+    SourceFormat(
+        name="karpathy",
+        title="Caption JSON in Karpathy's form: RSICD, UCM, Sydney, NWPU",
+        read=read_karpathy,
+    )
+)
+_RSGPT: Final = (
+    "Y. Hu et al.: RSGPT: A Remote Sensing Vision Language Model and Benchmark. 2023. Given out by its authors."
+)
+register_source_format(
+    SourceFormat(name="rsicap", title="RSICap: detailed descriptions", read=read_detailed, citation=_RSGPT)
+)
+register_source_format(
+    SourceFormat(
+        name="rsieval", title="RSIEval: detailed descriptions and questions", read=read_detailed, citation=_RSGPT
+    )
+)

@@ -1,0 +1,218 @@
+"""COCO: images with captions, with boxes, or with both; several files about the same images go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject, Points
+from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
+from mgimm_plugin.data.prepare.readers.json_files import first_of, objects_of
+from mgimm_plugin.data.prepare.reading import (
+    checked_box,
+    checked_points,
+    checked_size,
+    files_in,
+    load_json,
+    shown,
+    words,
+)
+from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
+from mgimm_plugin.errors import RecordError
+from mgimm_plugin.geometry import points_to_xyxy, xywh_to_xyxy
+
+_IMAGE_FIELDS: Final = ("id", "file_name", "width", "height", "split")
+_OBJECT_FIELDS: Final = (
+    "id", "image_id", "category_id", "category", "bbox", "segmentation", "caption", "iscrowd",
+)  # fmt: skip
+_RLE: Final = "mask in run-length code left out: the box is kept"
+_PARTS: Final = "mask of several parts left out: the box is kept"
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """An image and what the files have said of it so far."""
+
+    entry: Mapping[str, Any]
+    file: Path
+    objects: list[AnnotatedObject] = field(default_factory=list)
+    captions: list[str] = field(default_factory=list)
+
+
+def read(source: Source) -> Iterator[AnnotatedImage]:
+    """Yield the images of COCO files.
+
+    Raises:
+        RecordError: The inputs have no JSON file, or no file has images.
+    """
+    gathering = _Gathering(source)
+    for path in files_in(source.inputs, {".json"}):
+        try:
+            gathering.add(path)
+        except RecordError as error:
+            source.losses.drop(error.at(file=path))
+    yield from gathering.images()
+
+
+class _Gathering:
+    def __init__(self, source: Source) -> None:
+        self._source, self._losses, self._names = source, source.losses, ImageNames(source)
+        self._by_name: dict[str, _Gathered] = {}
+        self._by_id: dict[str, _Gathered] = {}
+
+    def add(self, path: Path) -> None:
+        """Take in one file."""
+        value = load_json(path)
+        if isinstance(value, list):  # results: a bare list of annotations
+            value = {"annotations": value}
+        if not isinstance(value, dict) or not value.keys() & {"images", "annotations"}:
+            raise RecordError("is no COCO file: it has neither images nor annotations")
+        here = self._images(value, path)
+        categories = self._categories(value, path)
+        seen: set[str] = set()
+        for index, entry in objects_of(value.get("annotations"), self._losses, "annotations", file=path):
+            where = f"annotations[{index}]"
+            try:
+                self._annotation(entry, here, categories, seen, path, where)
+            except RecordError as error:
+                name = entry.get("id")
+                record = name if isinstance(name, str | int) else None
+                inner = f"{where}.{error.field}" if error.field else where
+                self._losses.drop(type(error)(error.message, file=path, index=index, record=record, field=inner))
+
+    def _images(self, value: Mapping[str, Any], path: Path) -> dict[str, _Gathered]:
+        """The file's images by their id."""
+        here: dict[str, _Gathered] = {}
+        for index, entry in objects_of(value.get("images"), self._losses, "images", file=path):
+            try:
+                name = identity(entry.get("id"), field="id")
+                if name in here:
+                    raise RecordError("an image of this id came before; this one is left out", record=name, field="id")
+                file_name = words(first_of(entry, ("file_name", "filename")), record=name, field="file_name")
+            except RecordError as error:
+                self._losses.drop(error.at(file=path, index=index, field=f"images[{index}]"))
+                continue
+            here[name] = self._by_name.setdefault(file_name, _Gathered(entry, path))
+            self._by_id.setdefault(name, here[name])
+        return here
+
+    def _categories(self, value: Mapping[str, Any], path: Path) -> dict[str, str]:
+        categories = dict(enumerate(self._source.classes))
+        found = {str(number): name for number, name in categories.items()}
+        for index, entry in objects_of(value.get("categories"), self._losses, "categories", file=path):
+            try:
+                found[identity(entry.get("id"), field="id")] = words(entry.get("name"), field="name")
+            except RecordError as error:
+                self._losses.drop(error.at(file=path, index=index, field=f"categories[{index}]"))
+        return found
+
+    def _annotation(
+        self,
+        entry: Mapping[str, Any],
+        here: Mapping[str, _Gathered],
+        categories: Mapping[str, str],
+        seen: set[str],
+        path: Path,
+        where: str,
+    ) -> None:
+        image_id = identity(entry.get("image_id"), field="image_id")
+        image = here.get(image_id) or (None if here else self._by_id.get(image_id))
+        if image is None:
+            raise RecordError(f"there is no image {shown(image_id)}", field="image_id")
+        name = f"{image_id}-{len(image.objects)}"
+        if entry.get("id") is not None:
+            name = identity(entry["id"], field="id")
+            if name in seen:
+                raise RecordError("an annotation of this id came before; this one is left out", field="id")
+            seen.add(name)
+        has_box = entry.get("bbox") is not None or entry.get("segmentation") is not None
+        if entry.get("caption") is not None and not has_box:
+            image.captions.append(words(entry["caption"], field="caption"))
+        else:
+            image.objects.append(self._object(entry, name, categories, path, where))
+
+    def _object(
+        self, entry: Mapping[str, Any], name: str, categories: Mapping[str, str], path: Path, where: str
+    ) -> AnnotatedObject:
+        category = entry.get("category")
+        if entry.get("category_id") is not None:
+            number = identity(entry["category_id"], field="category_id")
+            if number not in categories:
+                raise RecordError(f"there is no category {shown(number)}", field="category_id")
+            category = categories[number]
+        try:
+            polygon = self._polygon(entry.get("segmentation"))
+        except RecordError as error:
+            # The box is good without it.
+            self._losses.drop(RecordError(error.message, file=path, record=name, field=f"{where}.segmentation"))
+            polygon = None
+        if entry.get("bbox") is None and polygon is not None:
+            bbox = checked_box(points_to_xyxy(polygon)[0].tolist(), field="segmentation")
+        else:
+            bbox = checked_box(entry.get("bbox"), xywh_to_xyxy, field="bbox")
+        extra = plain(entry, _OBJECT_FIELDS, self._losses)
+        if entry.get("iscrowd") in (1, True):
+            extra["iscrowd"] = 1
+        return AnnotatedObject(
+            source_id=name,
+            bbox=bbox,
+            category=None if category is None else words(category, field="category"),
+            phrase=None if entry.get("caption") is None else words(entry["caption"], field="caption"),
+            polygon=polygon,
+            extra=extra,
+        )
+
+    def _polygon(self, segmentation: object) -> Points | None:
+        if segmentation is None or segmentation == []:
+            return None
+        if isinstance(segmentation, dict):
+            self._losses.change(_RLE)
+            return None
+        if not isinstance(segmentation, list):
+            raise RecordError(f"must be a list of outlines, not {shown(segmentation)}")
+        if len(segmentation) > 1 and isinstance(segmentation[0], list):
+            self._losses.change(_PARTS)
+            return None
+        numbers = segmentation[0] if isinstance(segmentation[0], list) else segmentation
+        if len(numbers) % 2:
+            raise RecordError(f"has {len(numbers)} numbers where pairs of x and y are due")
+        return checked_points([numbers[place : place + 2] for place in range(0, len(numbers), 2)])
+
+    def images(self) -> Iterator[AnnotatedImage]:
+        """Yield the images of all files.
+
+        Raises:
+            RecordError: No file has images.
+        """
+        if not self._by_name and not self._losses.dropped:
+            raise RecordError("no input has images: annotations need the file that lists their images, too")
+        ids = Ids(self._losses)
+        for name, image in self._by_name.items():
+            try:
+                yield self._image(name, image, ids)
+            except RecordError as error:
+                self._losses.drop(error.at(file=image.file, record=image.entry.get("id")))
+
+    def _image(self, name: str, image: _Gathered, ids: Ids) -> AnnotatedImage:
+        file_name = self._names.named(name, field="file_name")
+        sides = image.entry.get("width"), image.entry.get("height")
+        size = self._source.size_of(file_name) if None in sides else checked_size(*sides)
+        width, height = size or (None, None)
+        split = image.entry.get("split")
+        return AnnotatedImage(
+            source_id=ids.unique(identity(image.entry["id"])),
+            file_name=file_name,
+            width=width,
+            height=height,
+            objects=tuple(image.objects),
+            captions=tuple(image.captions),
+            split=None if split is None else words(split, field="split"),
+            extra=plain(image.entry, _IMAGE_FIELDS, self._losses),
+        )
+
+
+register_source_format(
+    SourceFormat(name="coco", title="COCO: captions, detections, or both; several files go together", read=read)
+)

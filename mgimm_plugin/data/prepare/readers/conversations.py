@@ -1,0 +1,100 @@
+"""LLaVA records, with or without regions, as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
+from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject, Dialogue
+from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
+from mgimm_plugin.data.prepare.readers.json_files import json_entries
+from mgimm_plugin.data.prepare.reading import checked_box, checked_points, files_in
+from mgimm_plugin.data.prepare.source import Losses, Source, SourceFormat, register_source_format
+from mgimm_plugin.data.records import Record, Turn, parse_record
+from mgimm_plugin.errors import RecordError
+
+_AS_TOKENS: Final = "regions without a token of their own: tokens were put at the head of the first question"
+_NOT_KEPT: Final = "{} of a LLaVA record, which conversion has no place for: left out"
+
+
+def conversation_entries(source: Source) -> Iterator[tuple[Path, int, dict[str, Any]]]:
+    """Yield the objects of LLaVA's JSON or JSONL files; files that cannot be read are dropped.
+
+    Raises:
+        RecordError: The inputs have no such file.
+    """
+    for path in files_in(source.inputs, {".json", ".jsonl"}):
+        try:
+            for index, entry in json_entries(path, source.losses, ("data", "records")):
+                yield path, index, entry
+        except RecordError as error:
+            source.losses.drop(error.at(file=path))
+
+
+def read(source: Source) -> Iterator[AnnotatedImage]:
+    """Yield LLaVA records, each as an image with one dialogue.
+
+    Raises:
+        RecordError: The inputs have no JSON file.
+    """
+    names, ids = ImageNames(source), Ids(source.losses)
+    for path, index, entry in conversation_entries(source):
+        try:
+            yield _image(parse_record(entry, file=path, index=index), source, names, ids)
+        except RecordError as error:
+            source.losses.drop(error.at(file=path, index=index))
+
+
+def _image(record: Record, source: Source, names: ImageNames, ids: Ids) -> AnnotatedImage:
+    losses = source.losses
+    file_name = None if record.image is None else names.named(record.image, record=record.id, field="image")
+    size = None
+    if record.width and record.height:
+        size = record.width, record.height
+    elif file_name is not None:
+        size = source.size_of(file_name)
+    width, height = size or (None, None)
+    name = ids.unique(identity(record.id, field="id"))
+    first, *others = record.conversations
+    question = first.value.replace(DEFAULT_IMAGE_TOKEN, "").strip()
+    if record.regions and not record.region_token_count:
+        losses.change(_AS_TOKENS)
+        question = DEFAULT_REGION_TOKEN * len(record.regions) + "\n" + question
+    turns = [Turn("human", question), *others]
+    if record.references:
+        losses.change(_NOT_KEPT.format("references"))
+    return AnnotatedImage(
+        source_id=name,
+        file_name=file_name,
+        width=width,
+        height=height,
+        objects=tuple(_objects(record, name, losses)),
+        dialogues=(
+            Dialogue(
+                turns=tuple(turns), objects=tuple(range(len(record.regions))), shows_image=record.has_image_token,
+                extra=plain(record.extra, (), losses),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _objects(record: Record, name: str, losses: Losses) -> Iterator[AnnotatedObject]:
+    for position, region in enumerate(record.regions):
+        where: Mapping[str, Any] = {"record": record.id, "field": f"regions[{position}]"}
+        if region.attributes:
+            losses.change(_NOT_KEPT.format("attributes"))
+        yield AnnotatedObject(
+            source_id=f"{name}-{position}",
+            bbox=checked_box(region.bbox, **where),
+            category=region.category,
+            phrase=region.phrase,
+            polygon=None if region.polygon is None else checked_points(region.polygon, **where),
+            extra=plain(region.extra, (), losses),
+        )
+
+
+register_source_format(
+    SourceFormat(name="llava", title="LLaVA records, with or without regions, as they are", read=read)
+)

@@ -1,0 +1,226 @@
+"""GeoJSON: outlines in longitude and latitude or a projected system, put into pixels through a raster's transform."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import numpy as np
+
+from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
+from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
+from mgimm_plugin.data.prepare.readers.json_files import first_of, objects_of
+from mgimm_plugin.data.prepare.readers.rasters import LONGITUDE_LATITUDE, SUFFIXES, Raster, open_raster
+from mgimm_plugin.data.prepare.reading import checked_box, checked_points, files_in, load_json, number, shown, words
+from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
+from mgimm_plugin.errors import BoxError, RecordError
+from mgimm_plugin.geometry import points_to_xyxy
+
+_IMAGE: Final = ("image", "image_path", "file_name", "filename", "raster", "image_id")
+_CATEGORY: Final = ("category", "class", "label", "class_name", "type_name")
+_PHRASE: Final = ("phrase", "expression", "referring_sentence")
+_OSM: Final = (
+    "building", "aeroway", "man_made", "leisure", "amenity", "power", "railway", "bridge", "highway", "waterway",
+    "water", "natural", "landuse",
+)  # fmt: skip
+"""OpenStreetMap's tags that say what something is, the most telling first."""
+_YES: Final = frozenset({"yes", "true", "1"})
+_HOLES: Final = "hole of an outline left out"
+_PARTS: Final = "outline of several parts: kept as parts beside the box around them all"
+
+Outline = list[list[float]]
+
+
+def read(source: Source) -> Iterator[AnnotatedImage]:
+    """Yield the rasters that the features of GeoJSON files lie in.
+
+    A feature belongs to the raster that it, or its file, names; or to the one of its file's name; or to the one it lies
+    in. Rasters are looked for in the image folder, among the inputs, and beside the files.
+
+    Raises:
+        RecordError: The inputs have no GeoJSON, or there is no raster.
+        MissingExtraError: rasterio is not installed.
+    """
+    given = [path for path in source.inputs if path.suffix.lower() not in SUFFIXES]
+    paths = files_in(given, {".geojson", ".json"})
+    rasters = _rasters(source, paths)
+    if not rasters:
+        raise RecordError("GeoJSON needs the raster that it lies in, for its transform: name its folder with --images")
+    gathered = {raster.name: _Gathered(raster) for raster in rasters}
+    names = ImageNames(source)
+    for path in paths:
+        try:
+            _File(path, load_json(path), source, names, gathered).read()
+        except RecordError as error:
+            source.losses.drop(error.at(file=path))
+    ids = Ids(source.losses)
+    for name, image in gathered.items():
+        if image.objects:
+            yield AnnotatedImage(
+                source_id=ids.unique(str(PurePosixPath(name).with_suffix(""))),
+                file_name=name,
+                width=image.raster.width,
+                height=image.raster.height,
+                objects=tuple(image.objects),
+            )
+
+
+@dataclass(slots=True)
+class _Gathered:
+    raster: Raster
+    objects: list[AnnotatedObject] = field(default_factory=list)
+
+
+def _rasters(source: Source, paths: Sequence[Path]) -> list[Raster]:
+    """The rasters that can be used, by name; those that cannot are dropped."""
+    found: dict[str, Path] = {}
+    if source.images is not None:
+        for path in sorted(source.images.rglob("*")):
+            if path.suffix.lower() in SUFFIXES and path.is_file():
+                found[path.relative_to(source.images).as_posix()] = path
+    else:
+        given = [path for path in source.inputs if path.suffix.lower() in SUFFIXES]
+        beside = [item for path in paths for item in sorted(path.parent.glob("*")) if item.suffix.lower() in SUFFIXES]
+        found = {path.name: path for path in (given or beside) if path.is_file()}
+    rasters = []
+    for name, path in found.items():
+        try:
+            rasters.append(open_raster(path, name))
+        except RecordError as error:
+            source.losses.drop(error)
+    return rasters
+
+
+class _File:
+    """One file of features."""
+
+    def __init__(
+        self, path: Path, value: Any, source: Source, names: ImageNames, gathered: Mapping[str, _Gathered]
+    ) -> None:
+        if not isinstance(value, dict) or value.get("type") not in ("FeatureCollection", "Feature"):
+            raise RecordError("is no GeoJSON: it must be a FeatureCollection or a Feature")
+        self._path, self._value, self._source, self._names = path, value, source, names
+        self._gathered = gathered
+        self._seen: set[str] = set()
+        self._crs = _crs_of(value.get("crs"))
+
+    def read(self) -> None:
+        features = [self._value] if self._value["type"] == "Feature" else self._value.get("features")
+        for index, feature in objects_of(features, self._source.losses, file=self._path):
+            try:
+                self._add(feature, index)
+            except RecordError as error:
+                self._source.losses.drop(error.at(file=self._path, index=index))
+
+    def _add(self, feature: Mapping[str, Any], index: int) -> None:
+        name = f"{self._path.stem}-{index}"
+        if feature.get("id") is not None:
+            name = identity(feature["id"], field="id")
+            if name in self._seen:
+                raise RecordError("a feature of this id came before; this one is left out", record=name, field="id")
+        properties = feature.get("properties")
+        properties = properties if isinstance(properties, dict) else {}
+        try:
+            outlines = self._outlines(feature.get("geometry"))
+            image = self._image_of(properties, outlines)
+            image.objects.append(self._object(image.raster, outlines, properties, name))
+        except RecordError as error:
+            raise error.at(record=name) from error
+        self._seen.add(name)
+
+    def _object(
+        self, raster: Raster, outlines: Sequence[Outline], properties: Mapping[str, Any], name: str
+    ) -> AnnotatedObject:
+        columns = self._source.columns
+        used = [columns[key] for key in ("image", "category", "phrase") if key in columns]
+        parts = [checked_points(raster.pixels(outline, self._crs).tolist(), field="geometry") for outline in outlines]
+        bbox = checked_box(points_to_xyxy([point for part in parts for point in part])[0].tolist(), field="geometry")
+        phrase = first_of(properties, [columns["phrase"]] if "phrase" in columns else _PHRASE)
+        extra = plain(properties, (*used, *_IMAGE, *_CATEGORY, *_PHRASE), self._source.losses)
+        if len(parts) > 1:
+            extra["parts"] = [[list(point) for point in part] for part in parts]
+            self._source.losses.change(_PARTS)
+        return AnnotatedObject(
+            source_id=name,
+            bbox=bbox,
+            category=self._category(properties),
+            phrase=None if phrase in (None, "") else words(phrase, field="properties"),
+            polygon=parts[0] if len(parts) == 1 else None,
+            extra=extra,
+        )
+
+    def _category(self, properties: Mapping[str, Any]) -> str | None:
+        chosen = self._source.columns.get("category")
+        for key in (chosen,) if chosen is not None else (*_CATEGORY, *_OSM):
+            value = properties.get(key)
+            if isinstance(value, int) and not isinstance(value, bool):
+                value = str(value)
+            if value is True or (isinstance(value, str) and value.strip().lower() in _YES):
+                return key
+            if isinstance(value, str) and value.strip().lower() not in ("", "no"):
+                return words(value, field=f"properties.{key}")
+        return None
+
+    def _outlines(self, geometry: object) -> list[Outline]:
+        """The outer outline of each part, in the file's reference system."""
+        if not isinstance(geometry, dict):
+            raise RecordError(f"must be an object, not {shown(geometry)}", field="geometry")
+        kind, coordinates = geometry.get("type"), geometry.get("coordinates")
+        if kind not in ("Polygon", "MultiPolygon"):
+            raise BoxError(f"is a {shown(kind)}, which encloses nothing; Polygon and MultiPolygon do", field="geometry")
+        parts = [coordinates] if kind == "Polygon" else coordinates
+        if not isinstance(parts, list) or not parts or not all(isinstance(part, list) and part for part in parts):
+            raise BoxError("has no outline", field="geometry.coordinates")
+        self._source.losses.change(_HOLES, sum(len(part) - 1 for part in parts))
+        return [_ring(part[0]) for part in parts]
+
+    def _image_of(self, properties: Mapping[str, Any], outlines: Sequence[Outline]) -> _Gathered:
+        column = self._source.columns.get("image")
+        written = first_of(properties, _IMAGE if column is None else [column])
+        if written is None:
+            written = first_of(self._value, _IMAGE)
+        if written is not None:
+            name = self._names.named(written, field="image")
+            found = [item for key, item in self._gathered.items() if name in (key, PurePosixPath(key).stem)]
+            if not found:
+                raise RecordError(f"there is no raster {name!r}", field="image")
+            return found[0]
+        same = [item for key, item in self._gathered.items() if PurePosixPath(key).stem == self._path.stem]
+        if same:
+            return same[0]
+        points = [point for outline in outlines for point in outline]
+        for item in self._gathered.values():
+            try:
+                if item.raster.overlaps(item.raster.pixels(points, self._crs)):
+                    return item
+            except BoxError:
+                continue
+        raise BoxError("lies in none of the rasters", field="geometry")
+
+
+def _ring(points: object) -> Outline:
+    if not isinstance(points, list) or not all(isinstance(point, list) and len(point) >= 2 for point in points):
+        raise BoxError("must be a list of points", field="geometry.coordinates")
+    ring = [[number(value, field="geometry.coordinates") for value in point[:2]] for point in points]
+    if len(ring) > 1 and ring[0] == ring[-1]:
+        ring.pop()  # GeoJSON closes outlines; a record's are closed without it
+    if len(ring) < 3 or not np.isfinite(ring).all():
+        raise BoxError(f"has {len(ring)} points; an outline needs three", field="geometry.coordinates")
+    return ring
+
+
+def _crs_of(value: object) -> str:
+    """The file's reference system: longitude and latitude, or what its ``crs`` names."""
+    if value is None:
+        return LONGITUDE_LATITUDE
+    properties = value.get("properties") if isinstance(value, dict) else None
+    if not isinstance(properties, dict):
+        raise RecordError(f"must be an object with a name, not {shown(value)}", field="crs")
+    return words(properties.get("name"), field="crs.properties.name")
+
+
+register_source_format(
+    SourceFormat(name="geojson", title="GeoJSON: outlines on the earth, with the rasters that they lie in", read=read)
+)

@@ -1,0 +1,101 @@
+"""Georeferenced rasters: where their pixels are on the earth. Needs rasterio."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgimm_plugin.errors import BoxError, ImageError, MissingExtraError, RecordError
+from mgimm_plugin.geometry import map_to_pixels
+
+SUFFIXES: Final = frozenset({".tif", ".tiff", ".vrt", ".jp2", ".img"})
+LONGITUDE_LATITUDE: Final = "OGC:CRS84"
+"""What GeoJSON is in where it does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raster:
+    """A raster's place on the earth.
+
+    Attributes:
+        name: Path relative to the folder it was found in.
+        width: Width in pixels.
+        height: Height in pixels.
+        transform: ``a, b, c, d, e, f`` from pixels to the reference system.
+        crs: The reference system, as WKT.
+    """
+
+    name: str
+    width: int
+    height: int
+    transform: tuple[float, ...]
+    crs: str
+
+    def pixels(self, points: Sequence[Sequence[float]], crs: str) -> NDArray[np.float64]:
+        """Convert points of a reference system to pixels.
+
+        Args:
+            points: ``[P, 2]`` points, x (or longitude) first.
+            crs: Their reference system, in any form that rasterio reads.
+
+        Returns:
+            ``[P, 2]`` points in pixels; infinite where the raster's system does not reach.
+
+        Raises:
+            RecordError: The reference system is unknown.
+        """
+        rasterio = _rasterio()
+        xy = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+        try:
+            x, y = rasterio.warp.transform(rasterio.crs.CRS.from_user_input(crs), self.crs, xy[:, 0], xy[:, 1])
+        except (rasterio.errors.RasterioError, ValueError, OverflowError) as error:
+            raise RecordError(f"reference system {crs[:60]!r} cannot be used: {error}", field="crs") from error
+        places = np.stack([x, y], axis=1)
+        if not np.isfinite(places).all():
+            raise BoxError("lies where the raster's reference system does not reach")
+        return map_to_pixels(places, self.transform)
+
+    def overlaps(self, points_xy: NDArray[np.float64]) -> bool:
+        """Whether the upright box around points in pixels has a part in the raster."""
+        (left, top), (right, bottom) = points_xy.min(axis=0), points_xy.max(axis=0)
+        return bool(right > 0 and bottom > 0 and left < self.width and top < self.height)
+
+
+def open_raster(path: Path, name: str) -> Raster:
+    """Read where a raster lies; its pixels are not read.
+
+    Raises:
+        ImageError: It cannot be read, or does not say where it lies.
+        MissingExtraError: rasterio is not installed.
+    """
+    rasterio = _rasterio()
+    try:
+        with warnings.catch_warnings():
+            # A raster without a place on the earth: the error below says so.
+            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+            with rasterio.open(path) as file:
+                crs = None if file.crs is None else file.crs.to_wkt()
+                transform = tuple(float(value) for value in file.transform)[:6]
+                width, height = int(file.width), int(file.height)
+    except (rasterio.errors.RasterioError, OSError, ValueError) as error:
+        raise ImageError(f"cannot be read as a raster: {error}", file=path) from error
+    if not crs:
+        raise ImageError("has no reference system: it does not say where on the earth it lies", file=path)
+    return Raster(name, width, height, transform, crs)
+
+
+def _rasterio() -> Any:
+    try:
+        import rasterio
+        import rasterio.crs
+        import rasterio.errors
+        import rasterio.warp
+    except ImportError as error:
+        raise MissingExtraError("rasterio", "geo", "reading GeoJSON") from error
+    return rasterio
