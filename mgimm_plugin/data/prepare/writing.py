@@ -149,8 +149,9 @@ class SetWriter:
             (self._output / path).parent.mkdir(parents=True, exist_ok=True)
             (self._folder / "set" / path).replace(self._output / path)
         (self._folder / CARD).replace(self._output / CARD)
-        for folder in sorted({(self._output / path).parent for path in old}, reverse=True):
-            if folder != self._output and folder.is_dir() and not any(folder.iterdir()):
+        folders = {folder for path in old for folder in Path(path).parents if folder.name}
+        for folder in sorted((self._output / folder for folder in folders), reverse=True):
+            if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
     def _old_files(self) -> set[str]:
