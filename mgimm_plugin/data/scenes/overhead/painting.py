@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -52,6 +53,9 @@ PALETTE: Final[dict[str, RGB]] = {
 _SHADE: Final[RGB] = (14, 17, 26)
 _DEPTH: Final = 118
 """How dark a shadow is, of 255."""
+
+_SHORTEST: Final = 0.5
+"""Shadows shorter than this, in pixels of the scene, are not drawn."""
 
 
 def role_color(role: str, tint: RGB, palette: Mapping[str, RGB] = PALETTE) -> RGB:
@@ -121,21 +125,18 @@ def _draw(pen: ImageDraw.ImageDraw, parts: Sequence[Part], tint: RGB, scale: flo
 
 
 def _darken(canvas: Image.Image, glyphs: Sequence[Glyph], scale: float, sun: tuple[float, float]) -> None:
-    # Half the canvas's resolution is enough for something soft, and its enlargement softens it further.
-    size = (max(1, canvas.width // 2), max(1, canvas.height // 2))
-    shade = Image.new("L", size)
+    # One value per pixel of the scene is enough for something soft.
+    shade = Image.new("L", (round(canvas.width / scale), round(canvas.height / scale)))
     pen = ImageDraw.Draw(shade)
-    cast = False
     direction = np.asarray(sun)
+    length = math.hypot(*sun)
     for glyph in glyphs:
         for part in glyph.parts:
-            if part.height > 0:
-                cast = True
-                points = _shadow(part, direction) * (scale / 2) - 0.5
-                pen.polygon(points.ravel().tolist(), fill=_DEPTH)
-    if cast:
-        soft = shade.filter(ImageFilter.BoxBlur(0.7)).resize(canvas.size, Image.Resampling.BILINEAR)
-        canvas.paste(_SHADE, mask=soft)
+            if part.height * length >= _SHORTEST:
+                pen.polygon((_shadow(part, direction) - 0.5).ravel().tolist(), fill=_DEPTH)
+    if shade.getbbox() is not None:
+        soft = shade.filter(ImageFilter.BoxBlur(0.7))
+        canvas.paste(_SHADE, mask=soft.resize(canvas.size, Image.Resampling.NEAREST))
 
 
 def _shadow(part: Part, sun: Points) -> Points:

@@ -109,7 +109,7 @@ def train_station(sketch: Sketch, shape: str) -> Glyph:
     """A train station along y: long roofs over its platforms, tracks with trains beside them, a footbridge across."""
     bend = Bend(shape, sketch.vary(0.3, 0.4) * sketch.pick(-1, 1))
     roofs = sketch.pick(2, 3)
-    roof, track = (0.36, 0.13) if roofs == 2 else (0.27, 0.1)
+    roof, track = (0.33, 0.14) if roofs == 2 else (0.25, 0.11)
     end = sketch.vary(0.9, 0.95)
     half = roofs * (roof + track) / 2
     for k in range(roofs):
@@ -120,9 +120,11 @@ def train_station(sketch: Sketch, shape: str) -> Glyph:
     for k in range(roofs):
         x = -half + k * (roof + track) + track
         sketch.add(bend.strip(x + 0.012, -end, x + roof - 0.012, end), "body", 0.12, 0.06)
-        sketch.add(bend.strip(x + roof / 2 - 0.01, -end, x + roof / 2 + 0.01, end), "dark")
-    y = sketch.vary(-0.5, 0.5)
-    sketch.add(rect(-half, y - 0.04, half, y + 0.04), "light", 0.24, 0.18)
+        if sketch.shows(0.02):
+            sketch.add(bend.strip(x + roof / 2 - 0.008, -end, x + roof / 2 + 0.008, end), "dark")
+    if sketch.chance(0.5):
+        y = sketch.vary(-0.5, 0.5)
+        sketch.add(rect(-half, y - 0.04, half, y + 0.04), "light", 0.24, 0.18)
     return sketch.finish(bend.strip(-half, -1, half, 1), bend.apply)
 
 

@@ -18,6 +18,9 @@ def chimney(sketch: Sketch, shape: str) -> Glyph:
         for k in range(rings):
             outer = 0.86 - 0.17 * k
             sketch.add(frame(scaled(outline, outer), scaled(outline, outer - 0.075)), "mark")
+    if shape != "round" and sketch.shows(0.05):
+        for x, y in outline:
+            sketch.add(line((x * 0.98, y * 0.98), (x * mouth, y * mouth), 0.025), "dark")
     sketch.add(scaled(outline, mouth + 0.07), "dark")
     sketch.add(scaled(outline, mouth), "mouth")
     if sketch.chance(0.6):
