@@ -32,7 +32,7 @@ def generate(seed: int, index: int, size: int, style: str = "standard", nuisance
     image = draw(layout, STYLES[style], NUISANCES[nuisance], random_source(seed, index, 1), size)
     facts = {
         "setting": layout.plan.setting,
-        "features": layout.plan.features,
+        "features": layout.plan.visible_features(),
         "counts": dict(sorted(Counter(item.category for item in layout.objects).items())),
         "style": style,
         "nuisance": nuisance,

@@ -88,9 +88,13 @@ def _cast_shadows(canvas: Image.Image, details: Sequence[Detail], sun: Points) -
         for number in range(4):
             a, b = outline[number - 1], outline[number]
             pen.polygon((np.array([a, b, b + reach, a + reach]) * half).ravel().tolist(), fill=115)
-    canvas.paste(
-        (16, 19, 26), mask=shade.filter(ImageFilter.BoxBlur(0.6)).resize(canvas.size, Image.Resampling.BILINEAR)
-    )
+    box = shade.getbbox()
+    if box is None:
+        return
+    left, top, right, bottom = max(0, box[0] - 2), max(0, box[1] - 2), min(half, box[2] + 2), min(half, box[3] + 2)
+    soft = shade.crop((left, top, right, bottom)).filter(ImageFilter.BoxBlur(0.6))
+    mask = soft.resize((2 * soft.width, 2 * soft.height), Image.Resampling.NEAREST)
+    canvas.paste((16, 19, 26), (2 * left, 2 * top, 2 * right, 2 * bottom), mask)
 
 
 def lit(tint: RGB, gain: float) -> RGB:

@@ -31,7 +31,8 @@ def draw(layout: Layout, style: Style, nuisance: Nuisance, rng: Generator, size:
     """
     angle, length = rng.uniform(0.15, 0.35) * np.pi, rng.uniform(0.5, 0.8) * style.shadow
     ground = draw_ground(layout.plan, style, rng, size)
-    big = ground.resize((size * _OVERSAMPLING, size * _OVERSAMPLING), Image.Resampling.BILINEAR)
+    # Nearest: what no object covers comes back as it was when the picture is reduced.
+    big = ground.resize((size * _OVERSAMPLING, size * _OVERSAMPLING), Image.Resampling.NEAREST)
     sun = (float(length * np.cos(angle)), float(length * np.sin(angle)))
     draw_details(big, layout.details, style, sun)
     paint(big, [(item.glyph, item.tint) for item in layout.objects], scale=_OVERSAMPLING, sun=sun)

@@ -76,6 +76,8 @@ def _buildings(site: Site, setting: str, patch: Patch) -> list[Detail]:
         return _rows(site, patch, ("house", "hall"), _HOUSES, (0.07, 0.12), 0.85, 0.05)
     if setting == "industry" and material in ("concrete", "pavement") and rng.random() < 0.55:
         return _rows(site, patch, ("hall",), _HALLS, (0.12, 0.22), 0.8, 0.05)
+    if setting == "port" and material == "asphalt":
+        return _rows(site, patch, ("hall",), _HALLS, (0.12, 0.2), 0.9, 0.05)
     if setting == "port" and material == "concrete":
         return _rows(site, patch, ("stack",), _STACKS, (0.05, 0.055), 0.92, 0.03)
     return []

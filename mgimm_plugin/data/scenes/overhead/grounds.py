@@ -149,6 +149,6 @@ def _vary_hue(raster: Raster, numbers: NDArray[np.uint8], materials: list[str], 
     """What grows is yellower here and there, in place."""
     green = np.array([material in ("grass", "meadow", "forest", "crop", "lawn") for material in materials])
     if green.any():
-        shift = np.where(green, np.float32(7), np.float32(0))[numbers] * texture("broad", rng, size)
+        shift = np.where(green, np.float32(4), np.float32(0))[numbers] * texture("broad", rng, size)
         raster[..., 0] += shift
         raster[..., 2] -= 0.5 * shift

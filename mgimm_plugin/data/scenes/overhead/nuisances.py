@@ -41,14 +41,14 @@ class Nuisance:
 
 
 NUISANCES: Final[dict[str, Nuisance]] = {
-    "mild": Nuisance(haze=0.10, blur=0.55, noise=5.0, brightness=0.07, contrast=0.08, cast=0.02),
+    "mild": Nuisance(haze=0.10, blur=0.6, noise=5.0, brightness=0.07, contrast=0.08, cast=0.02),
     "none": Nuisance(haze=0.0, blur=0.0, noise=0.0, brightness=0.0, contrast=0.0, cast=0.0),
-    "strong": Nuisance(haze=0.34, blur=1.3, noise=15.0, brightness=0.2, contrast=0.22, cast=0.05),
+    "strong": Nuisance(haze=0.34, blur=1.7, noise=15.0, brightness=0.2, contrast=0.22, cast=0.05),
 }
 """The usual one first."""
 
-_GRAINS: Final = 6
-"""Different grains; each is shifted at random."""
+_GRAINS: Final = 4
+"""Different grains; each is cut at random."""
 
 _HAZE: Final = (196, 202, 210)
 
@@ -65,7 +65,7 @@ def disturb(picture: Image.Image, nuisance: Nuisance, rng: Generator) -> Image.I
     gain, contrast = 1 + rng.uniform(-1, 1, 2) * (nuisance.brightness, nuisance.contrast)
     cast = 1 + rng.uniform(-1, 1, 3) * nuisance.cast
     if blur > 0:
-        picture = picture.filter(ImageFilter.GaussianBlur(float(blur) * picture.width / 224))
+        picture = picture.filter(ImageFilter.BoxBlur(float(blur) * picture.width / 224))
     raster = np.asarray(picture, dtype=np.float32)
     scale = (gain * contrast * cast).astype(np.float32)
     raster = raster * scale + np.float32(118 * gain * (1 - contrast))
@@ -80,15 +80,16 @@ def disturb(picture: Image.Image, nuisance: Nuisance, rng: Generator) -> Image.I
 
 def _grain(rng: Generator, size: int) -> Raster:
     """Noise ``[size, size, 3]`` of deviation about 1, mostly the same in the three colors."""
-    number, down, right = rng.integers(_GRAINS), rng.integers(size), rng.integers(size)
-    return np.roll(_some_grain(int(number), size), (int(down), int(right)), axis=(0, 1))
+    number, start = rng.integers(_GRAINS), int(rng.integers(size // 2))
+    return _some_grain(int(number), size)[start : start + size]
 
 
 @lru_cache(maxsize=2 * _GRAINS)
 def _some_grain(number: int, size: int) -> Raster:
     """Made once: a new one for each scene would take longer than the rest of it, and nobody can tell."""
     rng = np.random.default_rng(number)
-    light = rng.standard_normal((size, size, 1), dtype=np.float32)
-    grain: Raster = light * np.float32(0.85) + np.float32(0.45) * rng.standard_normal((size, size, 3), dtype=np.float32)
+    rows = size + size // 2
+    light = rng.standard_normal((rows, size, 1), dtype=np.float32)
+    grain: Raster = light * np.float32(0.85) + np.float32(0.45) * rng.standard_normal((rows, size, 3), dtype=np.float32)
     grain.setflags(write=False)
     return grain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -97,7 +98,7 @@ class Candidate:
     def footprint(self) -> Points:
         """Points on its outline and inside it, ``[N, 2]``."""
         outline = self.outline
-        halfway = (outline + np.roll(outline, 1, axis=0)) / 2
+        halfway = (outline + np.concatenate([outline[-1:], outline[:-1]])) / 2
         return np.concatenate([outline, halfway, (outline + (self.low + self.high) / 2) / 2])
 
 
@@ -110,16 +111,16 @@ class Mold:
 
     def __init__(self, drawing: Glyph) -> None:
         self._drawing = drawing
-        self._points = np.concatenate([part.points for part in drawing.parts])
+        self._points = np.ascontiguousarray(np.concatenate([part.points for part in drawing.parts]).T)
 
     def at(self, pose: Pose) -> Candidate:
         """The glyph laid down; with a side in its pose, so that its box is around the pose's middle."""
-        matrix = turn(pose.angle) @ np.diag(pose.scale)
-        points = self._points @ matrix.T
-        low, high = points.min(axis=0), points.max(axis=0)
+        matrix = turn(pose.angle) * pose.scale
+        points = matrix @ self._points
+        low, high = points.min(axis=1), points.max(axis=1)
         if pose.side is None:
             return Candidate(self._drawing, matrix, pose.middle, low + pose.middle, high + pose.middle, pose.angle)
-        unit = _clear_side(pose.side) / np.sqrt(np.prod(high - low))
+        unit = _clear_side(pose.side) / math.sqrt((high[0] - low[0]) * (high[1] - low[1]))
         half = (high - low) / 2 * unit
         offset = (_clear_middle(pose.middle, half) if pose.loose else pose.middle) - (low + high) / 2 * unit
         return Candidate(self._drawing, matrix * unit, offset, low * unit + offset, high * unit + offset, pose.angle)
@@ -135,11 +136,14 @@ def _clear_side(side: float) -> float:
 
 def _clear_middle(middle: Points, half: Points) -> Points:
     """The middle ``[2]`` of a box of these half sides, moved into the frame and away from the limits between words."""
-    found = np.clip(middle, half + 1.1 * GAP, 1 - half - 1.1 * GAP)
-    for line in (1 / 3, 2 / 3):
-        way = np.where(found > line, 1.0, -1.0)
-        found = np.where(np.abs(found - line) < _POSITION_DOUBT, line + 1.1 * way * _POSITION_DOUBT, found)
-    return found
+    found = []
+    for value, reach in zip(middle.tolist(), half.tolist(), strict=True):
+        value = min(max(value, reach + 1.1 * GAP), 1 - reach - 1.1 * GAP)
+        for line in (1 / 3, 2 / 3):
+            if abs(value - line) < _POSITION_DOUBT:
+                value = line + (1.1 if value > line else -1.1) * _POSITION_DOUBT
+        found.append(value)
+    return np.array(found)
 
 
 def is_clear(box: Box, others: list[Box]) -> bool:

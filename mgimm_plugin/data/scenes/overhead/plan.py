@@ -5,8 +5,10 @@ Everything is in the unit frame: x to the right and y down, the picture is [0, 1
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
@@ -15,10 +17,13 @@ from PIL import Image, ImageDraw
 
 Points = NDArray[np.float64]
 
-GRID = 128
+GRID: Final = 128
 """Cells along a side of the map that tells which patch is at a place."""
 
-NOTHING = "none"
+_SEEN: Final = 0.02
+"""Part of the frame that a patch covers if nobody can miss it."""
+
+NOTHING: Final = "none"
 """Surface of what no object stands on: trees, houses, rails."""
 
 
@@ -55,15 +60,20 @@ class Strip:
     line: Points
     width: float
 
+    @cached_property
+    def _ends(self) -> Points:
+        """Length up to each point, ``[P]``."""
+        steps = np.diff(self.line, axis=0)
+        return np.concatenate([[0.0], np.cumsum(np.hypot(steps[:, 0], steps[:, 1]))])
+
     def at(self, part: float) -> tuple[Points, float]:
         """The point after ``part`` (0 to 1) of its length, and the direction there in degrees."""
-        steps = np.diff(self.line, axis=0)
-        ends = np.concatenate([[0.0], np.cumsum(np.hypot(*steps.T))])
-        wanted = part * ends[-1]
-        number = int(np.clip(np.searchsorted(ends, wanted, side="right") - 1, 0, len(steps) - 1))
+        ends = self._ends
+        wanted = part * float(ends[-1])
+        number = min(max(int(ends.searchsorted(wanted, side="right")) - 1, 0), len(ends) - 2)
         rest = (wanted - ends[number]) / max(ends[number + 1] - ends[number], 1e-9)
-        step = steps[number]
-        return self.line[number] + rest * step, float(np.degrees(np.arctan2(step[1], step[0])))
+        step = self.line[number + 1] - self.line[number]
+        return self.line[number] + rest * step, math.degrees(math.atan2(step[1], step[0]))
 
     def polygon(self, scale: float = 1.0) -> Points:
         """Its outline, ``[2 * P, 2]``; ``scale`` widens it."""
@@ -89,6 +99,14 @@ class Mark:
     level: int
 
 
+class Feature(NamedTuple):
+    """Something to see; ``patch`` is the number of its patch where it may be covered or out of the frame."""
+
+    kind: str
+    direction: str | None
+    patch: int | None
+
+
 @dataclass
 class Plan:
     """A place.
@@ -98,14 +116,14 @@ class Plan:
         patches: The ground from the lowest to the highest; the first fills the frame.
         strips: Roads, rivers and the like, in their order of drawing; each has patches too.
         marks: Thin lines on the ground.
-        features: What a person surely sees, as JSON.
+        features: What there is to see.
     """
 
     setting: str
     patches: list[Patch] = field(default_factory=list)
     strips: list[Strip] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
-    features: list[dict[str, Any]] = field(default_factory=list)
+    features: list[Feature] = field(default_factory=list)
 
     def add(self, polygon: Points, surface: str, material: str, *, angle: float = 0.0, shade: float = 1.0) -> None:
         """Put a patch over what is there."""
@@ -115,11 +133,26 @@ class Plan:
         """Draw a line on what is there."""
         self.marks.append(Mark(line, material, width, dash, len(self.patches)))
 
-    def see(self, kind: str, angle: float | None = None) -> None:
-        """Note a feature, once a kind and direction."""
-        feature = {"kind": kind, "direction": None if angle is None else direction_word(angle)}
-        if feature not in self.features:
-            self.features.append(feature)
+    def see(self, kind: str, angle: float | None = None, *, last: bool = False) -> None:
+        """Note a feature, once a kind and direction.
+
+        Args:
+            kind: What it is.
+            angle: Its direction in degrees, if it has one.
+            last: It is the patch added last, and is seen only where that is; otherwise it cannot be missed.
+        """
+        direction = None if angle is None else direction_word(angle)
+        if all((feature.kind, feature.direction) != (kind, direction) for feature in self.features):
+            self.features.append(Feature(kind, direction, len(self.patches) - 1 if last else None))
+
+    def visible_features(self) -> list[dict[str, Any]]:
+        """The features that a person surely sees, as JSON: ``kind`` and ``direction`` (null for none)."""
+        areas = np.bincount(self.patch_map().ravel(), minlength=len(self.patches)) / GRID**2
+        return [
+            {"kind": feature.kind, "direction": feature.direction}
+            for feature in self.features
+            if feature.patch is None or areas[feature.patch] >= _SEEN
+        ]
 
     def of_kind(self, *kinds: str) -> list[Strip]:
         """Its strips of some kinds."""
@@ -155,8 +188,9 @@ def rectangle(middle: Points, length: float, width: float, angle: float) -> Poin
 
 def turn(angle: float) -> Points:
     """Matrix ``[2, 2]`` that turns columns by ``angle`` degrees, from x towards y."""
-    rad = np.radians(angle)
-    return np.array([(np.cos(rad), -np.sin(rad)), (np.sin(rad), np.cos(rad))])
+    radians = math.radians(angle)
+    cosine, sine = math.cos(radians), math.sin(radians)
+    return np.array([(cosine, -sine), (sine, cosine)])
 
 
 def frame() -> Points:

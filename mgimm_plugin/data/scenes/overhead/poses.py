@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 
@@ -21,6 +22,9 @@ ROUTES = {
 }
 """Categories that belong to a strip, and its kinds."""
 
+_INSIDE: Final = (0.14, 0.86)
+"""The part of a line from edge to edge that may be in the frame."""
+
 _ALIGNED = frozenset(
     {"baseball field", "basketball court", "chimney", "ground track field", "stadium", "storage tank", "tennis court"}
     | {"expressway service area", "airplane", "airport", "overpass", "vehicle"}
@@ -34,7 +38,7 @@ _IN_ROWS = frozenset({"airplane", "storage tank", "tennis court", "basketball co
 def along_strip(site: Site, category: str, strip: Strip, side: float) -> Pose | None:
     """A place on, across or beside a strip; None if it lies outside of the frame."""
     rng = site.rng
-    point, direction = strip.at(float(rng.uniform(0.05, 0.95)))
+    point, direction = strip.at(float(rng.uniform(*_INSIDE) if strip.kind != "shore" else rng.random()))
     if np.abs(point - 0.5).max() > 0.5:
         return None
     across = turn(direction + 90)[:, 0]
@@ -66,7 +70,7 @@ def on_road(site: Site, side: float) -> Pose | None:
     if not strips:
         return None
     strip = strips[rng.integers(len(strips))]
-    point, direction = strip.at(float(rng.uniform(0.05, 0.95)))
+    point, direction = strip.at(float(rng.uniform(*_INSIDE)))
     if np.abs(point - 0.5).max() > 0.48 or site.patch_at(point).surface != "road":
         return None
     lanes = (-1, 1) if strip.width < 0.13 else (-3, -1, 1, 3)
@@ -155,5 +159,10 @@ def plaza(site: Site, road: Strip, pose: Pose) -> None:
     half, narrow = pose.scale[0] * 1.02, road.width / 2
     right = np.array([(narrow, -2.6 * half), (half, -1.0 * half), (half, 1.0 * half), (narrow, 2.6 * half)])
     outline = np.concatenate([right, right[::-1] * (-1, 1)])
-    site.plan.add(outline @ turn(pose.angle).T + pose.middle, "road", "asphalt", angle=pose.angle + 90)
+    matrix = turn(pose.angle).T
+    site.plan.add(outline @ matrix + pose.middle, "road", "asphalt", angle=pose.angle + 90)
+    for way in (-1, 1):
+        for part in (-1, -0.6, -0.2, 0.2, 0.6, 1):
+            lane = np.array([(part * half, way * half), (part * narrow, 2.6 * way * half)]) * 0.96
+            site.plan.mark(lane @ matrix + pose.middle, "paint", 0.003, 0.0 if abs(part) == 1 else 0.025)
     site.refresh()

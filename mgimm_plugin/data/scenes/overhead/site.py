@@ -83,13 +83,16 @@ class Site:
 
     def patch_at(self, point: Points) -> Patch:
         """The highest patch at a point of the unit frame."""
-        x, y = np.clip((point * GRID).astype(int), 0, GRID - 1)
+        x, y = (min(max(int(value * GRID), 0), GRID - 1) for value in point.tolist())
         return self.plan.patches[self.numbers[y, x]]
+
+    def _numbers_at(self, points: Points) -> NDArray[np.uint8]:
+        cells = np.minimum(np.maximum((points.T * GRID).astype(np.intp), 0), GRID - 1)
+        return self.numbers[cells[1], cells[0]]
 
     def surfaces_at(self, points: Points) -> dict[str, int]:
         """How many of the points ``[N, 2]`` of the unit frame are on each surface, with ``NOTHING`` among them."""
-        cells = np.clip((points * GRID).astype(int), 0, GRID - 1)
-        counts = np.bincount(self.surfaces[self.numbers[cells[:, 1], cells[:, 0]]])
+        counts = np.bincount(self.surfaces[self._numbers_at(points)])
         return {(*SURFACES, NOTHING)[number]: int(count) for number, count in enumerate(counts) if count}
 
     def _surface_of(self, footprint: Points, category: str) -> str | None:
@@ -106,8 +109,7 @@ class Site:
 
     def colors_at(self, points: Points, surface: str) -> list[RGB]:
         """The colors of a surface under points ``[N, 2]`` of the unit frame, each patch's once."""
-        cells = np.clip((points * GRID).astype(int), 0, GRID - 1)
-        patches = [self.plan.patches[number] for number in np.unique(self.numbers[cells[:, 1], cells[:, 0]])]
+        patches = [self.plan.patches[number] for number in set(self._numbers_at(points).tolist())]
         return [self.ground_color(patch) for patch in patches if patch.surface == surface]
 
     def ground_color(self, patch: Patch) -> RGB:
@@ -155,7 +157,7 @@ class Site:
             material: What the patch has to be of.
         """
         middle = corners.mean(axis=0)
-        points = np.concatenate([corners, (corners + np.roll(corners, 1, axis=0)) / 2, middle[None]])
+        points = np.concatenate([corners, (corners + corners[[3, 0, 1, 2]]) / 2, middle[None]])
         points = points[(points.min(axis=1) >= 0) & (points.max(axis=1) < 1)]
         if not len(points):
             return False
@@ -168,7 +170,7 @@ class Site:
         low, high = np.clip(corners.min(axis=0), 0, 1), np.clip(corners.max(axis=0), 0, 1)
         if not self._apart_from_boxes(low, high):
             return False
-        self._free[y, x] = False
+        self._free[y[-1], x[-1]] = False
         return True
 
     def _apart_from_boxes(self, low: Points, high: Points) -> bool:

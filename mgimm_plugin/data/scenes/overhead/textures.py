@@ -90,11 +90,9 @@ def texture(kind: str, rng: Generator, size: int) -> Raster:
         rng: Says which of a few fields, and how it is turned; crowns are not, as light falls on them from one side.
         size: Side in pixels.
     """
-    number, flip, roll = rng.integers(_BANK), rng.integers(8), rng.integers(size)
+    number, flip = rng.integers(_BANK), rng.integers(8)
     field = _bank(kind, size, int(number))
     if kind == "crowns":
         return field
-    if kind in ("fine", "rough"):
-        field = np.roll(field, int(roll), axis=1)
     field = field.T if flip & 4 else field
     return field[:: -1 if flip & 1 else 1, :: -1 if flip & 2 else 1]

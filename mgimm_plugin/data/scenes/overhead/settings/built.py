@@ -73,10 +73,14 @@ def airfield(rng: Generator, needs: frozenset[str]) -> Plan:
     plan = Plan("airfield")
     angle = _grid_angle(rng) + 90 * float(rng.integers(2))
     plan.add(frame(), "grass", "grass", angle=angle)
+    for middle, width, height in grid_cells(rng, angle, (0.3, 0.6), 0.0)[0]:
+        material = ("grass", "lawn", "meadow")[rng.integers(3)]
+        plan.add(rectangle(middle, width, height, angle), "grass", material, angle=angle, shade=rng.uniform(0.94, 1.06))
     plan.see("mown grass")
     if "airport" in needs:
         if needs & {"airplane", "vehicle"}:
             _apron(plan, rng, angle, rng.uniform(0.2, 0.8, 2), 0.5, 0.26)
+        add_road(plan, crossing_line(rng, angle, rng.uniform(0.1, 0.9, 2)), 0.088)
         return plan
     along, across = turn(angle).T
     side = rng.choice((-1, 1))
@@ -107,4 +111,4 @@ def _apron(plan: Plan, rng: Generator, angle: float, middle: Points, length: flo
     for shift in np.arange(-length / 2 + 0.08, length / 2, 0.08):
         line = np.linspace(middle - across * depth / 2, middle + across * depth / 2, 4) + along * shift
         plan.mark(line, "joint", 0.003, 0)
-    plan.see("apron")
+    plan.see("apron", last=True)

@@ -79,12 +79,14 @@ def port(rng: Generator, needs: frozenset[str]) -> Plan:
     inland = line[len(line) // 2]
     if "vehicle" in needs:
         add_road(plan, side_line(back, 0.13 if land < 0.45 else 0.2), 0.09)
-    for _ in range(2):
-        at = inland + across * rng.uniform(0.2, 0.6) + turn(angle)[:, 0] * rng.uniform(-0.5, 0.5)
+    for number in range(4):
+        at = inland + across * rng.uniform(0.2, 0.75) + turn(angle)[:, 0] * rng.uniform(-0.5, 0.5)
+        material = "concrete" if number < 3 else "asphalt"
         plan.add(
-            rectangle(at, rng.uniform(0.2, 0.4), rng.uniform(0.15, 0.25), angle), "pavement", "concrete", angle=angle
+            rectangle(at, rng.uniform(0.2, 0.4), rng.uniform(0.12, 0.24), angle), "pavement", material, angle=angle
         )
     if "bridge" in needs:
-        canal = crossing_line(rng, angle + 90, rng.uniform(0.4, 0.6, 2), bend=0.0)
+        mouth = inland + turn(angle)[:, 0] * rng.uniform(-0.12, 0.12)
+        canal = mouth + across * np.linspace(-0.012, 1.6, 16)[:, None]
         add_river(plan, canal, rng.uniform(0.14, 0.2), bank="quay", bank_surface="pavement", verge=1.3, kind="canal")
     return plan

@@ -93,7 +93,7 @@ def forest(rng: Generator, needs: frozenset[str]) -> Plan:
         for _ in range(6 if afloat else 4):
             middle = rng.uniform(0.12, 0.88, 2) if not afloat else rng.uniform(0.1, 0.9, 2) - 0.25 * away
             plan.add(blob(rng, middle, rng.uniform(0.2, 0.33)), "grass", "meadow" if rng.random() < 0.5 else "grass")
-        plan.see("clearing")
+        plan.see("clearing", last=True)
     if _CROSSED & needs:
         river_through(plan, rng, needs, bank="grass", bank_surface="grass")
         return plan
@@ -111,7 +111,7 @@ def _lake(plan: Plan, rng: Generator, middle: Points, radius: float) -> None:
     plan.add(outline, "water", "river")
     # The outline runs clockwise on the screen, so that its inner side is to the right of its direction.
     plan.strips.append(Strip("shore", np.concatenate([outline, outline[:1]]), 0.0))
-    plan.see("lake")
+    plan.see("lake", last=True)
 
 
 def desert(rng: Generator, needs: frozenset[str]) -> Plan:
