@@ -14,6 +14,7 @@ from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.inspect.contact_sheet import choose_records, load_picture, make_tiles
 from mgimm_plugin.data.inspect.sheet_page import write_page
 from mgimm_plugin.data.inspect.sheet_picture import draw_sheet
+from mgimm_plugin.data.inspect.wording import counted
 from mgimm_plugin.errors import MgimmError
 
 PICTURE_FILE = "sheet.png"
@@ -60,6 +61,7 @@ def run(
 
 
 def _subtitle(records: int, images: int, seed: int | None, bad: int) -> str:
-    what = f"the first {records} records" if seed is None else f"{records} records, chosen by seed {seed}"
-    skipped = f"; {bad} bad ones passed over" if bad else ""
-    return f"{what}, of {images} images{skipped}"
+    shown = counted(records, "record")
+    what = f"the first {shown}" if seed is None else f"{shown} chosen by seed {seed}"
+    passed = f"; {counted(bad, 'bad record')} passed over" if bad else ""
+    return f"{what}, of {counted(images, 'image')}{passed}"

@@ -13,6 +13,7 @@ import typer
 
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.inspect.problems import Tally, find_problems
+from mgimm_plugin.data.inspect.wording import counted
 
 
 def run(
@@ -55,8 +56,9 @@ def run(
 
 def _summary(file: Path, tally: Tally) -> str:
     good = ", ".join(f"{count} {name}" for name, count in sorted(tally.formats.items())) or "none"
-    bad = f" in {tally.bad_records} of {tally.records} records" if tally.problems else ""
-    lines = [f"{file}: {tally.problems} problems{bad}; good records: {good}"]
+    bad = f" in {tally.bad_records:,} of {counted(tally.records, 'record')}" if tally.problems else ""
+    lines = [f"{file}: {counted(tally.problems, 'problem')}{bad}; good records: {good}"]
     if tally.clipped_boxes:
-        lines.append(f"note: {tally.clipped_boxes} boxes stick out of their image; they are clipped when they are used")
+        boxes = counted(tally.clipped_boxes, "box sticks", "boxes stick")
+        lines.append(f"{file}: note: {boxes} out of the image, and will be clipped to it")
     return "\n".join(lines)

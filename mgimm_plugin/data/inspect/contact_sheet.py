@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Iterable, Sequence
@@ -24,7 +25,10 @@ PICTURE_SIDE: Final = 800
 """Longest side of a picture on a sheet, in pixels; larger ones are made smaller when they are read."""
 
 _HEAD = re.compile(rf"(?:\s*(?:{DEFAULT_IMAGE_TOKEN}|{DEFAULT_REGION_TOKEN}))*\s*")
-_MANY = 12
+_TAG_SCALES = ((12, 1.0), (40, 0.8), (math.inf, 0.65))
+_MOST_HIDDEN = 0.3
+"""Of one number by another; beyond that it is left out."""
+
 _SMALL_TAGS = 12
 """A box of less than the area of so many tags would be hidden by one."""
 
@@ -184,19 +188,19 @@ def load_picture(tile: Tile, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
         tile.reason = error.message
         if tile.size == _UNKNOWN_SIZE and tile.marks:
             right, bottom = (max(mark.region.bbox[side] for mark in tile.marks) for side in (2, 3))
-            tile.size = (_side(right), _side(bottom))
+            tile.size = (_side(1.05 * right), _side(1.05 * bottom))
 
 
 def _side(number: float) -> int:
     return int(min(max(number, 1.0), _LARGEST_SIDE))
 
 
-def tag_height(tile: Tile, height: float) -> float:
-    """Height of the numbers of a tile, given that for few regions: smaller where there are many, to hide less."""
-    return height if len(tile.marks) <= _MANY else 0.8 * height
+def tag_scale(marks: Sequence[Mark]) -> float:
+    """How large the numbers of an image are, against those where it has few regions: many small ones hide less."""
+    return next(scale for most, scale in _TAG_SCALES if len(marks) <= most)
 
 
-def place_tags(marks: Sequence[Mark], size: tuple[int, int], height: float) -> list[tuple[float, float, float]]:
+def place_tags(marks: Sequence[Mark], size: tuple[int, int], height: float) -> list[tuple[float, float, float] | None]:
     """Find room for the numbers of boxes: beside their box, inside the image, and off other things where that can be.
 
     Args:
@@ -205,25 +209,22 @@ def place_tags(marks: Sequence[Mark], size: tuple[int, int], height: float) -> l
         height: Height of a number's tag, in the image's pixels.
 
     Returns:
-        ``x, y, width`` of each tag, in pixels of the image.
+        ``x, y, width`` of each tag, in pixels of the image; None where it would stand on others.
     """
     # A number may lie on a large neighbor, but not on one that it would hide.
-    small = [
-        mark.region.bbox
-        for mark in marks[:_REGARDED]
-        if _common(mark.region.bbox, mark.region.bbox) < _SMALL_TAGS * height**2
-    ]
-    placed: list[tuple[float, float, float]] = []
+    small = [mark.region.bbox for mark in marks[:_REGARDED] if _area(mark.region.bbox) < _SMALL_TAGS * height**2]
+    placed: list[tuple[float, float, float] | None] = []
     tags: list[Box] = []
     for mark in marks:
         width = height * (0.45 + 0.55 * len(str(mark.number)))
         obstacles = [*tags[-_REGARDED:], *small, mark.region.bbox]
-        x, y = min(
-            _spots(mark.region.bbox, width, height, size),
-            key=lambda spot: sum(_common((*spot, spot[0] + width, spot[1] + height), other) for other in obstacles),
-        )
-        placed.append((x, y, width))
-        tags.append((x, y, x + width, y + height))
+        spots = [(x, y, x + width, y + height) for x, y in _spots(mark.region.bbox, width, height, size)]
+        tag = min(spots, key=lambda spot: sum(_common(spot, other) for other in obstacles))
+        if any(_common(tag, other) > _MOST_HIDDEN * width * height for other in tags[-_REGARDED:]):
+            placed.append(None)
+            continue
+        placed.append((tag[0], tag[1], width))
+        tags.append(tag)
     return placed
 
 
@@ -243,6 +244,10 @@ def _common(one: Box, other: Box) -> float:
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     return max(width, 0.0) * max(height, 0.0)
+
+
+def _area(box: Box) -> float:
+    return _common(box, box)
 
 
 def _read(entry: Entry) -> Record | None:

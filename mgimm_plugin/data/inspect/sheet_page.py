@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from PIL import Image
 
-from mgimm_plugin.data.inspect.contact_sheet import Mark, Said, Tile, place_tags, tag_height
+from mgimm_plugin.data.inspect.contact_sheet import Mark, Said, Tile, place_tags, tag_scale
 from mgimm_plugin.data.inspect.sheet_picture import ink_on
 from mgimm_plugin.errors import MissingExtraError
 
@@ -52,7 +52,7 @@ def write_page(tiles: Sequence[Tile], path: str | Path, *, title: str, subtitle:
 
 def _tile(tile: Tile) -> dict[str, Any]:
     width, height = tile.size
-    tag = tag_height(tile, _TAG_PART * max(width, height))
+    tag = tag_scale(tile.marks) * _TAG_PART * max(width, height)
     places = place_tags(tile.marks, tile.size, tag)
     return {
         "title": tile.title,
@@ -67,14 +67,14 @@ def _tile(tile: Tile) -> dict[str, Any]:
     }
 
 
-def _mark(mark: Mark, place: tuple[float, float, float]) -> dict[str, Any]:
+def _mark(mark: Mark, place: tuple[float, float, float] | None) -> dict[str, Any]:
     x1, y1, x2, y2 = mark.region.bbox
     polygon = mark.region.polygon or ()
     return {
         "number": mark.number, "color": mark.color, "ink": ink_on(mark.color),
         "x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1,
         "polygon": " ".join(f"{x:.6g},{y:.6g}" for x, y in polygon),
-        "tag_x": place[0], "tag_y": place[1], "tag_width": place[2],
+        "tag": place,
         "label": mark.label, "category": mark.category,
     }  # fmt: skip
 

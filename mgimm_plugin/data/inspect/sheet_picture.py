@@ -9,7 +9,8 @@ from typing import Final
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from mgimm_plugin.data.inspect.contact_sheet import Mark, Tile, place_tags, tag_height
+from mgimm_plugin.data.inspect.contact_sheet import Mark, Tile, place_tags, tag_scale
+from mgimm_plugin.data.inspect.wording import counted
 from mgimm_plugin.errors import MissingExtraError
 
 TILE_WIDTH: Final = 420
@@ -34,8 +35,7 @@ class _Fonts:
         self.text = ImageFont.truetype(str(folder / "DejaVuSans.ttf"), 14)
         self.small = ImageFont.truetype(str(folder / "DejaVuSans.ttf"), 12)
         self.title = ImageFont.truetype(str(folder / "DejaVuSans-Bold.ttf"), 28)
-        self.small_number = ImageFont.truetype(str(folder / "DejaVuSans-Bold.ttf"), 10)
-        self.number = ImageFont.truetype(str(folder / "DejaVuSans-Bold.ttf"), 13)
+        self.numbers = {size: ImageFont.truetype(str(folder / "DejaVuSans-Bold.ttf"), size) for size in range(6, 14)}
 
 
 def draw_sheet(tiles: Sequence[Tile], path: str | Path, *, title: str, subtitle: str) -> None:
@@ -99,23 +99,25 @@ def _picture(tile: Tile, fonts: _Fonts) -> Image.Image:
     if tile.picture is not None:
         canvas.paste(tile.picture.resize(shown, Image.Resampling.LANCZOS), (left, 0))
     draw = ImageDraw.Draw(canvas)
-    if tile.reason is not None:
-        _say_why(draw, tile.reason, canvas, fonts)
 
     def at(x: float, y: float) -> tuple[float, float]:
         # Beyond the canvas nothing is seen, and Pillow does not take any number.
         return (min(max(left + x * scale, -9.0), canvas.width + 9.0), min(max(y * scale, -9.0), canvas.height + 9.0))
 
-    for color, thick in (("#000000", 4), (None, 2)):
+    scale_of_tags = tag_scale(tile.marks)
+    for color, thick in (("#000000", 4 if scale_of_tags > 0.7 else 3), (None, 2)):
         for mark in tile.marks:
             x1, y1, x2, y2 = mark.region.bbox
             corners = [at(x1, y1), at(x2, y1), at(x2, y2), at(x1, y2)]
             _outline(draw, corners, color or mark.color, thick if mark.region.polygon is None else thick - 1)
             if mark.region.polygon is not None:
                 _outline(draw, [at(x, y) for x, y in mark.region.polygon], color or mark.color, thick)
-    tag = tag_height(tile, _TAG_HEIGHT)
-    for mark, (x, y, tag_width) in zip(tile.marks, place_tags(tile.marks, tile.size, tag / scale), strict=True):
-        _tag(draw, mark, at(x, y), (tag_width * scale, tag), fonts)
+    tag = scale_of_tags * _TAG_HEIGHT
+    for mark, place in zip(tile.marks, place_tags(tile.marks, tile.size, tag / scale), strict=True):
+        if place is not None:
+            _tag(draw, mark, at(place[0], place[1]), (place[2] * scale, tag), fonts)
+    if tile.reason is not None:
+        _say_why(draw, tile.reason, canvas, fonts)
     return canvas
 
 
@@ -129,7 +131,7 @@ def _tag(
     """A number in the color of its box, dark on light or light on dark, with a rim for grounds of any color."""
     x, y, right, bottom = *at, at[0] + size[0], at[1] + size[1]
     draw.rectangle((x, y, right, bottom), fill=mark.color, outline="#000000")
-    font = fonts.number if size[1] >= _TAG_HEIGHT else fonts.small_number
+    font = fonts.numbers[round(0.72 * size[1])]
     draw.text(
         ((x + right) / 2, (y + bottom) / 2 + 0.5), str(mark.number), font=font, fill=ink_on(mark.color), anchor="mm"
     )
@@ -145,8 +147,11 @@ def ink_on(color: str) -> str:
 def _say_why(draw: ImageDraw.ImageDraw, reason: str, canvas: Image.Image, fonts: _Fonts) -> None:
     lines = _wrap(reason, fonts.small, TILE_WIDTH - 6 * _PAD)[:6]
     top = canvas.height / 2 - len(lines) * 9
+    wide = max(fonts.small.getlength(line) for line in lines) / 2 + 10
+    middle = canvas.width / 2
+    draw.rounded_rectangle((middle - wide, top - 8, middle + wide, top + 18 * len(lines) + 6), 8, fill=_CARD)
     for number, line in enumerate(lines):
-        draw.text((canvas.width / 2, top + 18 * number), line, font=fonts.small, fill=_INK, anchor="ma")
+        draw.text((middle, top + 18 * number), line, font=fonts.small, fill=_INK, anchor="ma")
 
 
 class _Line:
@@ -191,7 +196,7 @@ def _lines(tile: Tile, fonts: _Fonts) -> list[_Line]:
     for mark in tile.marks[:_SHOWN_MARKS]:
         add(mark.label or "(no phrase, no class)", fonts.text, _INK, mark, most=3, after=2)
     if len(tile.marks) > _SHOWN_MARKS:
-        add(f"and {len(tile.marks) - _SHOWN_MARKS} more regions", fonts.small, _SOFT, after=2)
+        add(f"and {counted(len(tile.marks) - _SHOWN_MARKS, 'more region')}", fonts.small, _SOFT, after=2)
     shown = tile.said[:4]
     for said in shown:
         numbers = ", ".join(str(mark.number) for mark in said.marks)
@@ -200,7 +205,7 @@ def _lines(tile: Tile, fonts: _Fonts) -> list[_Line]:
         add(question or "(no question)", fonts.small, _SOFT, most=4, after=1)
         add(said.answer or "(no answer)", fonts.text, _INK)
     if len(tile.said) > len(shown):
-        add(f"and {len(tile.said) - len(shown)} more questions", fonts.small, _SOFT)
+        add(f"and {counted(len(tile.said) - len(shown), 'more question')}", fonts.small, _SOFT)
     return lines
 
 
