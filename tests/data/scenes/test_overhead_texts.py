@@ -1,67 +1,151 @@
-import random
+import re
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from mgimm_plugin.data.measures import position_word, size_word
+from mgimm_plugin.data.measures import SIZES
+from mgimm_plugin.data.scenes import overhead
 from mgimm_plugin.data.scenes.overhead.claims import check_scene
-from mgimm_plugin.data.scenes.overhead.grammar import pattern_counts
+from mgimm_plugin.data.scenes.overhead.grammar import GRAMMARS, load_grammar, pattern_counts, read_data
+from mgimm_plugin.data.scenes.overhead.lexicon import POSITION_WORDS, tokens_of
 from mgimm_plugin.data.scenes.overhead.texts import texts
-from mgimm_plugin.data.scenes.overhead.vocabulary import CATEGORIES, KINDS, SETTINGS
-from mgimm_plugin.data.scenes.scene import Scene, SceneObject
-
-SIZE = 224
-PICTURE = Image.new("RGB", (SIZE, SIZE))
-FEATURES = ("road", "river", "shore", "rails", "lake", "trees", "fields", "mown grass", "something new")
+from mgimm_plugin.data.scenes.overhead.vocabulary import CATEGORIES, COLORS, SETTINGS, SHAPES
+from mgimm_plugin.data.scenes.scene import Scene, SceneTexts
+from mgimm_plugin.evaluate.attributes import check_attributes, values_in, vocabulary
+from tests.data.scenes.overhead_scenes import a_scene, an_object, random_scene
 
 
-def random_object(rng: random.Random, category: str, others: list[SceneObject]) -> SceneObject | None:
-    kind = KINDS[category]
-    for _ in range(40):
-        side, stretch = rng.uniform(*kind.sides) * SIZE, rng.uniform(0.7, 1.4)
-        width, height = side * stretch, side / stretch
-        x, y = rng.uniform(0, SIZE - width), rng.uniform(0, SIZE - height)
-        box = (x, y, x + width, y + height)
-        if any(box[0] < o.box[2] and o.box[0] < box[2] and box[1] < o.box[3] and o.box[1] < box[3] for o in others):
-            continue
-        return SceneObject(
-            category=category,
-            color=rng.choice(kind.colors),
-            shape=rng.choice(kind.shapes),
-            size=size_word(box, SIZE, SIZE),
-            position=position_word(box, SIZE, SIZE),
-            box=box,
-            facts={"surface": rng.choice(kind.surfaces)},
-        )
-    return None
+def say(scene: Scene, seed: int = 0) -> SceneTexts:
+    return texts(scene, np.random.default_rng(seed))
 
 
-def random_scene(seed: int) -> Scene:
-    rng = random.Random(seed)
-    categories = rng.sample(CATEGORIES, rng.randint(1, 4))
-    objects: list[SceneObject] = []
-    for number in range(rng.randint(3, 9)):
-        item = random_object(rng, categories[number % len(categories)], objects)
-        if item is not None:
-            objects.append(item)
-    objects.sort(key=lambda item: (int(3 * (item.box[1] + item.box[3]) / 2 / SIZE), item.box[0]))
-    features = [
-        {"kind": kind, "direction": rng.choice(("horizontal", "vertical", "diagonal", None)) if number < 4 else None}
-        for number, kind in enumerate(FEATURES)
-        if rng.random() < 0.3
-    ]
-    return Scene(
-        setting=rng.choice(SETTINGS), objects=tuple(objects), image=PICTURE, facts={"features": features, "counts": {}}
-    )
+def all_texts(said: SceneTexts) -> Iterator[str]:
+    for group in (*said.regions, *said.referring, said.image):
+        yield from group
 
 
-@pytest.mark.parametrize("start", range(0, 60, 20))
+def filled(skeleton: str) -> str:
+    for slot, value in (("position", "center"), ("outline", "round"), ("be", "are")):
+        skeleton = skeleton.replace(f"{{{slot}}}", value)
+    return re.sub(r"\{\w+\}", ";", skeleton)
+
+
+def every_word() -> dict[str, dict[str, str]]:
+    words = {"category": CATEGORIES, "color": COLORS, "shape": SHAPES, "size": SIZES, "position": POSITION_WORDS}
+    return vocabulary({name: value} for name, values in words.items() for value in values)
+
+
+@pytest.mark.parametrize("start", range(0, 75, 25))
 def test_every_text_read_back_is_true(start):
-    for seed in range(start, start + 20):
+    for seed in range(start, start + 25):
         scene = random_scene(seed)
-        assert check_scene(scene, texts(scene, np.random.default_rng(seed))) == []
+        assert check_scene(scene, say(scene, seed)) == []
+
+
+def test_every_text_about_drawn_scenes_read_back_is_true():
+    for index in range(30):
+        scene = overhead.generate(3, index, 96)
+        assert check_scene(scene, say(scene, index)) == []
+
+
+def test_descriptions_of_regions_name_all_attributes_in_the_words_of_the_evaluation():
+    words = every_word()
+    for seed in range(30):
+        scene = random_scene(seed)
+        for item, descriptions in zip(scene.objects, say(scene).regions, strict=True):
+            assert len(set(descriptions)) == 5
+            for text in descriptions:
+                assert all(check_attributes(text, item.attributes, words).values()), text
+
+
+def test_no_word_of_an_attribute_is_used_for_anything_else():
+    values = {key for by_name in every_word().values() for key in by_name}
+    sections = ("relations", "its_sides", "superlatives", "farthest", "surfaces", "settings", "directions", "spans")
+    data = read_data("words")
+    phrases = [phrase for section in sections for said in data[section].values() for phrase in said]
+    phrases += [
+        phrase for by_surface in data["surfaces_of"].values() for said in by_surface.values() for phrase in said
+    ]
+    phrases += [*data["features"].values(), *data["numbers"]]
+    phrases += [text for name in GRAMMARS for text in load_grammar(name).literals()]
+    assert {phrase for phrase in phrases if values_in(phrase, values)} == set()
+
+
+def test_the_reader_knows_every_word_of_the_grammars():
+    for name in GRAMMARS:
+        grammar = load_grammar(name)
+        for start in grammar.starts:
+            for skeleton in sorted(grammar.skeletons(start))[::29]:
+                unknown = [token.text for token in tokens_of(filled(skeleton)) if token.kind == "unknown"]
+                assert unknown == [], skeleton
+
+
+def test_texts_are_written_correctly():
+    for seed in range(30):
+        scene = random_scene(seed)
+        for text in all_texts(say(scene, seed)):
+            assert not re.search(r"\b(\w+) \1\b|  | [.,;:]|[{}<>]", text), text
+            assert not re.search(r"\b[Aa] (?:[aeio]|L-)", text), text
+            assert not re.search(r"\b[Aa]n (?![aeio]|L-|ur|up)", text), text
+            assert all(sentence[0].isupper() or sentence[0].isdigit() for sentence in text.split(". ")), text
+
+
+def test_descriptions_have_three_to_eight_sentences_and_differ():
+    for seed in range(30):
+        image = say(random_scene(seed), seed).image
+        assert len(set(image)) == 5
+        for text in image:
+            assert text.endswith(".")
+            assert 3 <= text.count(".") <= 8, text
+
+
+def test_the_same_source_of_chance_gives_the_same_texts_and_another_gives_others():
+    scene = random_scene(1)
+    assert say(scene, 5) == say(scene, 5)
+    assert say(scene, 5) != say(scene, 6)
+
+
+def test_objects_that_nothing_tells_apart_have_no_expressions_of_their_own():
+    twins = [an_object("vehicle", (x, 10.0, x + 12.0, 20.0), "red", "rounded") for x in (10.0, 15.0)]
+    scene = a_scene(*twins)
+    said = say(scene)
+    assert said.referring == [[], []]
+    assert [len(group) for group in said.regions] == [5, 5]
+    assert check_scene(scene, said) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 12, 13, 40])
+def test_scenes_with_any_number_of_objects_are_described(count):
+    objects = [
+        an_object("vehicle", (x, y, x + 10.0, y + 10.0), "red" if number % 3 else "blue")
+        for number in range(count)
+        for x, y in [(5.0 + 30 * (number % 7), 5.0 + 30 * (number // 7))]
+    ]
+    scene = a_scene(*objects)
+    assert check_scene(scene, say(scene)) == []
+
+
+def test_features_of_unknown_kinds_are_not_spoken_of():
+    scene = a_scene(an_object("ship", (10, 10, 60, 60)), features=({"kind": "volcano", "direction": "diagonal"},))
+    said = say(scene)
+    assert "volcano" not in " ".join(said.image)
+    assert check_scene(scene, said) == []
+
+
+def test_every_setting_and_feature_is_spoken_of():
+    features = read_data("words")["features"]
+    for setting in SETTINGS:
+        for kind, phrase in features.items():
+            feature = {"kind": kind, "direction": "vertical"}
+            scene = a_scene(an_object("ship", (10, 10, 60, 60)), setting=setting, features=(feature,))
+            said = say(scene)
+            assert check_scene(scene, said) == []
+            if kind not in read_data("words")["obvious_features"].get(setting, ()):
+                assert all(phrase in text.lower() for text in said.image)
 
 
 def test_there_are_at_least_500_sentence_patterns():
-    assert sum(pattern_counts().values()) >= 500
+    counts = pattern_counts()
+    assert sum(counts.values()) >= 500
+    assert sum(number for name, number in counts.items() if not name.startswith("region.")) >= 200

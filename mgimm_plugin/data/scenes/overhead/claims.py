@@ -217,7 +217,7 @@ class _Truth:
         ]
         for mention in claims.mentions:
             count = len(self.matching(mention.category, mention.restrictive))
-            if mention.role == "whole" and mention.number not in (None, count):
+            if mention.role == "whole" and (mention.number not in (None, count) or not count):
                 problems.append(f"{mention.text!r}: there are {count}")
             if mention.role == "object" and (count != 1 if mention.determiner == "the" else not count):
                 problems.append(f"{mention.text!r} may be {count} objects")
@@ -265,8 +265,8 @@ class _Truth:
         if mention.determiner == "the" or (mention.part and mention.superlative):
             if mention.number is not None or mention.superlative is None:
                 wanted = 1 if mention.number is None else mention.number
-                is_plural = mention.number is None and mention.text.endswith("s")
-                if not is_plural and len(domain) != wanted:
+                any_number = mention.number is None and mention.plural and domain
+                if not any_number and len(domain) != wanted:
                     problems.append(f"{mention.text!r}: there are {len(domain)}")
             meant = domain
             if mention.superlative is not None:

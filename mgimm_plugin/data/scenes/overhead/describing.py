@@ -54,7 +54,12 @@ class _Description:
         """The setting and its features, in one to two sentences."""
         setting = one_of(words()["settings"][self.wording.scene.setting], self.rng)
         known = words()["features"]
-        features = [feature for feature in self.wording.scene.facts.get("features", []) if feature["kind"] in known]
+        obvious = words()["obvious_features"].get(self.wording.scene.setting, ())
+        features = [
+            feature
+            for feature in self.wording.scene.facts.get("features", [])
+            if feature["kind"] in known and (feature["kind"] not in obvious or self.rng.random() < 0.25)
+        ]
         lines = [feature for feature in features if feature.get("direction") is not None]
         line = lines[int(self.rng.random() * len(lines))] if lines and self.rng.random() < 0.6 else None
         kinds = list(dict.fromkeys(feature["kind"] for feature in features))
@@ -69,8 +74,9 @@ class _Description:
                 sentences.append(self.say("features", features=said, be="is" if is_one else "are"))
         if line is not None:
             number = "feature_plural" if self.is_plural(line["kind"]) else "feature"
-            direction = one_of(words()["directions"][line["direction"]], self.rng)
-            sentences.append(self.say("line_feature", **{number: known[line["kind"]], "direction": direction}))
+            direction, span = (one_of(words()[name][line["direction"]], self.rng) for name in ("directions", "spans"))
+            slots = {number: known[line["kind"]], "direction": direction, "span": span}
+            sentences.append(self.say("line_feature", **slots))
         return sentences
 
     def is_plural(self, feature: str) -> bool:
@@ -123,6 +129,7 @@ class _Description:
         for number, index in enumerate(indices):
             item, names = self.wording.objects[index], self.names()
             slots = {"one": self.wording.one(item, names), "position": item.position}
+            slots["another"] = "the other" if len(indices) == 2 else "another"
             if self.wording.can_stand_alone(item):
                 slots["adjectives"] = self.wording.said_of(item, names)
             said.append(self.say("of_them_next" if number else "of_them", **slots))
@@ -144,22 +151,24 @@ class _Description:
         return self.clauses(self.described)
 
     def clauses(self, indices: Sequence[int]) -> list[str]:
-        """Sentences on one to three objects each."""
+        """Sentences on one to three places each."""
         sentences = []
+        cells = _runs([self.wording.objects[index].position for index in indices], indices)
         at = 0
-        while at < len(indices):
+        while at < len(cells):
             count = 1 + int(self.rng.random() * 3)
-            sentences.append(self.clause(indices[at : at + count]))
+            sentences.append(self.clause(cells[at : at + count]))
             at += count
         return sentences
 
-    def clause(self, indices: Sequence[int]) -> str:
+    def clause(self, cells: Sequence[Sequence[int]]) -> str:
         start = "place_last" if self.rng.random() < 0.6 else "place_first"
         said = []
-        for number, index in enumerate(indices):
-            item = self.wording.objects[index]
-            slots = {"noun": self.wording.noun(item, self.names()), "position": item.position}
-            surface = self.wording.surface(item)
+        for number, indices in enumerate(cells):
+            objects = [self.wording.objects[index] for index in indices]
+            things = joined([f"a {self.wording.noun(item, self.names())}" for item in objects])
+            slots = {"any": things, "things" if len(objects) > 1 else "thing": things, "position": objects[0].position}
+            surface = self.wording.surface(objects[0]) if len(objects) == 1 else None
             if surface is not None:
                 slots["surface"] = surface
             said.append(self.say("elliptic" if number and start == "place_last" else start, **slots))
@@ -214,6 +223,17 @@ class _Description:
         if len(indices) > 2:
             slots["many"] = wording.number(len(indices))
         return self.say("superlative", **slots)
+
+
+def _runs(keys: Sequence[str], values: Sequence[int]) -> list[list[int]]:
+    """The values in runs of the same key."""
+    runs: list[list[int]] = []
+    for number, value in enumerate(values):
+        if number and keys[number] == keys[number - 1]:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    return runs
 
 
 def _fitted(parts: Sequence[str], count: int) -> list[str]:

@@ -96,7 +96,7 @@ def _from_data() -> Iterator[tuple[str, str, Any]]:
     yield "ones", "ones", None
     for section, kind in (
         ("settings", "setting"), ("relations", "relation"), ("its_sides", "side"), ("superlatives", "superlative"),
-        ("farthest", "farthest"), ("surfaces", "surface"), ("directions", "direction"),
+        ("farthest", "farthest"), ("surfaces", "surface"), ("directions", "direction"), ("spans", "direction"),
     ):  # fmt: skip
         yield from _section(words[section], kind)
     for phrases in words["surfaces_of"].values():
@@ -110,6 +110,7 @@ def _from_data() -> Iterator[tuple[str, str, Any]]:
     for kind, phrases in read_data("lexicon").items():
         for phrase in phrases:
             yield phrase, kind, phrase
+    yield "the other", "det", "another"
     for mark in ".;:,":
         yield mark, mark, mark
     yield from ((mark, ".", mark) for mark in "!?")

@@ -14,6 +14,7 @@ class Mention:
         category: What it names; None for "object".
         determiner: ``a``, ``the``, ``another``, ``this`` or nothing.
         number: How many, where it says so.
+        plural: Whether its noun is plural.
         restrictive: Attributes that tell which one is meant, by name.
         predicated: Attributes that are said of it.
         superlative: One of ``relations.EXTREMES``.
@@ -29,6 +30,7 @@ class Mention:
     category: str | None = None
     determiner: str = ""
     number: int | None = None
+    plural: bool = False
     restrictive: dict[str, str] = field(default_factory=dict)
     predicated: dict[str, str] = field(default_factory=dict)
     superlative: str | None = None

@@ -76,6 +76,8 @@ class PhraseReader:
                 pass
             elif token.kind in _NOUNS or token.kind == "one":
                 noun = token
+            elif token.kind == "unknown" and self.leads_to_noun(1):
+                self.problem(f"not understood: {token.text!r}")
             else:
                 break
             self.at += 1
@@ -87,10 +89,10 @@ class PhraseReader:
         """Find out what a phrase names: its noun, that of a whole, or the one that was spoken of."""
         if noun is not None and noun.kind in ("category", "categories"):
             mention.category = noun.value
-            self.base = None
             self.check_number(mention, noun)
         elif noun is not None and noun.kind in ("object", "objects", "outline"):
-            mention.role = {"outline": "outline"}.get(noun.kind, mention.role)
+            mention.role = "outline" if noun.kind == "outline" else mention.role
+            mention.plural = noun.kind == "objects"
         elif self.kind() == "of" and self.kind(1) != "them":
             self.at += 1
             whole = self.noun_phrase()
@@ -101,17 +103,22 @@ class PhraseReader:
             if self.kind() == "of":
                 self.at += 2
                 mention.part = True
-            base = self.base or (self.last[-1] if self.last else None) or next(iter(self.found.mentions[::-1]), None)
-            if base is None or base.category is None:
-                self.problem(f"not understood: {mention.text!r} names nothing")
-            else:
-                mention.category = base.category
-            if noun is not None and noun.kind == "one" and not mention.determiner:
-                mention.determiner = "a"
+            self.name_again(mention, noun)
+
+    def name_again(self, mention: Mention, noun: Token | None) -> None:
+        """Find out what "a red one", "another" and "the largest" are of."""
+        base = self.base or (self.last[-1] if self.last else next(iter(self.found.mentions[::-1]), None))
+        stands_alone = noun is not None or mention.superlative or mention.number or mention.determiner == "another"
+        if base is None or base.category is None or not stands_alone:
+            self.problem(f"not understood: {mention.text!r} names nothing")
+            return
+        mention.category = base.category
+        if noun is not None and noun.kind == "one" and not mention.determiner:
+            mention.determiner = "a"
 
     def check_number(self, mention: Mention, noun: Token) -> None:
         """Note "two ship" and "a ships"."""
-        is_plural = noun.kind == "categories"
+        mention.plural = is_plural = noun.kind == "categories"
         wrong = mention.number is not None and (mention.number != 1) != is_plural
         if wrong or (is_plural and mention.determiner in ("a", "another", "this")):
             self.problem(f"not understood: {mention.text!r} does not agree in number")

@@ -83,7 +83,7 @@ class _Reader(PhraseReader):
         elif self.is_of:
             mention.role, self.base, self.is_of = "whole", mention, False
             self.keep(mention)
-        elif self.names_object() and self.has_verb:
+        elif self.names_object() and self.has_verb and not (mention.superlative or mention.only):
             self.complete(self.subjects[0], mention)
         else:
             self.keep(mention)
@@ -91,11 +91,11 @@ class _Reader(PhraseReader):
 
     def names_object(self) -> bool:
         only = self.subjects[0] if len(self.subjects) == 1 else None
-        return only is not None and only.category is None and only.number is None
+        return only is not None and only.category is None and not only.plural
 
     def complete(self, subject: Mention, said: Mention) -> None:
         """Join "the object" and "a red ship", which it is."""
-        subject.category = said.category
+        subject.category, subject.number, subject.plural = said.category, said.number, said.plural
         subject.text += f" {said.text}"
         for name, value in said.restrictive.items():
             self.set(subject.predicated, name, value)
@@ -103,12 +103,12 @@ class _Reader(PhraseReader):
 
     def take_subject(self, mention: Mention) -> None:
         together = self.subjects and not self.has_verb and not self.has_more and self.before in _JOINTS
-        lists = self.owner is not None
-        if lists and self.owner is not None:
-            self.owner.items.append(mention)
-            if self.owner.category is not None and mention.category == self.owner.category:
-                for name, value in self.owner.attributes.items():
-                    self.set(mention.predicated, name, value)
+        if self.before == "verb" and self.has_verb and len(self.subjects) == 1 and self.subjects[0].plural:
+            self.owner = self.subjects[0]  # "the ships are a red one and a blue one"
+        if self.owner is not None:
+            self.put_into(self.owner, mention)
+        elif self.base is not None and self.base.category not in (None, mention.category):
+            self.problem(f"not understood: {mention.text!r} is none of {self.base.text!r}")
         self.subjects = [*self.subjects, mention] if together else [mention]
         self.last = self.subjects
         self.has_verb = self.has_more = False
@@ -116,6 +116,16 @@ class _Reader(PhraseReader):
             self.set(mention.predicated, "position", self.in_front)
         if self.relation_in_front is not None:
             mention.relations.append((*self.relation_in_front, False))
+
+    def put_into(self, owner: Mention, mention: Mention) -> None:
+        """Make a phrase an item of a list: what is said of the whole is said of each."""
+        owner.items.append(mention)
+        if owner.category is None:
+            return
+        if mention.category != owner.category:
+            self.problem(f"not understood: {mention.text!r} is none of {owner.text!r}")
+        for name, value in owner.attributes.items():
+            self.set(mention.predicated, name, value)
 
     # What is said of them
 
@@ -220,7 +230,7 @@ class _Reader(PhraseReader):
 
     def semicolon(self, token: Token) -> None:
         self.check_complete()
-        self.owner = None
+        self.base = self.owner = None
         self.start_clause()
 
     def colon(self, token: Token) -> None:
