@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -74,6 +75,7 @@ def convert(conversion: Conversion) -> Prepared:
     """
     source_format = get_source_format(conversion.source_format)
     losses = conversion.source.losses
+    _check_outside(conversion)
     places = Places([conversion.source, *conversion.joins.values()])
     tally = Tally()
     with SetWriter(
@@ -92,6 +94,15 @@ def convert(conversion: Conversion) -> Prepared:
         paths = {path: writer.counts[place] for path, place in writer.layout().items()}
         writer.finish(card, report_of(card, tally, paths))
     return Prepared(card, tally)
+
+
+def _check_outside(conversion: Conversion) -> None:
+    """A set inside its source would be part of the source the next time."""
+    output = Path(os.path.abspath(conversion.output))
+    for source in (conversion.source, *conversion.joins.values()):
+        for path in source.inputs:
+            if path.is_dir() and output.is_relative_to(os.path.abspath(path)):
+                raise MgimmError(f"{conversion.output} lies in the input {path}; choose a folder outside")
 
 
 def _account(source: Source, places: Places, writer: SetWriter, tally: Tally) -> None:

@@ -154,6 +154,11 @@ def test_questions_are_the_users_where_there_are_some(source, tmp_path):
     assert json.loads((tmp_path / "out" / "dataset.json").read_text())["questions"]["name"] == "mine.json"
 
 
+def test_a_set_does_not_go_into_its_own_source(source, tmp_path):
+    with pytest.raises(MgimmError, match="lies in the input"):
+        prepare("dior-rsvg", [source / "DIOR"], source / "DIOR" / "out", progress=False)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

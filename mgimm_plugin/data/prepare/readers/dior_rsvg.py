@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Final
 from xml.etree.ElementTree import Element
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
+from mgimm_plugin.data.prepare.readers.image_names import ImageNames
 from mgimm_plugin.data.prepare.reading import checked_box, checked_size, parse_xml, read_text, words
 from mgimm_plugin.data.prepare.source import Losses, Source, SourceFormat, register_source_format
 from mgimm_plugin.errors import RecordError
@@ -47,9 +48,14 @@ def read(source: Source) -> Iterator[AnnotatedImage]:
     numbers: Sequence[int | None] = [None] * len(annotations)
     if split_files:
         numbers = _first_numbers(annotations, counts, parts.total, source.losses)
+    names = ImageNames(source)
     for path, count, first in zip(annotations, counts, numbers, strict=True):
         try:
-            yield _image(path, source, parts, first, count)
+            root = parse_xml(path)
+            if first is not None and len(root.findall("object")) != count:
+                source.losses.note(f"{path.name} has objects inside others: its objects are in no official part.")
+                first = None
+            yield _image(root, path, source, names, [parts.of(first, position) for position in range(count)])
         except RecordError as error:
             source.losses.drop(error.at(file=path))
 
@@ -166,20 +172,15 @@ def _parses(path: Path) -> bool:
     return True
 
 
-def _image(path: Path, source: Source, parts: _Parts, first: int | None, count: int) -> AnnotatedImage:
-    root = parse_xml(path)
-    elements = root.findall("object")
-    if first is not None and len(elements) != count:
-        source.losses.note(f"{path.name} has objects inside others: its objects are in no official part.")
-        first = None
+def _image(root: Element, path: Path, source: Source, names: ImageNames, parts: Sequence[str | None]) -> AnnotatedImage:
     objects = []
-    for position, element in enumerate(elements):
+    for position, element in enumerate(root.findall("object")):
         name = f"{path.stem}-{position}"
         try:
-            objects.append(_object(element, name, parts.of(first, position)))
+            objects.append(_object(element, name, parts[position] if position < len(parts) else None))
         except RecordError as error:
             source.losses.drop(error.at(file=path, record=name))
-    file_name = PureWindowsPath((root.findtext("filename") or "").strip()).name or f"{path.stem}.jpg"
+    file_name = names.named((root.findtext("filename") or "").strip() or f"{path.stem}.jpg", field="filename")
     width, height = _size(root) or source.size_of(file_name) or (None, None)
     return AnnotatedImage(source_id=path.stem, file_name=file_name, width=width, height=height, objects=tuple(objects))
 
