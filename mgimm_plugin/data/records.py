@@ -243,20 +243,21 @@ class _Parser:
     def turn(self, value: object, where: str, due: str) -> Turn:
         if not isinstance(value, dict):
             self.fail(f"must be an object with from and value, not {_kind(value)}", where)
-        return Turn(self.role(value.get("from"), f"{where}.from", due), self.words(value, f"{where}.value", due))
+        role = self.role(value.get("from"), f"{where}.from", due)
+        text = self.text(value.get("value"), f"{where}.value")
+        if role == "gpt" and text:
+            self.check_answer(text, f"{where}.value")
+        return Turn(role, text)
 
     def role(self, value: object, where: str, due: str) -> str:
         if value != due:
             self.fail(f"is {value!r} where {due!r} is due: turns alternate human, gpt, the human first", where)
         return due
 
-    def words(self, turn: Mapping[str, Any], where: str, due: str) -> str:
-        text = self.text(turn.get("value"), where)
-        if due == "gpt" and turn.get("from") == due:
-            for token in (DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN):
-                if token in text:
-                    self.fail(f"an answer may not contain {token}; only questions may", where)
-        return str(text)
+    def check_answer(self, text: str, where: str) -> None:
+        for token in (DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN):
+            if token in text:
+                self.fail(f"an answer may not contain {token}; only questions may", where)
 
     def check_tokens(self, record: Record) -> None:
         self.check_image_tokens(record)

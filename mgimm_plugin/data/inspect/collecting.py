@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
-from mgimm_plugin.data.records import Record, _Parser
+from mgimm_plugin.data.records import Record, Turn, _Parser
 from mgimm_plugin.errors import RecordError
 
 
@@ -35,10 +36,20 @@ class _Collector(_Parser):
         super().__init__(file, index)
         self.problems: list[RecordError] = []
 
+    def role(self, value: object, where: str, due: str) -> str:
+        """Whose turn it is: what the file says where that is a role, even out of turn."""
+        try:
+            return super().role(value, where, due)
+        except RecordError as problem:
+            self.problems.append(problem)
+            return str(value) if value in ("human", "gpt") else due
+
     def check_tokens(self, record: Record) -> None:
-        """Check what is known: nothing follows from a turn or a list that cannot be read."""
+        """Check what is known: nothing follows from a turn or a list that cannot be read, or from tokens in answers."""
         if not record.conversations or not all(turn and turn.value for turn in record.conversations):
             return
+        turns = (turn if turn.role == "human" else Turn(turn.role, "") for turn in record.conversations)
+        record = replace(record, conversations=tuple(turns))
         bad = {problem.field for problem in self.problems}
         self.check_image_tokens(record)
         if "regions" not in bad:
@@ -62,7 +73,7 @@ def _noting(read: Callable[..., Any], instead: object) -> Callable[..., Any]:
 _SURVIVED_BY: dict[object, tuple[str, ...]] = {
     None: (
         *("record", "identity", "text", "pixels", "check_size", "region", "names", "polygon", "point", "box"),
-        *("turn", "role", "words", "check_image_tokens", "check_region_tokens", "check_image"),
+        *("turn", "check_answer", "check_image_tokens", "check_region_tokens", "check_image"),
     ),
     (): ("items", "turns"),
 }
