@@ -184,6 +184,11 @@ def test_expressions_that_do_not_fit_one_object_alone(text, problem):
         (f"{GOOD} The ship lies in the top left.", "there are 2"),
         (f"{GOOD} The leftmost ship is blue.", "color is red, not blue"),
         (f"{GOOD} Two of the ships are red.", "there are 1"),
+        (f"{GOOD} The two ships lie in the top left.", "not all of"),
+        (f"{GOOD} Two ships lie on the road.", "there are 0"),
+        (f"{GOOD} The ships are above the storage tank.", "not all of"),
+        (f"{GOOD} The ships are a white round storage tank.", "is none of"),
+        (f"{GOOD} The vehicles are red.", "there are none"),
     ],
 )
 def test_descriptions_of_a_scene_that_are_wrong(text, problem):

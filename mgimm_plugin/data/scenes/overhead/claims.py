@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from mgimm_plugin.data.scenes.overhead.mentions import Claims, Mention
 from mgimm_plugin.data.scenes.overhead.reading import read
-from mgimm_plugin.data.scenes.overhead.relations import arguable, clear, extremes
-from mgimm_plugin.data.scenes.scene import Scene, SceneObject, SceneTexts
+from mgimm_plugin.data.scenes.overhead.truth import ATTRIBUTES, Truth, count_of
+from mgimm_plugin.data.scenes.scene import Scene, SceneTexts
 
 MOST_MENTIONED: Final = 12
 """Descriptions of scenes with more objects may leave some out."""
-
-_ATTRIBUTES: Final = ("category", "color", "shape", "size", "position")
 
 
 class NamedObject(NamedTuple):
@@ -37,7 +34,7 @@ def named_objects(text: str) -> list[NamedObject]:
     An object that is named twice is listed twice. "One of three ships" and "to the left of a ship" name ships too.
     """
     return [
-        NamedObject(mention.category, _count(mention), mention.attributes)
+        NamedObject(mention.category, count_of(mention), mention.attributes)
         for mention in read(text).mentions
         if mention.category is not None
     ]
@@ -45,12 +42,12 @@ def named_objects(text: str) -> list[NamedObject]:
 
 def region_contradictions(claims: Claims, scene: Scene, about: int) -> list[str]:
     """What a description of object ``about`` claims and is not so, or should claim and does not."""
-    return _of_region(claims, _Truth(scene), about)
+    return _of_region(claims, Truth(scene), about)
 
 
 def referring_contradictions(claims: Claims, scene: Scene, about: int) -> list[str]:
     """What an expression for object ``about`` claims and is not so; also where another object fits it."""
-    return _of_expression(claims, _Truth(scene), about)
+    return _of_expression(claims, Truth(scene), about)
 
 
 def image_contradictions(claims: Claims, scene: Scene) -> list[str]:
@@ -58,15 +55,15 @@ def image_contradictions(claims: Claims, scene: Scene) -> list[str]:
 
     It should name the setting and how many objects of each category there are.
     """
-    return _of_description(claims, _Truth(scene))
+    return _of_description(claims, Truth(scene))
 
 
 def unmentioned(claims: Claims, scene: Scene) -> list[int]:
     """Indices of objects that a description does not introduce by their own attributes."""
-    return _unmentioned(claims, _Truth(scene))
+    return _unmentioned(claims, Truth(scene))
 
 
-def _of_region(claims: Claims, truth: _Truth, about: int) -> list[str]:
+def _of_region(claims: Claims, truth: Truth, about: int) -> list[str]:
     problems = [*claims.problems, *truth.common(claims)]
     named: dict[str, str] = {}
     for mention in claims.mentions:
@@ -74,10 +71,10 @@ def _of_region(claims: Claims, truth: _Truth, about: int) -> list[str]:
             continue
         problems += truth.of_object(mention, about)
         named |= mention.attributes | ({} if mention.category is None else {"category": mention.category})
-    return problems + [f"does not name its {name}" for name in _ATTRIBUTES if name not in named]
+    return problems + [f"does not name its {name}" for name in ATTRIBUTES if name not in named]
 
 
-def _of_expression(claims: Claims, truth: _Truth, about: int) -> list[str]:
+def _of_expression(claims: Claims, truth: Truth, about: int) -> list[str]:
     problems = [*claims.problems, *truth.common(claims)]
     subjects = [mention for mention in claims.mentions if mention.role == "subject"]
     if len(subjects) != 1:
@@ -87,7 +84,7 @@ def _of_expression(claims: Claims, truth: _Truth, about: int) -> list[str]:
     return problems + [f"{subjects[0].text!r} may also be object {other}" for other in others]
 
 
-def _of_description(claims: Claims, truth: _Truth) -> list[str]:
+def _of_description(claims: Claims, truth: Truth) -> list[str]:
     problems = [*claims.problems, *truth.common(claims)]
     if set(claims.settings) != {truth.setting}:
         problems.append(f"names the setting {claims.settings}, which is {truth.setting}")
@@ -103,7 +100,7 @@ def _of_description(claims: Claims, truth: _Truth) -> list[str]:
     return problems
 
 
-def _unmentioned(claims: Claims, truth: _Truth) -> list[int]:
+def _unmentioned(claims: Claims, truth: Truth) -> list[int]:
     candidates = [truth.fitting(mention) for mention in _introduced(claims)]
     owners = _matching(candidates)
     return [index for index in range(len(truth.objects)) if index not in owners]
@@ -116,7 +113,7 @@ def check_scene(scene: Scene, texts: SceneTexts) -> list[str]:
         Every contradiction, with the text that it is in; empty where all is well.
     """
     found: list[str] = []
-    truth = _Truth(scene)
+    truth = Truth(scene)
 
     def add(text: str, problems: Sequence[str]) -> None:
         found.extend(f"{problem} in: {text}" for problem in problems)
@@ -138,10 +135,6 @@ def check_scene(scene: Scene, texts: SceneTexts) -> list[str]:
         if len(said) != len(scene.objects):
             found.append(f"{name}: texts for {len(said)} of {len(scene.objects)} objects")
     return found
-
-
-def _count(mention: Mention) -> int | None:
-    return 1 if mention.number is None and mention.determiner in ("a", "another", "this") else mention.number
 
 
 def _introduced(claims: Claims) -> list[Mention]:
@@ -187,140 +180,3 @@ def _matching(candidates: Sequence[Sequence[int]]) -> dict[int, int]:
 def _unmatched(candidates: Sequence[Sequence[int]]) -> Iterator[int]:
     placed = set(_matching(candidates).values())
     return (mention for mention, found in enumerate(candidates) if mention not in placed and found)
-
-
-class _Truth:
-    """What is so in a scene."""
-
-    def __init__(self, scene: Scene) -> None:
-        self.objects: tuple[SceneObject, ...] = scene.objects
-        self.size = scene.image.width
-        self.features = scene.facts.get("features", [])
-        self.setting = scene.setting
-        self._all = frozenset(range(len(self.objects)))
-        self.counts = Counter(item.category for item in self.objects)
-        self._with: dict[tuple[str, str], frozenset[int]] = {}
-        for name in _ATTRIBUTES:
-            for value in {getattr(item, name) for item in self.objects}:
-                having = (index for index, item in enumerate(self.objects) if getattr(item, name) == value)
-                self._with[name, value] = frozenset(having)
-
-    def common(self, claims: Claims) -> list[str]:
-        """What is wrong with features and with the objects of relations, whatever the text is about."""
-        problems = [
-            f"there is no {direction or ''} {kind}"
-            for kind, direction in claims.features
-            if not any(
-                feature.get("kind") == kind and direction in (None, feature.get("direction"))
-                for feature in self.features
-            )
-        ]
-        for mention in claims.mentions:
-            count = len(self.matching(mention.category, mention.restrictive))
-            if mention.role == "whole" and (mention.number not in (None, count) or not count):
-                problems.append(f"{mention.text!r}: there are {count}")
-            if mention.role == "object" and (count != 1 if mention.determiner == "the" else not count):
-                problems.append(f"{mention.text!r} may be {count} objects")
-        return problems
-
-    def of_object(self, mention: Mention, about: int) -> list[str]:
-        """What a phrase claims of one object and is not so."""
-        item = self.objects[about]
-        problems = [
-            f"{name} is {getattr(item, name)}, not {value}"
-            for name, value in mention.attributes.items()
-            if getattr(item, name) != value
-        ]
-        if mention.category not in (None, item.category):
-            problems.append(f"it is {item.category}, not {mention.category}")
-        if mention.number not in (None, 1):
-            problems.append(f"{mention.text!r} is not one")
-        return problems + self.of_what_is_around(mention, about)
-
-    def of_what_is_around(self, mention: Mention, about: int) -> list[str]:
-        """What a phrase claims of an object's surface, relations and rank and is not so."""
-        problems = []
-        domain = self.matching(mention.category, mention.restrictive)
-        surface = self.objects[about].facts.get("surface")
-        if mention.surface not in (None, surface):
-            problems.append(f"it stands on {surface}, not {mention.surface}")
-        if mention.only and domain != [about]:
-            problems.append(f"{mention.text!r} is not the only one")
-        if mention.superlative and extremes(self.objects, domain, self.size).get(mention.superlative) != about:
-            problems.append(f"{mention.text!r} is not clearly the {mention.superlative}")
-        for predicate, other, _ in mention.relations:
-            if not self.is_clear(predicate, about, other):
-                problems.append(f"{mention.text!r} is not clearly {predicate} {other.text!r}")
-        return problems
-
-    def of_scene(self, mention: Mention) -> list[str]:
-        """What a phrase claims of the scene and is not so."""
-        problems = []
-        domain = self.matching(mention.category, mention.restrictive)
-        all_fit = self.matching(mention.category, mention.attributes)
-        if mention.items and mention.number is not None:
-            parts = sum(_count(item) or 0 for item in mention.items)
-            if parts != mention.number:
-                problems.append(f"{mention.text!r} are followed by {parts}")
-        if mention.determiner == "the" or (mention.part and mention.superlative):
-            if mention.number is not None or mention.superlative is None:
-                wanted = 1 if mention.number is None else mention.number
-                any_number = mention.number is None and mention.plural and domain
-                if not any_number and len(domain) != wanted:
-                    problems.append(f"{mention.text!r}: there are {len(domain)}")
-            meant = domain
-            if mention.superlative is not None:
-                first = extremes(self.objects, domain, self.size).get(mention.superlative)
-                meant = [] if first is None else [first]
-                if first is None:
-                    problems.append(f"none is clearly {mention.text!r}")
-            for about in meant:
-                problems += self.of_object(mention, about) if mention.number in (None, 1) else []
-                if about not in all_fit:
-                    problems.append(f"not all of {mention.text!r} are {mention.predicated}")
-            return problems
-        if mention.number is not None and not (mention.part and not mention.attributes):
-            if len(all_fit) != mention.number:
-                problems.append(f"{mention.text!r} {mention.predicated or ''}: there are {len(all_fit)}")
-            return problems
-        if not self.fitting(mention):
-            problems.append(f"there is no {mention.text!r} {mention.predicated or ''}")
-        return problems
-
-    def matching(self, category: str | None, attributes: Mapping[str, str]) -> list[int]:
-        """Indices of the objects of a category (any for None) with some attributes."""
-        found = self._all if category is None else self._with.get(("category", category), frozenset())
-        for pair in attributes.items():
-            found = found & self._with.get(pair, frozenset())
-        return sorted(found)
-
-    def fitting(self, mention: Mention) -> list[int]:
-        """Indices of the objects of which all that a phrase claims is so."""
-        return [
-            index
-            for index in self.matching(mention.category, mention.attributes)
-            if not self.of_what_is_around(mention, index)
-        ]
-
-    def might_be(self, mention: Mention) -> list[int]:
-        """Indices of the objects that somebody might say a phrase means. What they stand on tells none apart."""
-        found = self.matching(mention.category, mention.attributes)
-        if mention.superlative is not None:
-            first = extremes(self.objects, self.matching(mention.category, mention.restrictive), self.size)
-            return [index for index in found if index == first.get(mention.superlative)]
-        for predicate, other, _ in mention.relations:
-            others = self.matching(other.category, other.restrictive)
-            found = [
-                index
-                for index in found
-                if any(
-                    arguable(predicate, self.objects[index].box, self.objects[to].box) for to in others if to != index
-                )
-            ]
-        return found
-
-    def is_clear(self, predicate: str, about: int, other: Mention) -> bool:
-        """Whether object ``about`` is clearly ``predicate`` one of those that a phrase may mean."""
-        others = self.matching(other.category, other.restrictive)
-        one = self.objects[about]
-        return any(predicate in clear(one, self.objects[to], self.size) for to in others if to != about)
