@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject, Dialogue
 from mgimm_plugin.data.prepare.readers.conversations import conversation_entries
 from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
@@ -30,7 +31,7 @@ from mgimm_plugin.data.prepare.source import Losses, Source, SourceFormat, regis
 from mgimm_plugin.data.records import Turn
 from mgimm_plugin.errors import RecordError
 
-_TASK: Final = re.compile(r"\s*\[([a-z_ ]{3,20})\]\s*", flags=re.IGNORECASE)
+_TASK: Final = re.compile(r"(?:\s|\\n)*\[([a-z_ ]{3,20})\]", flags=re.IGNORECASE)
 _FIELDS: Final = ("id", "image", "width", "height", "conversations")
 _TURNED: Final = "answer that was a box: the box became an object, and what was asked for its phrase"
 _TAKEN_OUT: Final = "box taken out of an answer's text"
@@ -62,8 +63,8 @@ class _Reading:
         Raises:
             RecordError: They cannot be told with tokens for boxes.
         """
-        task = _TASK.match(question)
-        asked = self.marked(question if task is None else question[task.end() :])
+        task = _TASK.match(question.replace(DEFAULT_IMAGE_TOKEN, ""))
+        asked = self.marked(question if task is None else question.replace(f"[{task[1]}]", "", 1))
         answered = self.marked(answer)
         before = len(self.objects)
         try:

@@ -94,8 +94,9 @@ class _Gathering:
             except RecordError as error:
                 self._losses.drop(error.at(file=path, index=index, field=f"images[{index}]"))
                 continue
-            here[name] = self._by_name.setdefault(file_name, _Gathered(entry, path))
-            self._by_id.setdefault(name, here[name])
+            here[name] = image = self._by_name.setdefault(file_name, _Gathered(entry, path))
+            image.entry = {**entry, **image.entry}
+            self._by_id.setdefault(name, image)
         return here
 
     def _categories(self, value: Mapping[str, Any], path: Path) -> dict[str, str]:

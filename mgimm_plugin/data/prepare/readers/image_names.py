@@ -33,7 +33,8 @@ class ImageNames:
     def named(self, value: object, **where: Any) -> str:
         """Path of an image relative to the image folder.
 
-        Where the images are at hand, leading folders that are not there are cut off, and a missing suffix is added.
+        Where the images are at hand, leading folders that are not there are cut off, a missing suffix is added, and an
+        image that is in one subfolder alone is found there.
 
         Args:
             value: The image's name in the source.
@@ -58,7 +59,10 @@ class ImageNames:
                 return name
             if name in self._without_suffix:
                 return self._without_suffix[name]
-        return "/".join(parts)
+        below = [
+            name for name in self._by_stem.get(PurePosixPath(parts[-1]).stem, ()) if name.endswith(f"/{parts[-1]}")
+        ]
+        return below[0] if len(below) == 1 else "/".join(parts)
 
     def beside(self, path: Path, suffix: str) -> str:
         """Name of the image that an annotation file of the same stem is about.

@@ -14,6 +14,7 @@ from mgimm_plugin.data.prepare.reading import (
     checked_box,
     checked_points,
     files_in,
+    number,
     read_text,
     shown,
     whole,
@@ -67,11 +68,11 @@ def read_vhr10(source: Source) -> Iterator[AnnotatedImage]:
         match = _VHR10.fullmatch(line)
         if match is None:
             raise RecordError(f"must be (x1,y1),(x2,y2),class, not {shown(line)}")
-        *corners, number = match.groups()
+        *corners, class_number = match.groups()
         return AnnotatedObject(
             source_id=name,
             bbox=checked_box(corners, voc_to_xyxy, field="bbox"),
-            category=_class_of(number, classes, first=1),
+            category=_class_of(class_number, classes, first=1),
         )
 
     return _read(source, parse, ".jpg")
@@ -97,11 +98,12 @@ def read_yolo(source: Source) -> Iterator[AnnotatedImage]:
     def parse(line: str, name: str, size: tuple[int, int] | None) -> AnnotatedObject:
         if size is None:
             raise RecordError("the image's size is not known", field="bbox")
-        number, *values = line.split()
-        category = _class_of(number, classes, first=0)
+        class_number, *values = line.split()
+        category = _class_of(class_number, classes, first=0)
         if len(values) in (4, 5):  # a fifth is a detector's confidence
             box = checked_box(values[:4], lambda boxes: yolo_to_xyxy(boxes, *size), field="bbox")
-            return AnnotatedObject(source_id=name, bbox=box, category=category)
+            extra = {"confidence": number(values[4], field="confidence")} if len(values) == 5 else {}
+            return AnnotatedObject(source_id=name, bbox=box, category=category, extra=extra)
         fractions = checked_points(_pairs(values), field="polygon")
         points = checked_points(fractions_to_pixels(fractions, *size).tolist(), field="polygon")
         return _outlined(name, points, category)
@@ -197,10 +199,10 @@ def _pairs(values: list[str]) -> list[list[str]]:
 
 
 def _class_of(value: str, names: Sequence[str], *, first: int) -> str:
-    number = whole(value, field="category")
-    if not 0 <= number - first < len(names):
-        raise RecordError(f"class {number} has no name: there are {len(names)}, from {first}", field="category")
-    return words(names[number - first], field="category")
+    place = whole(value, field="category") - first
+    if not 0 <= place < len(names):
+        raise RecordError(f"class {shown(value)} has no name: there are {len(names)}, from {first}", field="category")
+    return words(names[place], field="category")
 
 
 register_source_format(

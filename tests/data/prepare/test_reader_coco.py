@@ -1,0 +1,71 @@
+import json
+
+import pytest
+
+from mgimm_plugin.errors import RecordError
+from tests.data.prepare.samples import as_json, boxes, read
+
+
+def test_captions_and_boxes_of_two_files_go_to_the_same_image(tmp_path):
+    (first, second), losses = read("coco", tmp_path)
+    assert (first.file_name, first.width, first.height) == ("a.png", 60, 40)
+    assert boxes(first) == [("ship", (10, 5, 30, 20))]
+    assert first.captions == ("A ship lies in a harbor.", "One ship.")
+    assert first.objects[0].polygon == ((10, 5), (30, 5), (30, 20))
+    assert boxes(second) == [("ship", (0, 0, 9, 9))]
+    assert second.objects[0].extra == {"iscrowd": 1}
+    assert losses.changed == {"mask in run-length code left out: the box is kept": 1}
+    assert not losses.dropped
+
+
+def coco(**fields):
+    value = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 60, "height": 40}],
+        "categories": [{"id": 1, "name": "ship"}],
+        "annotations": [],
+    }
+    return {"labels/a.json": as_json({**value, **fields})}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"bbox": [1, 2, -3, 4]}, "reversed"),
+        ({"bbox": [1, 2, 0, 4]}, "encloses nothing"),
+        ({"bbox": None}, "four numbers"),
+        ({"bbox": [1, 2, 3, float("nan")]}, "finite"),
+        ({"category_id": 9}, "there is no category"),
+        ({"image_id": 9}, "there is no image"),
+        ({"image_id": [1]}, "must be a text"),
+        ({"id": 1}, "an annotation of this id came before"),
+    ],
+)
+def test_a_bad_annotation_costs_that_annotation(tmp_path, wrong, message):
+    good = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 5, 20, 15]}
+    ((image,), losses) = read("coco", tmp_path, coco(annotations=[good, {**good, "id": 2, **wrong}, 3]))
+    assert boxes(image) == [("ship", (10, 5, 30, 20))]
+    error, number = losses.dropped
+    assert error.index == 1
+    assert error.field.startswith("annotations[1]")
+    assert message in str(error)
+    assert number.field == "annotations[2]"
+
+
+def test_the_same_id_twice_is_an_error_and_a_bad_outline_costs_the_outline(tmp_path):
+    image = {"id": 1, "file_name": "a.png"}
+    annotation = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5], "segmentation": [[1, 2, 3]]}
+    ((read_image,), losses) = read("coco", tmp_path, coco(images=[image, image], annotations=[annotation]))
+    assert read_image.objects[0].polygon is None
+    assert [error.field for error in losses.dropped] == ["id", "annotations[0].segmentation"]
+
+
+def test_results_are_joined_to_the_images_of_another_file(tmp_path):
+    files = coco() | {"labels/results.json": json.dumps([{"image_id": 1, "caption": "A ship."}]).encode()}
+    ((image,), losses) = read("coco", tmp_path, files)
+    assert image.captions == ("A ship.",)
+    assert not losses.dropped
+
+
+def test_annotations_without_any_image_are_an_error(tmp_path):
+    with pytest.raises(RecordError, match="no input has images"):
+        read("coco", tmp_path, {"labels/results.json": b"[]"})

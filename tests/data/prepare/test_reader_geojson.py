@@ -1,0 +1,96 @@
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("rasterio")
+
+from mgimm_plugin.data.prepare.source import get_source_format
+from mgimm_plugin.errors import RecordError
+from tests.data.prepare.samples import GEOJSON, as_json, boxes, feature, geotiff, read
+
+TRIANGLE = [[733606, 3725136.5], [733616, 3725136.5], [733616, 3725129]]
+UTM = {"type": "name", "properties": {"name": "EPSG:32616"}}
+
+
+def collection(*features, crs=UTM, **more):
+    value = {"type": "FeatureCollection", "features": list(features), **more}
+    return as_json(value if crs is None else {**value, "crs": crs})
+
+
+def test_outlines_become_pixels_through_the_transform(tmp_path):
+    ((image,), losses) = read("geojson", tmp_path)
+    assert (image.source_id, image.file_name, image.width, image.height) == ("a", "a.tif", 60, 40)
+    assert boxes(image) == [("building", (10, 5, 30, 20)), ("car", (2, 2, 4, 4))]
+    assert image.objects[0].polygon == ((10, 5), (30, 5), (30, 20))
+    assert image.objects[0].extra == {"building": "yes", "height": 4}
+    assert not losses.dropped
+
+
+def test_longitude_and_latitude_where_nothing_else_is_said(tmp_path):
+    from rasterio.warp import transform
+
+    longitudes, latitudes = transform("EPSG:32616", "OGC:CRS84", *zip(*TRIANGLE, strict=True))
+    outline = [list(point) for point in zip(longitudes, latitudes, strict=True)]
+    files = {**GEOJSON.files, "labels/a.geojson": collection(feature(outline, category="roof"), crs=None)}
+    ((image,), _) = read("geojson", tmp_path, files)
+    assert image.objects[0].bbox == pytest.approx((10, 5, 30, 20), abs=1e-3)
+
+
+def test_the_raster_is_the_one_named_or_the_one_around_the_feature(tmp_path):
+    files = {
+        "labels/features.geojson": collection(feature(TRIANGLE, category="a"), feature(TRIANGLE, image="wide.tif")),
+        "labels/narrow.tif": geotiff(5, 5),
+        "labels/wide.tif": geotiff(60, 40),
+    }
+    ((image,), losses) = read("geojson", tmp_path, files)
+    assert (image.file_name, len(image.objects)) == ("wide.tif", 2)
+    assert not losses.dropped
+
+
+def test_a_bad_feature_costs_that_feature(tmp_path):
+    far = [[x + 10_000, y] for x, y in TRIANGLE]
+    point = {"type": "Feature", "properties": {}, "geometry": {"type": "Point", "coordinates": [1, 2]}}
+    line = feature([TRIANGLE[0], TRIANGLE[0]])
+    wrong = feature([[0, "north"], *TRIANGLE])
+    files = {
+        "labels/other.geojson": collection(feature(TRIANGLE, label="roof"), feature(far), point, line, wrong, None),
+        "labels/a.tif": geotiff(),
+    }
+    ((image,), losses) = read("geojson", tmp_path, files)
+    assert boxes(image) == [("roof", (10, 5, 30, 20))]
+    assert [error.index for error in losses.dropped] == [1, 2, 3, 4, 5]
+    assert "lies in none of the rasters" in str(losses.dropped[0])
+
+
+def test_parts_and_holes_are_accounted_for(tmp_path):
+    outline = [*TRIANGLE, TRIANGLE[0]]
+    geometry = {"type": "MultiPolygon", "coordinates": [[outline, outline], [outline]]}
+    item = {"type": "Feature", "id": 7, "properties": {"building": "house"}, "geometry": geometry}
+    ((image,), losses) = read("geojson", tmp_path, {**GEOJSON.files, "labels/a.geojson": collection(item, item)})
+    assert boxes(image) == [("house", (10, 5, 30, 20))]
+    assert (image.objects[0].source_id, image.objects[0].polygon) == ("7", None)
+    assert len(image.objects[0].extra["parts"]) == 2
+    assert losses.changed["hole of an outline left out"] == 1
+    assert "came before" in str(losses.dropped[0])
+
+
+def test_a_column_may_hold_the_category(tmp_path):
+    files = {
+        **GEOJSON.files,
+        "labels/a.geojson": collection(feature(TRIANGLE, roof="yes"), feature(TRIANGLE, roof="flat")),
+    }
+    source = replace(GEOJSON, options={"columns": {"category": "roof"}}).write(tmp_path, files)
+    (image,) = get_source_format("geojson").read(source)
+    assert [item.category for item in image.objects] == ["roof", "flat"]
+
+
+def test_without_a_raster_or_a_known_reference_system_nothing_is_read(tmp_path):
+    with pytest.raises(RecordError, match="needs the raster"):
+        read("geojson", tmp_path / "1", {"labels/a.geojson": collection()})
+    with pytest.raises(RecordError, match="needs the raster"):
+        read("geojson", tmp_path / "2", {"labels/a.geojson": collection(), "labels/a.tif": b"II*\0broken"})
+    unknown = {"type": "name", "properties": {"name": "EPSG:999999"}}
+    files = {**GEOJSON.files, "labels/a.geojson": collection(feature(TRIANGLE), crs=unknown)}
+    images, losses = read("geojson", tmp_path / "3", files)
+    assert images == []
+    assert "reference system 'EPSG:999999' cannot be used" in str(losses.dropped[0])

@@ -1,0 +1,67 @@
+from dataclasses import replace
+
+import pytest
+
+from mgimm_plugin.data.prepare.source import get_source_format
+from mgimm_plugin.errors import RecordError
+from tests.data.prepare.samples import TABLE, as_jsonl, boxes, read
+
+
+def table(folder, content, name="a.csv", **options):
+    source = replace(TABLE, options=options).write(folder, {f"labels/{name}": content})
+    return list(get_source_format("table").read(source)), source.losses
+
+
+def test_the_usual_columns_are_found_and_rows_of_an_image_go_together(tmp_path):
+    (first, second), losses = read("table", tmp_path)
+    assert boxes(first) == [("Tree", (10, 5, 30, 20)), ("Tree", (1, 1, 9, 9))]
+    assert first.objects[0].extra == {"score": "0.5"}
+    assert (first.captions, first.split) == (("Trees.", "Two trees."), "train")
+    assert boxes(second) == [("Dead", (2, 2, 4, 4))]
+    assert not losses.dropped
+
+
+@pytest.mark.parametrize(
+    ("frame", "box", "expected"),
+    [
+        ("xyxy", "[10, 5, 30, 20]", (10, 5, 30, 20)),
+        ("voc", "11 6 30 20", (10, 5, 30, 20)),
+        ("xywh", "(10;5;20;15)", (10, 5, 30, 20)),
+        ("yolo", "0.5,0.5,0.5,0.25", (50, 75, 150, 125)),
+        ("fractions", "0.1,0.5,0.2,1", (20, 100, 40, 200)),
+    ],
+)
+def test_boxes_of_any_frame(tmp_path, frame, box, expected):
+    content = f'file\twhere\twhat\na.png\t"{box}"\tship\n'
+    columns = {"image": "file", "bbox": "where", "category": "what", "frame": frame}
+    ((image,), losses) = table(tmp_path, content.encode(), columns=columns, image_size=(200, 200))
+    assert boxes(image) == [("ship", expected)]
+    assert not losses.dropped
+
+
+def test_the_frame_may_be_a_column(tmp_path):
+    rows = as_jsonl(
+        {"image": "a.png", "box": [11, 6, 30, 20], "frame": "voc", "id": 1, "phrase": "A ship", "split": "val"},
+        {"image": "a.png", "box": [10, 5, 20, 15], "frame": "xywh", "id": 2, "label": 3},
+        {"image": "a.png", "box": [10, 5, 20, 15], "frame": "polar", "id": 3},
+        {"image": "a.png", "box": [10, 5, 20, 15], "id": 1},
+    )
+    ((image,), losses) = table(tmp_path, rows, "a.jsonl")
+    first, second = image.objects
+    assert (first.bbox, first.phrase, first.split, first.source_id) == ((10, 5, 30, 20), "A ship", "val", "1")
+    assert (second.bbox, second.category) == ((10, 5, 30, 20), "3")
+    assert [(error.index, error.field) for error in losses.dropped] == [(2, "frame"), (3, "id")]
+
+
+def test_a_bad_row_costs_that_row(tmp_path):
+    content = b"image,x1,y1,x2,y2,label\na.png,1,2,x,4,ship\na.png,1,2,3,4,ship,more\n,1,2,3,4,ship\na.png,9,2,3,4,s\n"
+    ((image,), losses) = table(tmp_path, content)
+    assert boxes(image) == [("ship", (1, 2, 3, 4))]
+    assert [error.index for error in losses.dropped] == [0, 2, 3]
+
+
+def test_a_column_that_is_not_there_is_named(tmp_path):
+    _, losses = table(tmp_path, b"image,label\na.png,ship\n", columns={"phrase": "expression"})
+    assert "has no column 'expression'; there are 'image', 'label'" in str(losses.dropped[0])
+    with pytest.raises(RecordError, match="--column colour="):
+        table(tmp_path, b"image,label\n", columns={"colour": "label"})
