@@ -134,7 +134,7 @@ def _add_rows(light: Raster, numbers: NDArray[np.uint8], patches: list[Patch], s
 
 def _shallows(raster: Raster, numbers: NDArray[np.uint8], materials: list[str], style: Style, size: int) -> Raster:
     """Water lighter towards its banks."""
-    wet = np.array([material in ("water", "river") for material in materials])
+    wet = np.array([material in ("water", "river", "surf") for material in materials])
     if not wet.any():
         return raster
     coarse = 48

@@ -180,10 +180,11 @@ def make_object(
     drawn = placed(found.drawing, found.matrix * size, found.offset * size)
     x1, y1, x2, y2 = (round(value * size, 1) for value in found.box)
     box = (x1, y1, x2, y2)
+    outline = np.clip(drawn.outline, (x1, y1), (x2, y2)).round(1)
     return OverheadObject(
         category=category, color=color, shape=shape, size=size_word(box, size, size),
         position=position_word(box, size, size), box=box,
-        polygon=tuple((round(float(x), 1), round(float(y), 1)) for x, y in drawn.outline),
+        polygon=tuple((x, y) for x, y in outline.tolist()),
         facts={"surface": surface}, tint=(red, green, blue), surface=surface, angle=round(found.angle % 360, 1),
         glyph=drawn,
     )  # fmt: skip

@@ -60,7 +60,7 @@ def along_strip(site: Site, category: str, strip: Strip, side: float) -> Pose | 
         return Pose(point + across * way * beside, direction + 90 * (1 - way), side)
     # A harbor's foot is at the bottom of its frame; the water is to the right of the direction of a shore.
     half = side * rng.uniform(0.42, 0.56)
-    return Pose(point + across * half * 0.95, direction - 180, None, (half, half))
+    return Pose(point + across * half * 0.98, direction - 180, None, (half, half))
 
 
 def on_road(site: Site, side: float) -> Pose | None:
@@ -135,7 +135,7 @@ def approaches(site: Site, category: str, shape: str, angle: float, outline: Poi
         end = outline[reach > reach.max() - 0.012]
         start = end.mean(axis=0)
         width = float(np.ptp(end @ aside))
-        line = start + ahead * np.arange(-0.006, 1.5, 0.02)[:, None]
+        line = start + ahead * np.arange(-0.003, 1.5, 0.02)[:, None]
         line = line[: _free_steps(site, line, width)]
         if len(line) > 3:
             add_road(site.plan, line, min(max(width, 0.02), 0.14), seen=False)

@@ -41,7 +41,7 @@ def sea(rng: Generator, needs: frozenset[str]) -> Plan:
 def _coast(plan: Plan, rng: Generator, line: Points) -> None:
     """Land to the left of a shore: surf, a beach, meadows."""
     back = line[::-1]
-    plan.add(_right_of(side_line(back, -0.02)), NOTHING, "surf")
+    plan.add(_right_of(side_line(back, -0.02)), "water", "surf")
     plan.add(_right_of(back), NOTHING, "beach")
     plan.add(_right_of(side_line(back, rng.uniform(0.03, 0.05))), "grass", "grass" if rng.random() < 0.5 else "meadow")
     plan.strips.append(Strip("shore", line, 0.0))
