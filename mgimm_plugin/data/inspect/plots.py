@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -30,12 +31,14 @@ _STYLE: Any = {
     "xtick.major.size": 2,
     "ytick.major.size": 0,
     "axes.grid": False,
+    "text.parse_math": False,
 }
 _PAGE_INCHES = (11.7, 8.3)
 _DPI = 150
 _SHOWN_CLASSES = 24
 _SHOWN_WORDS = 10
 _SHOWN_ATTRIBUTES = 6
+_SHOWN_VALUES = 16
 _FEW = 2000
 """Below as many boxes the map of their middles has coarser cells."""
 
@@ -56,6 +59,8 @@ def draw_statistics(statistics: Mapping[str, Any], path: str | Path) -> None:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("matplotlib", "data", "the page of plots") from error
+    # JSON may hold half a surrogate pair, which has no picture.
+    statistics = json.loads(json.dumps(statistics, ensure_ascii=False).encode("utf-8", "replace"))
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=_PAGE_INCHES, dpi=_DPI, facecolor="white")
         _head(figure, statistics)
@@ -282,7 +287,8 @@ def _attributes(axes: Any, statistics: Mapping[str, Any]) -> None:
     for place, (_, values) in enumerate(attributes):
         total = sum(values.values())
         left = 0.0
-        for number, (value, count) in enumerate(values.items()):
+        # The others are so narrow that they have no label: what remains is left blank.
+        for number, (value, count) in enumerate(list(values.items())[:_SHOWN_VALUES]):
             share = count / total
             shade = min(number, len(_SHADES) - 1)
             axes.barh(place, share, left=left, color=_SHADES[shade], edgecolor="white", linewidth=0.8, height=0.78)
@@ -316,6 +322,5 @@ def _words(axes: Any, statistics: Mapping[str, Any]) -> None:
 
 
 def _cut(text: str, width: int) -> str:
-    # A dollar sign would start a formula.
-    line = " ".join(text.split()).replace("$", r"\$")
+    line = " ".join(text.split())
     return line if len(line) <= width else line[: width - 1].rstrip() + "…"
