@@ -102,6 +102,25 @@ class TestEveryLook:
                 assert all(0 <= value <= 255 for value in role_color(part.role, COLORS[name]))
 
 
+@pytest.mark.parametrize("category", KINDS)
+def test_the_color_shows_in_the_smallest_picture(category, rng):
+    kind = KINDS[category]
+    names, values = list(COLORS), np.array(list(COLORS.values()), dtype=float)
+    for shape in kind.shapes:
+        for number, color in enumerate(kind.colors):
+            side = max(8.0, (kind.sides[0] if number % 2 else 0.18) * 224)
+            drawing = turned(glyph(category, shape, rng, detail=side), 77 * number, half=1.0, middle=0.0)
+            low, high = bounds(drawing)
+            drawing = placed(drawing, side / np.sqrt(np.prod(high - low)) * np.eye(2), np.array([60.0, 60.0]))
+            canvas = Image.new("RGB", (240, 240), (110, 130, 95))
+            paint(canvas, [(drawing, COLORS[color])], scale=2.0, sun=(0.4, 0.3))
+            seen = np.asarray(canvas.reduce(2), dtype=float)[filled(drawing.outline, 120)]
+            seen = seen[np.abs(seen - (110, 130, 95)).max(axis=1) > 6]
+            nearest = np.bincount(((seen[:, None] - values) ** 2).sum(axis=-1).argmin(axis=1), minlength=len(names))
+            # Where dark details of a few pixels mix with red, brown is nearest.
+            assert nearest[names.index(color)] > 0.9 * nearest.max(), (shape, color, side)
+
+
 def test_shapes_of_a_category_differ_in_outline(rng):
     for category, kind in KINDS.items():
         masks = [filled(turned(glyph(category, shape, rng), 0).outline) for shape in kind.shapes]

@@ -25,9 +25,7 @@ _LINE: Final = 0.03
 Draw = Callable[[str, Polygon], None]
 
 
-def _laid_out(
-    sketch: Sketch, shape: str, half: tuple[float, float], court: Callable[[Sketch, float, float], None]
-) -> Glyph:
+def _laid_out(sketch: Sketch, shape: str, half: tuple[float, float], court: Callable[[float], None]) -> Glyph:
     """One court or two beside each other, on a surround of the shape; ``half``: half width, half length of one."""
     wide, long = half
     if shape == "double":
@@ -42,7 +40,7 @@ def _laid_out(
         edge = 2 * wide if shape == "double" else wide
         sketch.add(frame(ground, rect(-edge + 0.03, -long + 0.03, edge - 0.03, long - 0.03)), "dark")
     for x in (-wide, wide) if shape == "double" else (0.0,):
-        court(sketch, x, 1.0)
+        court(x)
     return sketch.finish(ground)
 
 
@@ -51,30 +49,43 @@ def basketball_court(sketch: Sketch, shape: str) -> Glyph:
     wide = sketch.vary(0.52, 0.57)
     keys = sketch.pick("dark", "light", "body")
 
-    def court(sketch: Sketch, x: float, _: float) -> None:
-        side, end = wide - 0.08, 0.9
-        add: Draw = lambda role, points: sketch.add(moved(points, x, 0), role)  # noqa: E731
-        thin = _LINE / 2
+    def court(x: float) -> None:
+        def add(role: str, points: Polygon) -> None:
+            sketch.add(moved(points, x, 0), role)
+
+        side, end, arch = wide - 0.08, 0.9, (wide - 0.08) * 0.76
         outer = rect(-side, -end, side, end)
-        add("mark", frame(outer, rect(-side + _LINE, -end + _LINE, side - _LINE, end - _LINE)))
+        fine = sketch.shows(0.04)
+        if fine:
+            add("mark", frame(outer, rect(-side + _LINE, -end + _LINE, side - _LINE, end - _LINE)))
         for front in (-1, 1):
-            add(str(keys), rect(-0.15, min(front * end, front * 0.5), 0.15, max(front * end, front * 0.5)))
-            for edge in (-0.15, 0.15):
-                add("mark", line((edge, front * (end - thin)), (edge, front * 0.5), _LINE))
-            add("mark", line((-0.15 - thin, front * 0.5), (0.15 + thin, front * 0.5), _LINE))
+            if sketch.shows(0.05):
+                top, bottom = sorted((front * end, front * 0.5))
+                add(keys, rect(-0.15, top, 0.15, bottom))
             first = 0.0 if front < 0 else math.pi
-            add("mark", arc(0, front * 0.76, side * 0.76, side * 0.76 + _LINE, first, first + math.pi, 14))
-            for edge in (-1, 1):
-                reach = edge * (side * 0.76 + thin)
-                add("mark", line((reach, front * 0.76), (reach, front * end), _LINE))
-            add("tire", rect(-0.1, min(front * 0.86, front * 0.83), 0.1, max(front * 0.86, front * 0.83)))
-            add("hoop", disc(0, front * 0.78, 0.045, 10))
-        add("mark", line((-side, 0), (side, 0), _LINE))
-        add("mark", disc(0, 0, 0.16, 18))
-        add(str(keys), disc(0, 0, 0.16 - _LINE, 18))
-        add("mark", line((-0.13, 0), (0.13, 0), _LINE))
+            add("mark", arc(0, front * 0.76, arch, arch + _LINE, first, first + math.pi, 14))
+            if fine:
+                _key(sketch, add, front, end, arch)
+        if shape != "double" or sketch.shows(0.06):
+            add("mark", line((-side, 0), (side, 0), _LINE))
+        if fine:
+            add("mark", disc(0, 0, 0.16, 18))
+            add(keys, disc(0, 0, 0.16 - _LINE, 18))
+            add("mark", line((-0.13, 0), (0.13, 0), _LINE))
 
     return _laid_out(sketch, shape, (wide, 1.0), court)
+
+
+def _key(sketch: Sketch, add: Draw, front: int, end: float, arch: float) -> None:
+    """Lines of the key, the straight ends of the three-point line, backboard and hoop of one end."""
+    for edge in (-1, 1):
+        add("mark", line((edge * 0.15, front * (end - _LINE / 2)), (edge * 0.15, front * 0.5), _LINE))
+        reach = edge * (arch + _LINE / 2)
+        add("mark", line((reach, front * 0.76), (reach, front * end), _LINE))
+    add("mark", line((-0.15 - _LINE / 2, front * 0.5), (0.15 + _LINE / 2, front * 0.5), _LINE))
+    add("tire", line((-0.1, front * 0.845), (0.1, front * 0.845), _LINE))
+    if sketch.shows(0.03):
+        add("hoop", disc(0, front * 0.78, 0.045, 10))
 
 
 def tennis_court(sketch: Sketch, shape: str) -> Glyph:
@@ -82,15 +93,18 @@ def tennis_court(sketch: Sketch, shape: str) -> Glyph:
     wide = sketch.vary(0.54, 0.6)
     inner = sketch.pick("dark", "light", "body")
 
-    def court(sketch: Sketch, x: float, _: float) -> None:
+    def court(x: float) -> None:
+        def add(role: str, points: Polygon) -> None:
+            sketch.add(moved(points, x, 0), role)
+
         side, end = 0.31, 0.66
-        add: Draw = lambda role, points: sketch.add(moved(points, x, 0), role)  # noqa: E731
         outer = rect(-side, -end, side, end)
         if inner != "body":
-            add(str(inner), outer)
+            add(inner, outer)
         add("mark", frame(outer, rect(-side + _LINE, -end + _LINE, side - _LINE, end - _LINE)))
         for edge in (-1, 1):
-            add("mark", line((edge * 0.22, -end), (edge * 0.22, end), _LINE))
+            if sketch.shows(0.04):
+                add("mark", line((edge * 0.22, -end), (edge * 0.22, end), _LINE))
             add("mark", line((-0.22, edge * 0.36), (0.22, edge * 0.36), _LINE))
         add("mark", line((0, -0.36), (0, 0.36), _LINE))
         sketch.add(moved(line((-side - 0.07, 0), (side + 0.07, 0), 0.05), x, 0), "tire", 0.08)

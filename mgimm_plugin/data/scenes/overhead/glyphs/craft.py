@@ -53,13 +53,12 @@ def airplane(sketch: Sketch, shape: str) -> Glyph:
     sketch.add(fuselage, "body", 0.18, 0.04)
     _airplane_details(sketch, shape, half, edge)
     outline: Polygon = [(0, -1), (half * 0.6, -0.92), (half, -0.74), edge[0]]
-    for x, y, wide, long in sorted(engines):
+    for x, y, wide, _ in sorted(engines):
         wide = max(wide, 0.12) if shape == "straight-winged" else wide
         # The leading edge is straight from its root to its tip.
         share = [(x + s * wide - edge[0][0]) / (edge[1][0] - edge[0][0]) for s in (-1, 1)]
         lead = [max(y, edge[0][1] + min(t, 1) * (edge[1][1] - edge[0][1])) for t in share]
         outline += [(x - wide, lead[0]), (x - wide, y), (x + wide, y), (x + wide, lead[1])]
-        del long
     outline += edge[1:]
     outline += rear if shape != "delta-winged" else [(half * 0.8, 0.97), (0, 1)]
     return sketch.finish(mirrored(*outline))
@@ -112,28 +111,34 @@ def ship(sketch: Sketch, shape: str) -> Glyph:
     """A ship, its bow up: with containers, hatches or pipes, and a bridge at the stern."""
     half = sketch.vary(0.25, 0.33)
     hull = _hull(shape, half)
-    sketch.add(hull, "dark", 0.16)
-    sketch.add(scaled(hull, 0.92, 0.975))
+    rim = sketch.shows(0.06)
+    sketch.add(hull, "dark" if rim else "body", 0.16)
+    if rim:
+        sketch.add(scaled(hull, 0.92, 0.975))
     stern = 0.5 if shape == "rounded" else 0.6
-    front = -0.4 if shape == "pointed" else -0.62
-    load = sketch.pick("containers", "hatches", "pipes")
-    if load == "pipes":
-        sketch.add(line((0, front - 0.1), (0, stern - 0.08), 0.05), "dark")
-        for y in (-0.3, 0.06, 0.36):
-            sketch.add(line((-half * 0.6, y), (half * 0.6, y), 0.035), "dark")
-        for k in range(6):
-            x, y = half * (0.42 if k % 2 else -0.42), -0.42 + 0.36 * (k // 2)
-            sketch.add(disc(x, y, 0.055, 10), "dark" if k % 3 else "light")
-    else:
-        count = int(sketch.pick(3, 4, 5))
-        step = (stern - 0.08 - front) / count
-        for k in range(count):
-            y = front + k * step
-            _hold(sketch, load, half, y, y + step * 0.72)
+    if sketch.shows(0.08):
+        _cargo(sketch, half, -0.4 if shape == "pointed" else -0.62, stern - 0.08)
     _superstructure(sketch, shape, half, stern)
     if shape == "pointed" and sketch.shows(0.08):
         sketch.add(disc(0, -0.68, 0.06, 10), "mark")
     return sketch.finish(hull)
+
+
+def _cargo(sketch: Sketch, half: float, top: float, bottom: float) -> None:
+    """What a ship carries between two lines across its deck: liquids in pipes, or containers or hatches in rows."""
+    load = sketch.pick("containers", "hatches", "pipes")
+    if load == "pipes":
+        sketch.add(line((0, top - 0.1), (0, bottom), 0.05), "dark")
+        for k, y in enumerate((-0.3, 0.06, 0.36)):
+            sketch.add(line((-half * 0.6, y), (half * 0.6, y), 0.035), "dark")
+            for side in (-1, 1):
+                role = "light" if (k == 1) == (side > 0) else "dark"
+                sketch.add(disc(side * half * 0.42, y - 0.1, 0.055, 10), role)
+        return
+    count = sketch.pick(3, 4, 5)
+    step = (bottom - top) / count
+    for k in range(count):
+        _hold(sketch, load, half, top + k * step, top + (k + 0.72) * step)
 
 
 def _hold(sketch: Sketch, load: str, half: float, top: float, bottom: float) -> None:
@@ -167,17 +172,16 @@ def vehicle(sketch: Sketch, shape: str) -> Glyph:
     if shape == "rounded":
         hull = rounded(half, 1, half * 0.72, 5)
     else:
-        hull = mirrored((0, -1), (half * 0.3, -0.9), (half, -0.1), (half, 0.94), (half * 0.86, 1))
+        hull = mirrored((0, -1), (half * 0.4, -0.88), (half, -0.2), (half, 0.94), (half * 0.86, 1))
     wheels = ((-half, 0.6), (half, 0.6), (-half * 0.86, -0.5), (half * 0.86, -0.5))
     for x, y in wheels:
         sketch.add(rect(x - 0.07, y - 0.17, x + 0.07, y + 0.17), "tire", 0.1)
     sketch.add(hull, "body", 0.24)
     back = sketch.vary(0.62, 0.74)
     sketch.add(mirrored((0, -0.42), (half * 0.66, -0.34), (half * 0.8, -0.06), (0, -0.12)), "glass")
-    sketch.add(
-        mirrored((0, back - 0.02), (half * 0.74, back - 0.08), (half * 0.62, back + 0.12), (0, back + 0.14)), "glass"
-    )
     if sketch.shows(0.1):
+        rear = [(0.0, back - 0.02), (half * 0.74, back - 0.08), (half * 0.62, back + 0.12), (0.0, back + 0.14)]
+        sketch.add(mirrored(*rear), "glass")
         lamp_x, lamp_y = (half * 0.5, -0.82) if shape == "rounded" else (half * 0.26, -0.72)
         for side in (-1, 1):
             sketch.add(rect(side * half * 0.86 - 0.035, 0.0, side * half * 0.86 + 0.035, back - 0.14), "glass")
@@ -190,7 +194,7 @@ def vehicle(sketch: Sketch, shape: str) -> Glyph:
         outline = mirrored((half * 0.4, -1), (half, -0.8), (tire, 0.43), (tire, 0.77), (half, 0.85), (half * 0.5, 1))
     else:
         outline = mirrored(
-            (0, -1), (half * 0.3, -0.9), (wheel, -0.67), (tire, 0.43), (tire, 0.77), (half, 0.94), (half * 0.86, 1)
+            (0, -1), (half * 0.4, -0.88), (wheel, -0.67), (tire, 0.43), (tire, 0.77), (half, 0.94), (half * 0.86, 1)
         )
     return sketch.finish(outline)
 

@@ -60,6 +60,15 @@ def car(sketch: Sketch, x: float, y: float, length: float, *, sideways: bool = F
         sketch.add(rect(x - roof, y - roof, x + roof, y + roof), "glass")
 
 
+def traffic(sketch: Sketch, lanes: tuple[float, ...], count: int, *, sideways: bool = False) -> None:
+    """Cars on a road from -1 to 1, each in one of its lanes and none upon another; ``lanes``: where they are across."""
+    for k in range(count):
+        along = -0.9 + 1.8 * (k + sketch.vary(0.2, 0.8)) / count
+        lane = sketch.pick(*lanes)
+        x, y = (along, lane) if sideways else (lane, along)
+        car(sketch, x, y, 0.16, sideways=sideways)
+
+
 def boat(sketch: Sketch, x: float, y: float, length: float, angle: float) -> None:
     """A boat whose bow points up before it is turned by the angle."""
     role = sketch.pick("pale", "pale", "car-white", "car-blue", "car-red", "steel")

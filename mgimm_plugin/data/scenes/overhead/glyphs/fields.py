@@ -88,11 +88,12 @@ def ground_track_field(sketch: Sketch, shape: str) -> Glyph:
     sketch.add(outline)
     lanes = sketch.pick(3, 4)
     depth = {"oval": 0.29, "rectangular": 0.34, "round": 0.38}[shape] * sketch.vary(0.97, 1.06)
-    for k in range(lanes):
-        inset = 0.035 + (depth - 0.05) * k / (lanes - 1)
-        if sketch.shows(0.035):
-            inner = _inset(shape, wide, radius, inset + 0.014)
-            sketch.add(frame(_inset(shape, wide, radius, inset), inner), "mark")
+    # A line is never thinner than a pixel: too many of them would cover the color of a small track.
+    lines = min(lanes, max(1, sketch.room(depth, 4.5)))
+    for k in range(lines):
+        inset = depth * (k + 0.4) / lines
+        inner = _inset(shape, wide, radius, inset + 0.014)
+        sketch.add(frame(_inset(shape, wide, radius, inset), inner), "mark")
     if shape == "round":
         sketch.add(disc(0, 0, 0.98 - depth, 32), "turf")
         if sketch.shows(0.05):

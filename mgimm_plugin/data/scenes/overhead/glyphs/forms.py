@@ -82,6 +82,10 @@ class Sketch:
         """Whether something of this size, in the glyph's unit, is at least half a pixel."""
         return size * self._pixels >= 0.5
 
+    def room(self, size: float, pixels: float) -> int:
+        """How many things of so many pixels fit into a size in the glyph's unit."""
+        return int(size * self._pixels / pixels)
+
     def add(self, points: Polygon, role: str = "body", height: float = 0.0, base: float = 0.0) -> None:
         """Put a polygon on top of the others."""
         self._drawn.append((points, role, height, base))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from mgimm_plugin.data.scenes.overhead.glyphs.details import car, dashes
+from mgimm_plugin.data.scenes.overhead.glyphs.details import dashes, traffic
 from mgimm_plugin.data.scenes.overhead.glyphs.forms import Glyph, Polygon, Sketch, arc, rect
 
 _EDGE = 0.03
@@ -22,6 +22,7 @@ def _road(sketch: Sketch, box: tuple[float, float, float, float], *, deck: float
             sketch.add(rect(x, y1, x + _EDGE, y2), role)
         if sketch.shows(0.03):
             sketch.add(rect(middle[0] - 0.012, y1, middle[0] + 0.012, y2), "mark")
+        if sketch.shows(0.018):
             for share in (0.25, 0.75):
                 x = x1 + (x2 - x1) * share
                 dashes(sketch, (x, y1), (x, y2), 9, 0.02)
@@ -30,6 +31,7 @@ def _road(sketch: Sketch, box: tuple[float, float, float, float], *, deck: float
             sketch.add(rect(x1, y, x2, y + _EDGE), role)
         if sketch.shows(0.03):
             sketch.add(rect(x1, middle[1] - 0.012, x2, middle[1] + 0.012), "mark")
+        if sketch.shows(0.018):
             for share in (0.25, 0.75):
                 y = y1 + (y2 - y1) * share
                 dashes(sketch, (x1, y), (x2, y), 9, 0.02)
@@ -55,7 +57,6 @@ def _crossing(sketch: Sketch) -> Glyph:
     low, high = sketch.vary(0.2, 0.25), sketch.vary(0.2, 0.25)
     loops = sketch.pick("none", "outer", "loops")
     for k in range(4):
-        turn = k * math.pi / 2
         sx, sy = (1, 1, -1, -1)[k], (1, -1, -1, 1)[k]
         if loops == "outer":
             far = 0.72
@@ -63,13 +64,10 @@ def _crossing(sketch: Sketch) -> Glyph:
         elif loops == "loops":
             near = 0.42
             _ramp(sketch, sx * near, sy * near, 0.24, 0.0, 2 * math.pi, 0.12)
-        del turn
     _road(sketch, (-1, -low, 1, low))
-    for _ in range(3):
-        car(sketch, sketch.vary(-0.9, 0.9), low * 0.5 * sketch.pick(-1, 1), 0.16, sideways=True)
+    traffic(sketch, (-low * 0.5, low * 0.5), 3, sideways=True)
     _road(sketch, (-high, -1, high, 1), deck=0.3)
-    for _ in range(3):
-        car(sketch, high * 0.5 * sketch.pick(-1, 1), sketch.vary(-0.9, 0.9), 0.16)
+    traffic(sketch, (-high * 0.5, high * 0.5), 3)
     if loops == "none":
         return sketch.finish(_cross(high, low, 0))
     return sketch.finish(_cross(high, low, 0.74 if loops == "loops" else 0.66))
@@ -96,11 +94,9 @@ def _junction(sketch: Sketch) -> Glyph:
         x, y = side * (stem + radius - 0.06), top + half + radius - 0.06
         start = -math.pi / 2 if side < 0 else math.pi
         _ramp(sketch, x, y, radius, start, start + math.pi / 2)
-    for _ in range(3):
-        car(sketch, stem * 0.5 * sketch.pick(-1, 1), sketch.vary(-0.2, 0.85), 0.16)
+    traffic(sketch, (-stem * 0.5, stem * 0.5), 3)
     _road(sketch, (-1, top - half, 1, top + half), deck=0.3)
-    for _ in range(3):
-        car(sketch, sketch.vary(-0.9, 0.9), top + half * 0.5 * sketch.pick(-1, 1), 0.16, sideways=True)
+    traffic(sketch, (top - half * 0.5, top + half * 0.5), 3, sideways=True)
     reach, low = stem + radius, top + half + radius
     right = [(stem, top - half - 0.14), (stem, top - half), (1.0, top - half), (1.0, top + half), (reach, top + half)]
     right += [(stem, low), (stem, 1.0)]
@@ -110,12 +106,10 @@ def _junction(sketch: Sketch) -> Glyph:
 def _stacked(sketch: Sketch) -> Glyph:
     wide, upper = sketch.vary(0.42, 0.48), sketch.vary(0.22, 0.25)
     _road(sketch, (-wide, -1, wide, 1))
-    for _ in range(4):
-        car(sketch, wide * 0.78 * sketch.pick(-1, 1), sketch.vary(-0.9, 0.9), 0.16)
+    traffic(sketch, (-wide * 0.78, wide * 0.78), 4)
     for k in range(5):
         y = -0.8 + 0.4 * k
         sketch.add(rect(-upper - 0.07, y - 0.04, upper + 0.07, y + 0.04), "concrete", 0.1)
     _road(sketch, (-upper, -1, upper, 1), deck=0.34)
-    for _ in range(3):
-        car(sketch, upper * 0.5 * sketch.pick(-1, 1), sketch.vary(-0.9, 0.9), 0.16)
+    traffic(sketch, (-upper * 0.5, upper * 0.5), 3)
     return sketch.finish(rect(-wide, -1, wide, 1))

@@ -12,7 +12,7 @@ Rect = tuple[float, float, float, float]
 def toll_station(sketch: Sketch, shape: str) -> Glyph:
     """A toll station: a canopy across many lanes, islands between them, cars waiting."""
     bend = Bend(shape, -sketch.vary(0.3, 0.4), lengthwise=False)
-    lanes = int(sketch.pick(6, 7, 8))
+    lanes = sketch.pick(6, 7, 8)
     width = 1.92 / lanes
     deep, queue = sketch.vary(0.42, 0.46), 0.25
     end = deep + queue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mgimm_plugin.data.scenes.overhead.glyphs.bends import Bend
-from mgimm_plugin.data.scenes.overhead.glyphs.details import car
+from mgimm_plugin.data.scenes.overhead.glyphs.details import traffic
 from mgimm_plugin.data.scenes.overhead.glyphs.forms import Glyph, Sketch, rect
 
 
@@ -11,7 +11,7 @@ def bridge(sketch: Sketch, shape: str) -> Glyph:
     """A bridge along y: its deck with lanes and railings, piers below; its ends are for the banks."""
     bend = Bend(shape, sketch.vary(0.3, 0.4) * sketch.pick(-1, 1))
     half = sketch.vary(0.17, 0.22)
-    piers = int(sketch.pick(4, 5, 6))
+    piers = sketch.pick(4, 5, 6)
     portals = sketch.chance(0.5)
     double = shape == "double-deck"
     outer = half * 1.5 if double else half
@@ -32,9 +32,8 @@ def bridge(sketch: Sketch, shape: str) -> Glyph:
     if portals:
         for y in (-0.45, 0.45):
             sketch.add(bend.strip(left - 0.03, y - 0.025, right + 0.03, y + 0.025), "light", 0.5, 0.4)
-    for _ in range(int(sketch.pick(2, 3, 4))):
-        lane = middle + sketch.pick(-1, 1) * (right - left) * 0.24
-        car(sketch, lane, sketch.vary(-0.85, 0.85), 0.16)
+    quarter = (right - left) * 0.24
+    traffic(sketch, (middle - quarter, middle + quarter), sketch.pick(2, 3, 4))
     first = 0.85 - step / 2 + 0.045
     outline = [(-outer, -1.0), *bend.edge(-first, first, -pier), (-outer, 1.0)]
     outline += [(outer, 1.0), *bend.edge(first, -first, pier), (outer, -1.0)]
@@ -46,8 +45,7 @@ def _lower_deck(sketch: Sketch, bend: Bend, outer: float) -> None:
     sketch.add(rect(-outer, -1, outer, 1))
     sketch.add(rect(outer - 0.022, -1, outer, 1), "dark")
     _dashes(sketch, bend, outer * 0.56)
-    for side in (0.34, 0.78):
-        car(sketch, outer * side, sketch.vary(-0.85, 0.85), 0.16)
+    traffic(sketch, (outer * 0.34, outer * 0.78), 2)
 
 
 def _dashes(sketch: Sketch, bend: Bend, x: float) -> None:
@@ -61,7 +59,7 @@ def dam(sketch: Sketch, shape: str) -> Glyph:
     """A dam along x: a road on its crest, its face with spillways, white water where these end."""
     bend = Bend(shape, -sketch.vary(0.34, 0.46), lengthwise=False)
     top, bottom = -0.29, 0.29
-    gates = int(sketch.pick(3, 4, 5))
+    gates = sketch.pick(3, 4, 5)
     width = sketch.vary(0.12, 0.14)
     first = sketch.vary(-0.2, 0.2) - gates * width / 2
     last = first + gates * width

@@ -15,7 +15,7 @@ _CORNERS: Final = 48
 def stadium(sketch: Sketch, shape: str) -> Glyph:
     """A stadium: two tiers of stands with aisles between their sections, often roofed, and a pitch in the middle."""
     wide = 1.0 if shape == "round" else sketch.vary(0.72, 0.8)
-    sections = int(sketch.pick(16, 24))
+    sections = sketch.pick(16, 24)
     outline = _ring(shape, wide)
     inner = sketch.vary(0.44, 0.49)
     sketch.add(scaled(outline, inner + 0.01), "track")

@@ -12,10 +12,10 @@ def chimney(sketch: Sketch, shape: str) -> Glyph:
     """A chimney from straight above: it narrows to its mouth in rings; its shadow tells how tall it is."""
     outline = plan(shape, 1)
     sketch.add(outline, "body", sketch.vary(2.8, 3.8))
-    rings = int(sketch.pick(0, 1, 1, 2))
+    rings = sketch.pick(0, 1, 1, 2)
     mouth = sketch.vary(0.36, 0.4)
     if sketch.shows(0.07):
-        for k in range(rings):
+        for k in range(rings if sketch.shows(0.03) else min(rings, 1)):
             outer = 0.86 - 0.17 * k
             sketch.add(frame(scaled(outline, outer), scaled(outline, outer - 0.075)), "mark")
     if shape != "round" and sketch.shows(0.05):
@@ -69,7 +69,7 @@ def _fixed_roof(sketch: Sketch, shape: str) -> None:
     outline = plan(shape, 1)
     sketch.add(frame(scaled(outline, 0.93), scaled(outline, 0.87)), "dark")
     if sketch.shows(0.08):
-        count = 8 if shape != "round" else int(sketch.pick(8, 10, 12))
+        count = 8 if shape != "round" else sketch.pick(8, 10, 12)
         for k in range(count):
             turn = TURN * (k + (0.5 if shape == "octagonal" else 0.0)) / count
             c, s = math.cos(turn), math.sin(turn)
