@@ -22,6 +22,7 @@ class AnnotatedObject:
         phrase: A sentence of the source about this object.
         polygon: Its outline in the frame of ``bbox``, where the source has one (oriented boxes too).
         split: The source's split, where it is one of objects.
+        attributes: Ground truth of the source by name; what is measured does not replace it.
         extra: What else the source says of it (``difficult``, ``iscrowd``, ...); kept in the region.
     """
 
@@ -31,6 +32,7 @@ class AnnotatedObject:
     phrase: str | None = None
     polygon: Points | None = None
     split: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -43,12 +45,14 @@ class Dialogue:
             speaks of a place.
         objects: Positions in ``AnnotatedImage.objects``, one for each ``<region>`` of the turns, in their order.
         shows_image: Whether the model is shown the whole image.
+        references: Further right answers of the source to the first question.
         extra: What else the source says of it; kept in the record.
     """
 
     turns: tuple[Turn, ...]
     objects: tuple[int, ...] = ()
     shows_image: bool = True
+    references: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

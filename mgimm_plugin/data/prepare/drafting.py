@@ -105,7 +105,7 @@ class Drafter:
         yield from self._dialogues()
         if self._wordless and len(self._wordless) == len(self._image.objects):
             yield from self._referred()
-            if not (self._joined or self._image.captions or self._image.descriptions):
+            if not (self._joined or self._image.captions or self._image.descriptions or self._image.dialogues):
                 yield self._description()
 
     def _told(self, item: AnnotatedObject) -> Draft:
@@ -153,13 +153,18 @@ class Drafter:
 
     def _dialogues(self) -> Iterator[Draft]:
         image = self._image
+        # A dialogue that is all there is to an image keeps the image's name: records of LLaVA keep their ids.
+        alone = len(image.dialogues) == 1 and not (self._alone or image.captions or image.descriptions or self._joined)
         for number, dialogue in enumerate(image.dialogues):
-            value = self._record(f"{image.source_id}-dialogue{number}", self._sourced.source_format, image.source_id)
+            name = image.source_id if alone else f"{image.source_id}-dialogue{number}"
+            value = self._record(name, self._sourced.source_format, image.source_id)
             turns = [{"from": turn.role, "value": turn.value} for turn in dialogue.turns]
             if dialogue.shows_image and turns:
                 turns[0]["value"] = f"{DEFAULT_IMAGE_TOKEN}\n{turns[0]['value']}"
-            value["regions"] = [self._guides[place] for place in dialogue.objects]
-            value |= {"conversations": turns, "text": FROM_SOURCE, **_others(image.extra, _RECORD_FIELDS)}
+            value |= {"regions": [self._guides[place] for place in dialogue.objects], "conversations": turns}
+            if dialogue.references:
+                value["references"] = list(dialogue.references)
+            value |= {"text": FROM_SOURCE, **_others(image.extra, _RECORD_FIELDS)}
             yield Draft({**value, **_others(dialogue.extra, _RECORD_FIELDS)}, image.split)
 
     def _description(self) -> Draft:
@@ -200,10 +205,9 @@ def _region(item: AnnotatedObject, measured: Mapping[str, str] | None) -> dict[s
         value["category"] = item.category
     if item.phrase is not None:
         value["phrase"] = item.phrase
-    if measured is not None:
-        value["attributes"] = dict(measured)
-    elif item.category is not None:
-        value["attributes"] = {"category": category_words(item.category)}
+    known = measured or ({} if item.category is None else {"category": category_words(item.category)})
+    if known or item.attributes:
+        value["attributes"] = {**known, **item.attributes}
     if item.polygon is not None:
         value["polygon"] = [[_plain(x), _plain(y)] for x, y in item.polygon]
     return {**value, **_others(item.extra, _REGION_FIELDS)}

@@ -126,6 +126,14 @@ def test_dialogues_keep_their_questions_and_their_places():
     assert list(files) == ["image.jsonl"], "objects that are spoken of are not asked about once more"
 
 
+def test_a_dialogue_that_is_all_there_is_keeps_its_name_and_what_else_the_source_knows():
+    talk = Dialogue(turns=(Turn("human", "<region>?"), Turn("gpt", "A ship.")), objects=(0,), references=("Ship.",))
+    ship = thing(category="ship", attributes={"color": "red", "category": "Ship"})
+    (record,) = prepared(image(ship, dialogues=(talk,)))[0]["image.jsonl"]
+    assert (record["id"], record["references"]) == ("a", ["Ship."])
+    assert record["regions"][0]["attributes"] == {"category": "Ship", "color": "red"}
+
+
 def test_a_conversation_of_text_alone_passes():
     talk = Dialogue(turns=(Turn("human", "Hello"), Turn("gpt", "Hello.")), shows_image=False)
     files, _ = prepared(image(file_name=None, width=None, height=None, dialogues=(talk,)))
