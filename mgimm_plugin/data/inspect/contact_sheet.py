@@ -261,7 +261,7 @@ def _mark(tile: Tile, region: Region) -> Mark:
     """The mark of a region; the same box has the same number in all records, and the richest of its descriptions."""
     for place, mark in enumerate(tile.marks):
         if mark.region.bbox == region.bbox:
-            if not mark.region.phrase and region.phrase:
+            if not mark.region.phrase and (region.phrase or not mark.region.category):
                 tile.marks[place] = Mark(mark.number, region)
             return tile.marks[place]
     tile.marks.append(Mark(len(tile.marks) + 1, region))

@@ -5,12 +5,14 @@ import random
 
 import pytest
 from PIL import Image
+from transformers import AutoTokenizer
 
 from mgimm_plugin.data.inspect.distribution import Distribution
 from mgimm_plugin.data.inspect.plots import draw_statistics
 from mgimm_plugin.data.inspect.statistics import HEAT_CELLS, collect_statistics
 from mgimm_plugin.data.inspect.tables import statistics_table
 from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.resources import playground_folder
 from tests.data.inspect.samples import image_record, region_record, turns, write_lines
 
 
@@ -87,10 +89,8 @@ def test_texts_are_counted_without_their_tokens(tmp_path):
     assert answers["repeated"] == [{"text": "A T-shaped ship, a big one.", "count": 3}]
 
 
-def test_lengths_in_tokens_are_those_of_the_tokenizer(tmp_path, tiny_llm):
-    folder = tiny_llm("llama")
-    from transformers import AutoTokenizer
-
+def test_lengths_in_tokens_are_those_of_the_tokenizer(tmp_path):
+    folder = playground_folder() / "mini-llama"
     tokenizer = AutoTokenizer.from_pretrained(folder)
     answers = [f"A ship {'and a boat ' * (i % 7)}here." for i in range(300)]
     records = [region_record(f"r{i}", conversations=turns("<region>\nWhat?", text)) for i, text in enumerate(answers)]

@@ -1,0 +1,111 @@
+"""``mgimm validate``, ``stats`` and ``preview``: what they print, write and return."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from mgimm_plugin.commands import preview, stats, validate
+from mgimm_plugin.errors import MgimmError, RecordError
+from tests.data.inspect.samples import image_record, region_record, save_image, write_lines
+
+
+@pytest.fixture
+def data(tmp_path):
+    save_image(tmp_path / "a.png")
+    return write_lines(tmp_path / "data.jsonl", [image_record(), region_record(), region_record("r1")])
+
+
+@pytest.fixture
+def bad(tmp_path):
+    boxes = [{"bbox": [9, 9, 1, 1]}, {"bbox": [0, 0, 1]}, {"bbox": [-5, 0, 9, 9]}]
+    records = [image_record("é", regions=boxes), "no json", region_record("clip", regions=[{"bbox": [-5, 0, 9, 9]}])]
+    return write_lines(tmp_path / "bad.jsonl", records)
+
+
+def test_a_good_file_ends_with_0_and_a_bad_one_with_1(data, bad, capsys):
+    assert validate.run([data], images=data.parent) == 0
+    assert validate.run([data, bad]) == 1
+    assert validate.run([bad, data]) == 1
+    printed = capsys.readouterr()
+    assert f"{data}: 0 problems; good records: 1 image-instruction, 2 region-instruction" in printed.err
+    assert f"{bad}: 4 problems in 2 of 3 records; good records: 1 region-instruction" in printed.err
+    assert f"{bad}: note: 1 box sticks out of the image" in printed.err
+    assert len(printed.out.splitlines()) == 8
+
+
+def test_problems_as_json(bad, capsys):
+    assert validate.run([bad], as_json=True) == 1
+    problems = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [problem["field"] for problem in problems] == ["regions[0].bbox", "regions[1].bbox", "regions", None]
+    assert problems[0] == {
+        "file": str(bad),
+        "index": 0,
+        "line": 1,
+        "id": "é",
+        "field": "regions[0].bbox",
+        "message": problems[0]["message"],
+    }
+
+
+def test_a_file_without_records_is_not_good(tmp_path, capsys):
+    (tmp_path / "empty.jsonl").write_text("\n\n")
+    assert validate.run([tmp_path / "empty.jsonl"]) == 1
+    assert "good records: none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [validate.run, stats.run, lambda files: preview.run(files, files[0].parent / "sheet")],
+    ids=["validate", "stats", "preview"],
+)
+def test_a_file_that_is_not_there_is_named(tmp_path, command):
+    with pytest.raises(RecordError, match=r"gone\.jsonl: cannot be read"):
+        command([tmp_path / "gone.jsonl"])
+
+
+def test_statistics_as_table_json_and_plots(data, capsys, tmp_path):
+    stats.run([data], output=tmp_path / "new" / "stats")
+    table = capsys.readouterr().out
+    assert "1 image-instruction, 2 region-instruction" in table
+    assert "harbor" in table
+    stats.run([data], as_json=True)
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((tmp_path / "new" / "stats" / "stats.json").read_text())
+    assert printed["objects"]["distinct"] == 2
+    page = Image.open(tmp_path / "new" / "stats" / "stats.png")
+    assert page.format == "PNG"
+    assert page.width > page.height
+
+
+def test_the_same_file_gives_the_same_bytes(data, tmp_path):
+    def written(folder):
+        stats.run([data], output=folder)
+        preview.run([data], folder, seed=1)
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    first = written(tmp_path / "one")
+    assert sorted(first) == ["index.html", "sheet.png", "stats.json", "stats.png"]
+    assert written(tmp_path / "two") == first
+
+
+def test_a_preview_tells_what_it_shows(data, bad, tmp_path, capsys):
+    preview.run([data, bad], tmp_path / "sheet", count=9, images=tmp_path)
+    page = (tmp_path / "sheet" / "index.html").read_text()
+    assert "the first 4 records, of 1 image; 2 bad records passed over" in page
+    assert str(tmp_path / "sheet" / "index.html") in capsys.readouterr().err
+
+
+def test_a_file_without_a_good_record_has_no_preview(tmp_path):
+    path = write_lines(tmp_path / "data.jsonl", ["no json", "3"])
+    with pytest.raises(MgimmError, match="mgimm validate says why"):
+        preview.run([path], tmp_path / "sheet")
+    assert not (tmp_path / "sheet").exists()
+
+
+def test_the_bundled_examples_have_no_problem(capsys):
+    from mgimm_plugin.resources import playground_folder
+
+    examples = playground_folder() / "examples"
+    assert validate.run([examples / "examples.jsonl"], images=examples) == 0
+    assert "44 region-instruction" in capsys.readouterr().err
