@@ -144,7 +144,8 @@ def _outermost(boxes: Sequence[Box], which: int, axis: int, direction: int) -> b
 
 def _way(one: Box, other: Box) -> tuple[float, float]:
     """From the middle of one box to that of the other: to the right, down."""
-    return (other[0] + other[2] - one[0] - one[2]) / 2, (other[1] + other[3] - one[1] - one[3]) / 2
+    # Differences of the same two numbers either way, so that a relation and its inverse hold together.
+    return (other[0] + other[2]) / 2 - (one[0] + one[2]) / 2, (other[1] + other[3]) / 2 - (one[1] + one[3]) / 2
 
 
 def _side(box: Box) -> float:
