@@ -8,7 +8,7 @@ import pytest
 from mgimm_plugin.commands.prepare import prepare, read_classes
 from mgimm_plugin.data.formats import format_of
 from mgimm_plugin.data.prepare import converting
-from mgimm_plugin.data.prepare.source import SourceFormat
+from mgimm_plugin.data.prepare.source import SourceFormat, source_formats
 from mgimm_plugin.data.records import read_records
 from mgimm_plugin.errors import MgimmError, RecordError
 from tests.data.prepare.fake_dior import SPLITS, write_dior_idd, write_dior_rsvg
@@ -172,6 +172,12 @@ def test_a_set_does_not_go_into_its_own_source(source, tmp_path):
 def test_wrong_settings_are_named(source, tmp_path, settings, message):
     with pytest.raises(MgimmError, match=message):
         prepare("dior-rsvg", [source / "DIOR"], tmp_path / "out", progress=False, **settings)
+
+
+def test_the_documentation_has_every_format():
+    text = (Path(__file__).parents[3] / "docs" / "preparing.md").read_text(encoding="utf-8")
+    rows = " ".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
+    assert {name for name in source_formats() if f"`{name}`" not in rows} == set()
 
 
 @pytest.mark.parametrize(
