@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from mgimm_plugin.data.scenes.overhead.details import Detail
 from mgimm_plugin.data.scenes.overhead.objects import RGB
-from mgimm_plugin.data.scenes.overhead.plan import Patch, Points, turn
+from mgimm_plugin.data.scenes.overhead.plan import Points, turn
 from mgimm_plugin.data.scenes.overhead.site import Site
 
 _HOUSES: Final = ((146, 104, 90), (122, 112, 106), (160, 146, 124), (104, 98, 96), (136, 118, 98), (168, 160, 148))
 _HALLS: Final = ((150, 150, 146), (132, 136, 138), (166, 158, 142), (120, 122, 124), (146, 138, 128))
 _STACKS: Final = ((138, 92, 78), (88, 104, 122), (132, 124, 108), (96, 112, 98), (150, 138, 116))
 _ROCK: Final = (128, 116, 98)
+
+
+class Rows(NamedTuple):
+    """Buildings in rows over a patch.
+
+    Attributes:
+        kinds: Kinds of details, one of which is chosen for all of a patch.
+        tints: Their colors.
+        sides: Least and largest distance between them.
+        share: How many of the places in the rows are taken.
+        height: Their height, in the unit frame.
+        often: How many of the patches have any.
+    """
+
+    kinds: tuple[str, ...]
+    tints: tuple[RGB, ...]
+    sides: tuple[float, float]
+    share: float
+    height: float
+    often: float = 1.0
+
+
+_PLANTS: Final = Rows(("hall",), _HALLS, (0.12, 0.22), 0.8, 0.05, 0.55)
+
+_ROWS: Final[dict[tuple[str, str], Rows]] = {
+    ("city", "pavement"): Rows(("house", "hall"), _HOUSES, (0.07, 0.12), 0.85, 0.05),
+    ("industry", "concrete"): _PLANTS,
+    ("industry", "pavement"): _PLANTS,
+    ("port", "asphalt"): Rows(("hall",), _HALLS, (0.12, 0.2), 0.9, 0.05),
+    ("port", "concrete"): Rows(("stack",), _STACKS, (0.05, 0.055), 0.92, 0.03),
+}
+"""What stands on patches, by setting and material."""
 
 _TREES: Final[dict[str, dict[str, int]]] = {
     "farmland": {"grass": 16, "meadow": 22},
@@ -36,9 +68,9 @@ def furnish(site: Site) -> list[Detail]:
     """
     setting = site.plan.setting
     details: list[Detail] = []
-    for patch in site.plan.patches:
-        if len(patch.polygon) == 4:
-            details += _buildings(site, setting, patch)
+    for number, patch in enumerate(site.plan.patches):
+        if number and len(patch.polygon) == 4:
+            details += _buildings(site, setting, number)
     if setting == "desert":
         details += _scatter(site, "rock", {"sand": 16, "gravel": 14}, (0.008, 0.03))
     if setting in ("farmland", "sea"):
@@ -68,26 +100,17 @@ def _scatter(site: Site, kind: str, counts: dict[str, int], sizes: tuple[float, 
     return found
 
 
-def _buildings(site: Site, setting: str, patch: Patch) -> list[Detail]:
-    """Buildings in rows over a rectangular patch, where a setting has such on it."""
-    rng = site.rng
-    material = patch.material
-    if setting == "city" and material == "pavement":
-        return _rows(site, patch, ("house", "hall"), _HOUSES, (0.07, 0.12), 0.85, 0.05)
-    if setting == "industry" and material in ("concrete", "pavement") and rng.random() < 0.55:
-        return _rows(site, patch, ("hall",), _HALLS, (0.12, 0.22), 0.8, 0.05)
-    if setting == "port" and material == "asphalt":
-        return _rows(site, patch, ("hall",), _HALLS, (0.12, 0.2), 0.9, 0.05)
-    if setting == "port" and material == "concrete":
-        return _rows(site, patch, ("stack",), _STACKS, (0.05, 0.055), 0.92, 0.03)
-    return []
+def _buildings(site: Site, setting: str, number: int) -> list[Detail]:
+    """Buildings in rows over the rectangular patch of a number, where a setting has such on it."""
+    rows = _ROWS.get((setting, site.plan.patches[number].material))
+    if rows is None or site.rng.random() > rows.often:
+        return []
+    return _in_rows(site, number, rows)
 
 
-def _rows(
-    site: Site, patch: Patch, kinds: tuple[str, ...], tints: tuple[RGB, ...], sides: tuple[float, float], share: float,
-    height: float,
-) -> list[Detail]:  # fmt: skip
-    rng = site.rng
+def _in_rows(site: Site, number: int, wanted: Rows) -> list[Detail]:
+    rng, patch = site.rng, site.plan.patches[number]
+    kinds, tints, sides, share, height, _ = wanted
     origin, along, across = patch.polygon[0], patch.polygon[1] - patch.polygon[0], patch.polygon[3] - patch.polygon[0]
     length, width = float(np.hypot(*along)), float(np.hypot(*across))
     side = float(rng.uniform(*sides))
@@ -107,7 +130,7 @@ def _rows(
                 continue
             tint = tints[rng.integers(len(tints))]
             detail = Detail(kind, middle, long, wide, patch.angle, tint, height * float(rng.uniform(0.6, 1.2)))
-            if site.takes(detail.outline, patch.material):
+            if site.takes(detail.outline, number):
                 found.append(detail)
     return found
 

@@ -80,7 +80,9 @@ _FEW: Final[dict[str, int]] = {
     "stadium": 3,
     "train station": 3,
 }
-"""The most of a category in a scene, where it is not seven."""
+"""The most of a category in a scene, where it is not :data:`_MANY`."""
+
+_MANY: Final = 7
 
 
 class Wish(NamedTuple):
@@ -97,7 +99,7 @@ def draw_wishes(rng: Generator, setting: str, style: Style) -> list[Wish]:
     count = int(rng.integers(style.objects[0], style.objects[1] + 1))
     different = int(rng.integers(1, max(2, min(4, count // 2) + 1)))
     chosen: list[str] = []
-    while len(chosen) < different:
+    while len(chosen) < different or sum(_most(name) for name in chosen) < count:
         left = [name for name in menu if name not in chosen and not _excluded(name, chosen)]
         if not left:
             break
@@ -105,7 +107,7 @@ def draw_wishes(rng: Generator, setting: str, style: Style) -> list[Wish]:
         chosen.append(left[rng.choice(len(left), p=weights / weights.sum())])
     numbers = dict.fromkeys(chosen, 2)
     while sum(numbers.values()) < count:
-        open_ = [name for name in chosen if numbers[name] < _FEW.get(name, 7)]
+        open_ = [name for name in chosen if numbers[name] < _most(name)]
         if not open_:
             break
         numbers[open_[rng.integers(len(open_))]] += 1
@@ -114,6 +116,10 @@ def draw_wishes(rng: Generator, setting: str, style: Style) -> list[Wish]:
         Wish(name, draw_kinds(rng, name, number), _side(rng, name, total, style)) for name, number in numbers.items()
     ]
     return sorted(wishes, key=lambda wish: -KINDS[wish.category].sides[0])
+
+
+def _most(category: str) -> int:
+    return _FEW.get(category, _MANY)
 
 
 def _excluded(name: str, chosen: list[str]) -> bool:

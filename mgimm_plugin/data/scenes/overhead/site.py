@@ -149,12 +149,12 @@ class Site:
             return False
         return bool(self._free[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1].all())
 
-    def takes(self, corners: Points, material: str | None = None) -> bool:
+    def takes(self, corners: Points, patch: int | None = None) -> bool:
         """Whether a rectangle of four corners lies on free ground of one patch; it is taken if so.
 
         Args:
             corners: ``[4, 2]`` in the unit frame; what is outside of it does not count.
-            material: What the patch has to be of.
+            patch: The number that the patch has to have.
         """
         middle = corners.mean(axis=0)
         points = np.concatenate([corners, (corners + corners[[3, 0, 1, 2]]) / 2, middle[None]])
@@ -165,7 +165,7 @@ class Site:
         numbers = self.numbers[y, x]
         if (numbers != numbers[0]).any() or not self._free[y, x].all():
             return False
-        if material is not None and self.plan.patches[numbers[0]].material != material:
+        if patch is not None and numbers[0] != patch:
             return False
         low, high = np.clip(corners.min(axis=0), 0, 1), np.clip(corners.max(axis=0), 0, 1)
         if not self._apart_from_boxes(low, high):
