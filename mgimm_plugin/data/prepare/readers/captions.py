@@ -9,7 +9,7 @@ from typing import Any, Final
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, Dialogue
 from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
 from mgimm_plugin.data.prepare.readers.json_files import first_of, json_entries, objects_of
-from mgimm_plugin.data.prepare.reading import checked_size, files_in, shown, words
+from mgimm_plugin.data.prepare.reading import checked_size, files_in, number, shown, words
 from mgimm_plugin.data.prepare.source import Losses, Source, SourceFormat, register_source_format
 from mgimm_plugin.data.records import Turn
 from mgimm_plugin.errors import RecordError
@@ -89,7 +89,7 @@ def question_dialogues(pairs: Iterator[tuple[int, dict[str, Any]]], losses: Loss
             question = without_tokens(words(pair.get("question"), field=f"{field}.question"))
             answer = pair.get("answer")
             if isinstance(answer, int | float) and not isinstance(answer, bool):
-                answer = f"{answer:g}"  # a count
+                answer = f"{number(answer, field=f'{field}.answer'):g}"  # a count
             answer = without_tokens(words(answer, field=f"{field}.answer"))
         except RecordError as error:
             losses.drop(error.at(**where))

@@ -54,7 +54,7 @@ class Raster:
         xy = np.asarray(points, dtype=np.float64).reshape(-1, 2)
         try:
             x, y = rasterio.warp.transform(rasterio.crs.CRS.from_user_input(crs), self.crs, xy[:, 0], xy[:, 1])
-        except (rasterio.errors.RasterioError, ValueError, OverflowError) as error:
+        except _failures() as error:
             raise RecordError(f"reference system {crs[:60]!r} cannot be used: {error}", field="crs") from error
         places = np.stack([x, y], axis=1)
         if not np.isfinite(places).all():
@@ -83,7 +83,7 @@ def open_raster(path: Path, name: str) -> Raster:
                 crs = None if file.crs is None else file.crs.to_wkt()
                 transform = tuple(float(value) for value in file.transform)[:6]
                 width, height = int(file.width), int(file.height)
-    except (rasterio.errors.RasterioError, OSError, ValueError) as error:
+    except _failures() as error:
         raise ImageError(f"cannot be read as a raster: {error}", file=path) from error
     if not crs:
         raise ImageError("has no reference system: it does not say where on the earth it lies", file=path)
@@ -99,3 +99,11 @@ def _rasterio() -> Any:
     except ImportError as error:
         raise MissingExtraError("rasterio", "geo", "reading GeoJSON") from error
     return rasterio
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What rasterio raises for a bad file; GDAL's own errors are not always turned into rasterio's."""
+    from rasterio._err import CPLE_BaseError
+    from rasterio.errors import RasterioError
+
+    return RasterioError, CPLE_BaseError, OSError, ValueError, OverflowError
