@@ -128,30 +128,27 @@ def _darken(canvas: Image.Image, glyphs: Sequence[Glyph], scale: float, sun: tup
     # One value per pixel of the scene is enough for something soft.
     shade = Image.new("L", (round(canvas.width / scale), round(canvas.height / scale)))
     pen = ImageDraw.Draw(shade)
-    direction = np.asarray(sun)
+    direction, aside = np.asarray(sun), np.array((-sun[1], sun[0]))
     length = math.hypot(*sun)
     for glyph in glyphs:
         for part in glyph.parts:
             if part.height * length >= _SHORTEST:
-                pen.polygon((_shadow(part, direction) - 0.5).ravel().tolist(), fill=_DEPTH)
+                pen.polygon((_shadow(part, direction, aside) - 0.5).ravel().tolist(), fill=_DEPTH)
     if shade.getbbox() is not None:
         soft = shade.filter(ImageFilter.BoxBlur(0.7))
         canvas.paste(_SHADE, mask=soft.resize(canvas.size, Image.Resampling.NEAREST))
 
 
-def _shadow(part: Part, sun: Points) -> Points:
-    """Where a part's shadow falls: the way of its edge from its underside to its top."""
-    points = part.points
-    near = points + part.base * sun if part.base else points
-    reach = (part.height - part.base) * sun
+def _shadow(part: Part, sun: Points, aside: Points) -> Points:
+    """Where a part's shadow falls: the way of its edge from its underside to its top; ``aside``: across the sun."""
+    points = part.points + part.base * sun if part.base else part.points
     if part.base == part.height:
-        return near
-    across = points @ np.array((-sun[1], sun[0]))
-    first, last = sorted((int(across.argmin()), int(across.argmax())))
+        return points
+    reach = (part.height - part.base) * sun
     # The two outermost points seen along the sun part the edge into the side that faces it and the one behind.
-    one, other = near[first : last + 1], np.concatenate([near[last:], near[: first + 1]])
-    if (one @ sun).mean() > (other @ sun).mean():
-        one = one + reach
-    else:
-        other = other + reach
-    return np.concatenate([one, other])
+    across = points @ aside
+    ends = int(across.argmin()), int(across.argmax())
+    first, last = min(ends), max(ends)
+    one, other = points[first : last + 1], np.concatenate([points[last:], points[: first + 1]])
+    behind = float((one.sum(axis=0) / len(one) - other.sum(axis=0) / len(other)) @ sun) > 0
+    return np.concatenate([one + reach, other] if behind else [one, other + reach])
