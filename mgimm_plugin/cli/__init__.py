@@ -12,4 +12,3 @@ __all__ = ["app", "data", "main", "models"]
 def main() -> None:
     """Entry point of the console script."""
     app(prog_name="mgimm")
-

@@ -85,3 +85,27 @@ def random_source(seed: int, index: int, purpose: int) -> np.random.Generator:
         purpose: Keeps the draws of layout, pixels and text apart.
     """
     return np.random.default_rng([seed, index, purpose])
+
+
+_SPLITS = ("train", "val", "test")
+_SEEDS_OF_A_SPLIT = 1_000_000
+
+
+def split_seed(split: str, seed: int) -> int:
+    """The seed of a split's set ``seed``: train has the first million seeds, val the next, test the one after.
+
+    Args:
+        split: ``train``, ``val`` or ``test``.
+        seed: From 0 to 999,999.
+
+    Raises:
+        ValueError: There is no such split, or the seed would be one of the next split.
+    """
+    if split not in _SPLITS or not 0 <= seed < _SEEDS_OF_A_SPLIT:
+        raise ValueError(f"no set {seed} of {split!r}: splits are {', '.join(_SPLITS)}, each with a million seeds")
+    return _SPLITS.index(split) * _SEEDS_OF_A_SPLIT + seed
+
+
+def split_of(seed: int) -> str:
+    """The split that a seed of ``generate_scene`` belongs to; seeds beyond those of the test split are its too."""
+    return _SPLITS[min(seed // _SEEDS_OF_A_SPLIT, len(_SPLITS) - 1)]

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,9 +17,10 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+import mgimm_plugin
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
 from mgimm_plugin.data.question_templates import load_questions
-from mgimm_plugin.data.scenes.scene import Scene, SceneObject, random_source
+from mgimm_plugin.data.scenes.scene import Scene, SceneObject, random_source, split_of
 from mgimm_plugin.data.scenes.worlds import DEFAULT_WORLD, get_world
 from mgimm_plugin.errors import MgimmError
 
@@ -28,6 +30,7 @@ DEFAULT_SIZE = 224
 REFERENCES = 5
 """Right answers per question: the conversation's own and four more."""
 
+CARD_FILE = "dataset.json"
 _FILES = ("region.jsonl", "image.jsonl", "referring.jsonl")
 _JPEG_QUALITY = 90
 
@@ -38,6 +41,10 @@ class SceneRecords(NamedTuple):
     regions: list[dict[str, Any]]
     image: dict[str, Any]
     referring: list[dict[str, Any]]
+
+    def by_file(self) -> tuple[list[dict[str, Any]], ...]:
+        """The records of each of the three files."""
+        return self.regions, [self.image], self.referring
 
 
 def generate_scene(
@@ -130,7 +137,7 @@ def write_scenes(
     workers: int | None = None,
     progress: bool = True,
 ) -> None:
-    """Write a set of scenes: ``images/*.jpg``, ``region.jsonl`` and ``image.jsonl``.
+    """Write a set of scenes: ``images/*.jpg``, records (``region.jsonl``, ``image.jsonl``, ``referring.jsonl``), card.
 
     The same arguments give the same bytes, whatever the number of workers. The set is written next to ``output`` and
     moved there when it is complete; only what an earlier set left there is replaced.
@@ -160,19 +167,29 @@ def write_scenes(
     (folder / "images").mkdir(parents=True)
     try:
         write = partial(_write_scene, folder=folder, seed=seed, size=size, world=world, style=style, nuisance=nuisance)
+        card: dict[str, Any] = {
+            "world": world, "style": style, "nuisance": nuisance, "seed": seed, "split": split_of(seed), "size": size,
+            "text": "made from the ground truth", "version": mgimm_plugin.__version__,
+        }  # fmt: skip
+        counts = {name: Counter[str]() for name in ("files", "categories", "settings")}
         with ExitStack() as stack:
-            regions, images, referring = (stack.enter_context((folder / name).open("w")) for name in _FILES)
+            opened = [stack.enter_context((folder / name).open("w")) for name in _FILES]
             drawn = _in_order(write, count, workers)
             for records in tqdm(drawn, total=count, unit="scene", desc="scenes", disable=not progress):
-                regions.writelines(json.dumps(record) + "\n" for record in records.regions)
-                images.write(json.dumps(records.image) + "\n")
-                referring.writelines(json.dumps(record) + "\n" for record in records.referring)
+                for name, file, lines in zip(_FILES, opened, records.by_file(), strict=True):
+                    file.writelines(json.dumps(record) + "\n" for record in lines)
+                    counts["files"][name] += len(lines)
+                counts["categories"].update(region["category"] for region in records.image["regions"])
+                counts["settings"].update([records.image["setting"]] if "setting" in records.image else [])
+        card |= {name: dict(sorted(counter.items())) for name, counter in counts.items()}
+        (folder / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n")
         shutil.rmtree(output / "images", ignore_errors=True)
-        for name in ("images", *_FILES):
-            if name != "images" and not (folder / name).stat().st_size:
+        (folder / "images").replace(output / "images")
+        for name in (*_FILES, CARD_FILE):
+            if name in counts["files"] and not counts["files"][name]:
                 (output / name).unlink(missing_ok=True)  # a world without referring expressions has no file of them
-                continue
-            (folder / name).replace(output / name)
+            else:
+                (folder / name).replace(output / name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -42,7 +42,7 @@ def test_files_have_the_same_bytes_for_any_number_of_workers(tmp_path: Path) -> 
         sorted(path.relative_to(tmp_path / name) for path in (tmp_path / name).rglob("*.*")) for name in ("one", "two")
     ]
     assert files[0] == files[1]
-    assert len(files[0]) == 5
+    assert len(files[0]) == 6
     for file in files[0]:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 

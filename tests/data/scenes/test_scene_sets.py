@@ -1,0 +1,48 @@
+"""Sets of scenes: splits, cards, and what the command line makes of them."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from mgimm_plugin.cli import app
+from mgimm_plugin.data.formats import format_of
+from mgimm_plugin.data.records import read_records
+from mgimm_plugin.data.scenes import split_seed, write_scenes
+from mgimm_plugin.data.scenes.scene import split_of
+from mgimm_plugin.errors import MgimmError
+
+
+def test_splits_have_seeds_of_their_own():
+    seeds = {split: [split_seed(split, seed) for seed in (0, 5, 999_999)] for split in ("train", "val", "test")}
+    assert len({seed for some in seeds.values() for seed in some}) == 9
+    assert all(split_of(seed) == split for split, some in seeds.items() for seed in some)
+    with pytest.raises(ValueError, match="a million seeds"):
+        split_seed("train", 1_000_000)
+
+
+def test_a_set_says_what_it_is_and_its_records_are_good(tmp_path):
+    write_scenes(tmp_path, count=3, seed=split_seed("test", 4), size=96, workers=1, progress=False)
+    card = json.loads((tmp_path / "dataset.json").read_text())
+    assert (card["split"], card["world"], card["size"], card["style"]) == ("test", "overhead", 96, "standard")
+    assert sum(card["settings"].values()) == 3
+    kinds = {"region.jsonl": "region-instruction", "image.jsonl": "image-instruction"}
+    for name, count in card["files"].items():
+        records = list(read_records(tmp_path / name))
+        assert len(records) == count
+        assert {format_of(record).name for record in records} == {kinds.get(name, "region-instruction")}
+    objects = [region for record in read_records(tmp_path / "image.jsonl") for region in record.regions]
+    assert sum(card["categories"].values()) == len(objects) == card["files"]["region.jsonl"]
+
+
+def test_the_command_line_draws_a_style_of_a_split(tmp_path):
+    arguments = ["scenes", "--count", "1", "--split", "val", "--seed", "2", "--size", "64", "--style", "winter"]
+    result = CliRunner().invoke(app, [*arguments, "--nuisance", "none", "--workers", "1", "--output", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    card = json.loads((tmp_path / "dataset.json").read_text())
+    assert (card["seed"], card["style"], card["nuisance"]) == (1_000_002, "winter", "none")
+
+
+def test_an_unknown_style_names_those_there_are(tmp_path):
+    with pytest.raises(MgimmError, match="no style 'baroque'; it has standard, "):
+        write_scenes(tmp_path, count=1, seed=0, style="baroque")
