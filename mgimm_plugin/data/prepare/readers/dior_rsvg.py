@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 from xml.etree.ElementTree import Element
@@ -21,6 +21,7 @@ FILES: Final = 17_402
 """Its XML files."""
 
 _PARTS: Final = ("train", "val", "test")
+_EDGES: Final = ("xmin", "ymin", "xmax", "ymax")
 _COMMENT: Final = re.compile(rb"<!--.*?-->", flags=re.DOTALL)
 _OBJECT: Final = re.compile(rb"<object[\s>/]")
 _INFERRED: Final = (
@@ -186,18 +187,19 @@ def _image(root: Element, path: Path, source: Source, names: ImageNames, parts: 
 
 
 def _object(element: Element, name: str, part: str | None) -> AnnotatedObject:
-    corners = [element.findtext(f"bndbox/{edge}") for edge in ("xmin", "ymin", "xmax", "ymax")]
+    texts = {child.tag: child.text for child in element}
+    corners = {child.tag: child.text for child in element.iterfind("bndbox/*")}
     return AnnotatedObject(
         source_id=name,
-        bbox=checked_box(corners, voc_to_xyxy, field="bndbox"),
-        category=_text(element, "name"),
-        phrase=_text(element, "description"),
+        bbox=checked_box([corners.get(edge) for edge in _EDGES], voc_to_xyxy, field="bndbox"),
+        category=_text(texts, "name"),
+        phrase=_text(texts, "description"),
         split=part,
     )
 
 
-def _text(element: Element, tag: str) -> str | None:
-    text = element.findtext(tag)
+def _text(texts: Mapping[str, str | None], tag: str) -> str | None:
+    text = texts.get(tag)
     return words(text, field=tag) if text and text.strip() else None
 
 
