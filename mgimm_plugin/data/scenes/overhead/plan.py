@@ -23,6 +23,12 @@ GRID: Final = 128
 _SEEN: Final = 0.02
 """Part of the frame that a patch covers if nobody can miss it."""
 
+_ACROSS: Final = 0.96
+"""How far the points within the frame of a line reach that crosses it from edge to edge."""
+
+_SLANTED: Final = 0.5
+"""The same of a line that crosses it diagonally."""
+
 NOTHING: Final = "none"
 """Surface of what no object stands on: trees, houses, rails."""
 
@@ -133,15 +139,15 @@ class Plan:
         """Draw a line on what is there."""
         self.marks.append(Mark(line, material, width, dash, len(self.patches)))
 
-    def see(self, kind: str, angle: float | None = None, *, last: bool = False) -> None:
+    def see(self, kind: str, line: Points | None = None, *, last: bool = False) -> None:
         """Note a feature, once a kind and direction.
 
         Args:
             kind: What it is.
-            angle: Its direction in degrees, if it has one.
+            line: What it lies along, ``[P, 2]``, if it has a direction.
             last: It is the patch added last, and is seen only where that is; otherwise it cannot be missed.
         """
-        direction = None if angle is None else direction_word(angle)
+        direction = None if line is None else direction_word(line)
         if all((feature.kind, feature.direction) != (kind, direction) for feature in self.features):
             self.features.append(Feature(kind, direction, len(self.patches) - 1 if last else None))
 
@@ -216,11 +222,21 @@ def crossing_line(
     return np.stack([along, across], axis=1) @ turn(angle).T + np.asarray(through)
 
 
-def direction_word(angle: float) -> str | None:
-    """``horizontal``, ``vertical`` or ``diagonal``; None where a person could argue."""
-    steep = abs((angle + 90) % 180 - 90)
+def direction_word(line: Points) -> str | None:
+    """How a line ``[P, 2]`` crosses the frame: ``horizontal`` or ``vertical`` from edge to edge, or ``diagonal``.
+
+    None where a person could argue, or where the line ends within the frame.
+    """
+    step = line[-1] - line[0]
+    steep = math.degrees(math.atan2(abs(step[1]), abs(step[0])))
+    places = np.linspace(0, len(line) - 1, 160)
+    fine = np.stack([np.interp(places, np.arange(len(line)), line[:, axis]) for axis in (0, 1)], axis=1)
+    inside = fine[((fine > 0.0) & (fine < 1.0)).all(axis=1)]
+    if len(inside) < 2:
+        return None
+    reach = np.ptp(inside, axis=0)
     if steep < 18:
-        return "horizontal"
+        return "horizontal" if reach[0] > _ACROSS else None
     if steep > 72:
-        return "vertical"
-    return "diagonal" if 30 < steep < 60 else None
+        return "vertical" if reach[1] > _ACROSS else None
+    return "diagonal" if 33 < steep < 57 and reach.min() > _SLANTED else None

@@ -38,7 +38,7 @@ def add_road(plan: Plan, line: Points, width: float, *, seen: bool = True) -> St
         for shift in (-0.46, 0.46):
             plan.mark(side_line(line, shift * width), "paint", 0.003)
     if seen:
-        plan.see("road", angle_of(line), last=True)
+        plan.see("road", line, last=True)
     return strip
 
 
@@ -49,7 +49,7 @@ def add_track(plan: Plan, line: Points, width: float = 0.05) -> Strip:
     plan.add(strip.polygon(), "road", "dirt", angle=angle_of(line))
     for shift in (-0.2, 0.2):
         plan.mark(side_line(line, shift * width), "ruts", 0.008)
-    plan.see("track", angle_of(line), last=True)
+    plan.see("track", line, last=True)
     return strip
 
 
@@ -62,7 +62,7 @@ def add_river(
     plan.add(strip.polygon(verge), bank_surface, bank, angle=angle_of(line))
     plan.add(strip.polygon(1.06), NOTHING, "rock", angle=angle_of(line))
     plan.add(strip.polygon(), "water", "river", angle=angle_of(line))
-    plan.see(kind, angle_of(line), last=True)
+    plan.see(kind, line, last=True)
     return strip
 
 
@@ -86,7 +86,7 @@ def add_rails(plan: Plan, line: Points, tracks: int = 2, *, verge: tuple[str, st
         plan.mark(middle, "sleepers", 0.014, 0.006)
         for shift in (-0.0042, 0.0042):
             plan.mark(side_line(middle, shift), "rail", 0.0028)
-    plan.see("rails", angle_of(line), last=True)
+    plan.see("rails", line, last=True)
     return strip
 
 
@@ -98,7 +98,7 @@ def add_runway_strip(plan: Plan, line: Points, width: float) -> Strip:
     plan.mark(line, "paint", 0.008, 0.06)
     for shift in (-0.45, 0.45):
         plan.mark(side_line(line, shift * width), "paint", 0.005)
-    plan.see("runway strip", angle_of(line), last=True)
+    plan.see("runway strip", line, last=True)
     return strip
 
 

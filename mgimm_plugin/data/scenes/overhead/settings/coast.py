@@ -34,7 +34,7 @@ def sea(rng: Generator, needs: frozenset[str]) -> Plan:
     elif "harbor" in needs or rng.random() < 0.35:
         line = _shore(rng, angle, rng.uniform(0.12, 0.22), 0.03)
         _coast(plan, rng, line)
-        plan.see("shore", angle)
+        plan.see("shore", line)
     return plan
 
 
@@ -53,7 +53,7 @@ def _strait(plan: Plan, rng: Generator, angle: float) -> None:
     _coast(plan, rng, side_line(line, -width / 2))
     _coast(plan, rng, side_line(line, width / 2)[::-1])
     plan.strips.append(Strip("river", line, width))
-    plan.see("strait", angle)
+    plan.see("strait", line)
 
 
 def port(rng: Generator, needs: frozenset[str]) -> Plan:
@@ -74,7 +74,7 @@ def port(rng: Generator, needs: frozenset[str]) -> Plan:
     for shift in (0.028, 0.055):
         plan.mark(side_line(back, shift), "rail", 0.003)
     plan.strips.append(Strip("quay", line, 0.0))
-    plan.see("quay", angle)
+    plan.see("quay", line)
     across = turn(angle - 90)[:, 0]
     inland = line[len(line) // 2]
     if "vehicle" in needs:
