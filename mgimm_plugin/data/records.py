@@ -163,7 +163,7 @@ class _Parser:
         ]
         conversations = self.turns(obj.get("conversations"))
         references = [
-            self.text(value, f"references[{i}]")
+            value if _is_text(value) else self.text(value, f"references[{i}]")
             for i, value in enumerate(self.items(obj.get("references"), "references"))
         ]
         extra = {key: value for key, value in obj.items() if key not in _RECORD_FIELDS}
@@ -191,7 +191,10 @@ class _Parser:
             bbox=self.box(value.get("bbox"), f"{where}.bbox"),
             category=self.text(value.get("category"), f"{where}.category", optional=True),
             phrase=self.text(value.get("phrase"), f"{where}.phrase", optional=True),
-            attributes={name: self.text(text, f"{where}.attributes.{name}") for name, text in attributes.items()},
+            attributes={
+                name: text if _is_text(text) else self.text(text, f"{where}.attributes.{name}")
+                for name, text in attributes.items()
+            },
             polygon=polygon,
             extra={key: item for key, item in value.items() if key not in _REGION_FIELDS},
         )
@@ -285,7 +288,7 @@ class _Parser:
         if record.image is None and (record.has_image_token or record.regions):
             what = "regions" if record.regions else DEFAULT_IMAGE_TOKEN
             self.fail(f"is missing, but the record has {what}", "image")
-        if record.image is not None and not record.has_image_token and not record.region_token_count:
+        if record.image is not None and not record.regions and not record.has_image_token:
             self.fail(
                 f"no question has {DEFAULT_IMAGE_TOKEN} or {DEFAULT_REGION_TOKEN}: the model would not see the image",
                 "conversations",
@@ -300,12 +303,10 @@ class _Parser:
 
     def text(self, value: object, where: str, optional: bool = False) -> Any:
         """Return a text that is not blank; Any, because the type depends on ``optional``."""
-        if isinstance(value, str):
-            if not value or value.isspace():
-                self.fail("is empty", where)
+        if _is_text(value) or (value is None and optional):
             return value
-        if value is None and optional:
-            return None
+        if isinstance(value, str):
+            self.fail("is empty", where)
         self.fail("is missing" if value is None else f"must be a text, not {_kind(value)}", where)
 
     def pixels(self, value: object, where: str) -> int | None:
@@ -327,6 +328,11 @@ class _Parser:
         if not math.isfinite(number):
             self.fail(f"has the number {number}; only finite numbers are places in an image", where, kind)
         return number
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value is a text that is not blank."""
+    return isinstance(value, str) and bool(value) and not value.isspace()
 
 
 def _kind(value: object) -> str:
