@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mgimm_plugin.data.prepare.annotations import Points
 from mgimm_plugin.data.records import Box
 from mgimm_plugin.errors import BoxError, RecordError
@@ -21,6 +24,8 @@ LARGEST_COORDINATE: Final = 1e7
 """Pixels from the origin beyond which a number is no place in an image."""
 SMALLEST_SIDE: Final = 1e-3
 """Pixels below which a box encloses nothing."""
+DIGITS: Final = 4
+"""Decimals that coordinates are rounded to: what is beyond is noise of the conversion, and fills files."""
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -226,7 +231,7 @@ def checked_box(values: object, to_xyxy: Callable[[Any], Boxes] = as_boxes, **wh
     if not isinstance(values, list | tuple) or len(values) != 4:
         raise BoxError(f"must be four numbers, not {shown(values)}", **where)
     box = [_coordinate(value, where) for value in values]
-    x1, y1, x2, y2 = (float(edge) for edge in to_xyxy([box])[0])
+    x1, y1, x2, y2 = (round(edge, DIGITS) for edge in to_xyxy([box])[0].tolist())
     if not (x2 - x1 >= SMALLEST_SIDE and y2 - y1 >= SMALLEST_SIDE):
         problem = "is reversed: its second corner comes before its first" if x2 < x1 or y2 < y1 else "encloses nothing"
         raise BoxError(f"box {shown(values)} {problem}", **where)
@@ -235,11 +240,14 @@ def checked_box(values: object, to_xyxy: Callable[[Any], Boxes] = as_boxes, **wh
     return x1, y1, x2, y2
 
 
-def checked_points(values: object, **where: Any) -> Points:
+def checked_points(
+    values: object, to_pixels: Callable[[Any], NDArray[np.float64]] | None = None, **where: Any
+) -> Points:
     """Turn an outline of a source into points.
 
     Args:
-        values: Three or more ``[x, y]``.
+        values: Three or more ``[x, y]`` in the source's frame.
+        to_pixels: From ``[P, 2]`` points in that frame to pixels, where it is another: a function of ``geometry``.
         **where: ``file``, ``index``, ``record``, ``field`` for the error.
 
     Raises:
@@ -251,10 +259,12 @@ def checked_points(values: object, **where: Any) -> Points:
     for value in values:
         if not isinstance(value, list | tuple) or len(value) < 2:
             raise BoxError(f"must be points x, y, not {shown(value)}", **where)
-        points.append((_coordinate(value[0], where), _coordinate(value[1], where)))
+        points.append([_coordinate(coordinate, where) for coordinate in value[:2]])
     if len(points) < 3:
         raise BoxError(f"has {len(points)} points; an outline needs three", **where)
-    return tuple(points)
+    if to_pixels is not None:
+        points = [[_coordinate(coordinate, where) for coordinate in point] for point in to_pixels(points).tolist()]
+    return tuple((round(x, DIGITS), round(y, DIGITS)) for x, y in points)
 
 
 def shown(value: object) -> str:

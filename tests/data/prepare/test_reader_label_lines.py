@@ -106,3 +106,12 @@ def test_an_image_of_yolo_that_is_not_at_hand_costs_its_file(tmp_path):
     (error,) = losses.dropped
     assert error.file.name == "z.txt"
     assert "the size of z.jpg is not known" in str(error)
+
+
+def test_fractions_are_not_rounded_before_they_are_pixels(tmp_path):
+    source = replace(YOLO, images={}, options={"image_size": (10_000, 10_000), "classes": ["car"]}).write(
+        tmp_path, {"labels/a.txt": b"0 0.10001 0.10002 0.50003 0.1 0.5 0.50004\n0 0.500005 0.5 0.00001 0.1\n"}
+    )
+    (image,) = get_source_format("yolo").read(source)
+    assert image.objects[0].polygon == ((1000.1, 1000.2), (5000.3, 1000), (5000, 5000.4))
+    assert image.objects[1].bbox == (5000, 4500, 5000.1, 5500)

@@ -125,6 +125,11 @@ def test_a_box_is_converted_from_its_frame():
     assert checked_box([-5, 10, 20, 30.5], xywh_to_xyxy) == (-5, 10, 15, 40.5)
 
 
+def test_noise_of_the_conversion_is_rounded_away():
+    assert checked_box([10.1, 0.1, 20.2, 0.2], xywh_to_xyxy) == (10.1, 0.1, 30.3, 0.3)
+    assert checked_points([[0.1 + 0.2, 1 / 3], [1, 2], [3, 4]]) == ((0.3, 0.3333), (1, 2), (3, 4))
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

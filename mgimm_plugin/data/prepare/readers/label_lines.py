@@ -104,8 +104,7 @@ def read_yolo(source: Source) -> Iterator[AnnotatedImage]:
             box = checked_box(values[:4], lambda boxes: yolo_to_xyxy(boxes, *size), field="bbox")
             extra = {"confidence": number(values[4], field="confidence")} if len(values) == 5 else {}
             return AnnotatedObject(source_id=name, bbox=box, category=category, extra=extra)
-        fractions = checked_points(_pairs(values), field="polygon")
-        points = checked_points(fractions_to_pixels(fractions, *size).tolist(), field="polygon")
+        points = checked_points(_pairs(values), lambda points: fractions_to_pixels(points, *size), field="polygon")
         return _outlined(name, points, category)
 
     return _read(source, parse, ".jpg", needs_size=True)

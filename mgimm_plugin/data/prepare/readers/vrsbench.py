@@ -109,8 +109,8 @@ def _polygon(corners: object, size: tuple[int, int]) -> Points | None:
         return None
     if not isinstance(corners, list) or len(corners) != 8:
         raise RecordError(f"must be the eight numbers of four corners, not {shown(corners)}", field="obj_corner")
-    points = checked_points([corners[place : place + 2] for place in range(0, 8, 2)], field="obj_corner")
-    return checked_points(fractions_to_pixels(points, *size).tolist(), field="obj_corner")
+    pairs = [corners[place : place + 2] for place in range(0, 8, 2)]
+    return checked_points(pairs, lambda points: fractions_to_pixels(points, *size), field="obj_corner")
 
 
 register_source_format(
