@@ -180,6 +180,7 @@ def test_expressions_that_do_not_fit_one_object_alone(text, problem):
         (f"{GOOD} A red ship lies in the top left and a red ship in the top left.", "is no object of its own"),
         (f"{GOOD} The two ships are a red one in the center and a blue one in the top middle.", "there is no"),
         (f"{GOOD} There are two ships: a red one.", "are followed by 1"),
+        (f"{GOOD} A blue pointed ship lies in the top left and a red rounded one in the top middle.", "there is no"),
         (f"{GOOD} The red ship lies to the right of the blue ship.", "not clearly right of"),
         (f"{GOOD} The ship lies in the top left.", "there are 2"),
         (f"{GOOD} The leftmost ship is blue.", "color is red, not blue"),

@@ -52,8 +52,9 @@ def changed(**rules) -> dict:
         (changed(thing=["<nothing>"]), "rules.thing: speaks of a rule <nothing>"),
         (changed(thing=["{size}"]), "rules.thing: has a slot {size}"),
         (changed(thing=["a {color"]), r"rules.thing\[0\]: has a bracket"),
-        (changed(thing=["a <start>"]), "contains itself: start > thing > start"),
+        (changed(thing=["a <start> {color} {category}"]), "contains itself: start > thing > start"),
         (changed(other=["x"]), "rules.other: is never used"),
+        ({**GOOD, "slots": [*GOOD["slots"], "size"]}, "slots.size: is in no rule"),
     ],
 )
 def test_what_is_wrong_with_a_grammar_is_said_with_its_place(value, message):

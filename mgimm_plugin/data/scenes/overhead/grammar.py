@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from itertools import product
@@ -58,7 +58,7 @@ class Grammar:
         self.slots, self.starts = (frozenset(self._names(value, name)) for name in ("slots", "starts"))
         self._rules: _Choices = {name: self._alternatives(name, given) for name, given in rules.items()}
         self._check_names()
-        self._check_ends()
+        self._in_order()  # fails where a rule contains itself
         self._available: dict[frozenset[str], _Choices] = {}
 
     def say(self, start: str, values: Mapping[str, str], rng: Random) -> str:
@@ -162,7 +162,7 @@ class Grammar:
         return tuple(found)
 
     def _check_names(self) -> None:
-        used: set[str] = set(self.starts)
+        used, slots = set(self.starts), set[str]()
         for rule, alternatives in self._rules.items():
             for alternative in alternatives:
                 for part in alternative[1::2]:
@@ -172,19 +172,19 @@ class Grammar:
                 for slot in _SLOT.findall("".join(alternative[::2])):
                     if slot not in self.slots:
                         self._fail(f"has a slot {{{slot}}} that is not among the slots", f"rules.{rule}")
+                    slots.add(slot)
         for rule in sorted(self.starts - set(self._rules)):
             self._fail("is no rule", f"starts.{rule}")
         for rule in sorted(set(self._rules) - used):
             self._fail("is never used and no start", f"rules.{rule}")
-
-    def _check_ends(self) -> None:
-        self._in_order()
+        for slot in sorted(self.slots - slots):
+            self._fail("is in no rule", f"slots.{slot}")
 
     def _fail(self, message: str, field: str | None = None) -> NoReturn:
         raise RecordError(message, file=self._source, field=field)
 
 
-def _expand(rule: str, choices: _Choices, draw: Any) -> str:
+def _expand(rule: str, choices: _Choices, draw: Callable[[], float]) -> str:
     alternatives = choices[rule]
     alternative = alternatives[int(draw() * len(alternatives))]
     if len(alternative) == 1:
