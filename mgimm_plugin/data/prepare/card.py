@@ -175,6 +175,7 @@ def report_of(card: Mapping[str, Any], tally: Tally, places: Mapping[str, int]) 
 def _table(heads: Sequence[str], rows: Any) -> list[str]:
     lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
     for row in rows:
-        cells = (str(cell).replace("|", "\\|").replace("\n", " ") for cell in row)
+        # <image> would be taken for HTML, and not be seen.
+        cells = (str(cell).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ") for cell in row)
         lines.append(f"| {' | '.join(cells)} |")
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
@@ -44,11 +45,14 @@ class Pixels:
 
     def _header(self) -> tuple[int, int]:
         try:
-            with Image.open(self._path) as image:
-                return image.size
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                with Image.open(self._path) as image:
+                    size = image.size
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-            # Opened in full, it says what is wrong in the words that users know from training.
-            return self.image.size
+            size = None
+        # Opened in full, it says what is wrong with it in the words that users know from training.
+        return self.image.size if size is None or size[0] * size[1] > self._max_pixels else size
 
 
 class Checker:

@@ -56,7 +56,7 @@ class SetWriter:
         try:
             self._folder.mkdir(parents=True)
         except OSError as error:
-            raise MgimmError(f"cannot write to {self._output}: {error.strerror}") from error
+            raise self._not_written(error) from error
         self._dropped = self._open.enter_context((self._folder / DROPPED).open("w", encoding="utf-8", newline="\n"))
         return self
 
@@ -76,10 +76,13 @@ class SetWriter:
         except (ValueError, TypeError, RecursionError) as error:
             self._losses.drop(RecordError(f"cannot be written as JSON: {error}", record=built.value["id"]))
             return False
-        for scheme in self._schemes:
-            place = scheme, self._part(scheme, built), built.file
-            self._file(place).write(line)
-            self.counts[place] += 1
+        try:
+            for scheme in self._schemes:
+                place = scheme, self._part(scheme, built), built.file
+                self._file(place).write(line)
+                self.counts[place] += 1
+        except OSError as error:
+            raise self._not_written(error) from error
         return True
 
     def drop(self, entries: Sequence[Mapping[str, Any]]) -> None:
@@ -115,8 +118,14 @@ class SetWriter:
             report: The report.
 
         Raises:
-            MgimmError: The folder has files of the same name that are not an earlier set's.
+            MgimmError: The folder has files of the same name that are not an earlier set's, or cannot be written to.
         """
+        try:
+            self._finish(card, report)
+        except OSError as error:
+            raise self._not_written(error) from error
+
+    def _finish(self, card: dict[str, Any], report: str) -> None:
         self._open.close()
         places = self.layout()
         for path, (scheme, part, name) in places.items():
@@ -153,6 +162,9 @@ class SetWriter:
         for folder in sorted((self._output / folder for folder in folders), reverse=True):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
+
+    def _not_written(self, error: OSError) -> MgimmError:
+        return MgimmError(f"cannot write to {self._output}: {error.strerror or error}")
 
     def _old_files(self) -> set[str]:
         """What an earlier set left here, by its card."""

@@ -224,6 +224,13 @@ def test_images_that_are_not_what_they_should_be_cost_themselves_only(tmp_path, 
     assert str(tmp_path) not in reason
 
 
+def test_an_image_above_the_limit_is_dropped_whether_its_pixels_are_needed_or_not(tmp_path):
+    Image.new("RGB", (100, 80)).save(tmp_path / "a.png")
+    losses = Losses()
+    assert Checker(tmp_path, losses, 7999).check(image(thing(phrase="A ship")), has_texts=False) is None
+    assert "max_pixels" in reasons(losses)[0]
+
+
 def test_the_size_comes_from_the_image_where_the_annotation_has_none(tmp_path):
     Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
     files, _ = prepared(image(thing(category="ship"), width=None, height=None), folder=tmp_path)

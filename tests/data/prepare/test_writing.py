@@ -124,6 +124,12 @@ def test_files_that_are_no_earlier_sets_are_not_overwritten(source, tmp_path):
     assert files(tmp_path / "out") == {"report.md": b"mine"}
 
 
+def test_a_folder_that_cannot_be_written_to_is_an_error(source, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MgimmError, match="cannot write to"):
+        convert(source, tmp_path / "file" / "out")
+
+
 def test_nothing_that_comes_out_is_an_error_with_the_first_reason(source, tmp_path):
     for path in (source / "DIOR" / "Annotations").iterdir():
         path.write_text("<annotation>")
