@@ -68,13 +68,22 @@ def _measured(
         found["size"] = size_word(item.bbox, width, height)
     if image is not None:
         found["color"] = dominant_color(image, item.bbox, item.polygon)
-    outline = None if item.polygon is None else outline_of(item.polygon)
-    found["shape"] = shape_word(item, outline)
-    found["orientation"] = orientation_word(item, outline)
+    if not _is_cut(item, width, height):
+        outline = None if item.polygon is None else outline_of(item.polygon)
+        found["shape"] = shape_word(item, outline)
+        found["orientation"] = orientation_word(item, outline)
     if width and height:
         found["position"] = position_word(item.bbox, width, height)
     found["relation"] = neighbors.relation(item)
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _is_cut(item: AnnotatedObject, width: int | None, height: int | None) -> bool:
+    """Whether an object reaches the image's edge, so that what is seen of it may have another shape than it has."""
+    if not (width and height):
+        return False
+    x1, y1, x2, y2 = item.bbox
+    return x1 < 1 or y1 < 1 or x2 > width - 1 or y2 > height - 1
 
 
 class Outline(NamedTuple):

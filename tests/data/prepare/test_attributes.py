@@ -70,6 +70,11 @@ def test_a_true_outline_tells_the_shape():
     assert "shape" not in measured(thing((10, 10, 50, 50), polygon=corner))[0]
 
 
+def test_an_object_that_the_image_cuts_has_no_shape():
+    assert not {"shape", "orientation"} & measured(thing((0, 10, 90, 30)))[0].keys()
+    assert "shape" in measured(thing((0, 10, 90, 30)), size=(None, None))[0], "where the image ends is not known"
+
+
 def test_a_flat_outline_tells_nothing():
     flat = ((10.0, 10.0), (30.0, 10.0), (50.0, 10.0))
     assert measured(thing((10, 10, 50, 50), polygon=flat))[0].keys() == {"category", "size", "position"}
