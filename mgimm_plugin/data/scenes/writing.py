@@ -83,24 +83,33 @@ def scene_records(scene: Scene, seed: int, index: int, *, world: str = DEFAULT_W
     questions = its_world.questions or load_questions()
     name = f"{index:06d}"
     common = {"image": f"images/{name}.jpg", "width": scene.image.width, "height": scene.image.height}
+    # An object that no words tell from its twin has no referring expression.
+    referring = texts.referring or [[] for _ in scene.objects]
     entries = [
-        _region_entry(item, (texts.referring or texts.regions)[number][0]) for number, item in enumerate(scene.objects)
+        _region_entry(item, (*short, *long)[0])
+        for item, short, long in zip(scene.objects, referring, texts.regions, strict=True)
     ]
 
-    def about_regions(task: str, answers: list[list[str]], mark: str) -> list[dict[str, Any]]:
+    def about_regions(task: str, answers: list[list[str]], mark: str, omit: str = "") -> list[dict[str, Any]]:
         return [
             {
-                "id": f"{name}-{mark}{number}", **common, "regions": [entries[number]],
+                "id": f"{name}-{mark}{number}",
+                **common,
+                "regions": [{key: value for key, value in entries[number].items() if key != omit}],
                 **_answers(f"{DEFAULT_REGION_TOKEN}\n{questions.choose(task, f'{name}-{number}', seed=seed)}", said),
             }
             for number, said in enumerate(answers)
-        ]  # fmt: skip
+            if said
+        ]
 
     head = f"{DEFAULT_IMAGE_TOKEN}\n{DEFAULT_REGION_TOKEN * len(entries)}"
     image = {"id": name, **common, "regions": entries, **scene.facts}
     image |= _answers(f"{head}\n{questions.choose('image', name, seed=seed)}", texts.image)
     return SceneRecords(
-        about_regions("region", texts.regions, ""), image, about_regions("referring", texts.referring, "r")
+        about_regions("region", texts.regions, ""),
+        image,
+        # An expression need not name every attribute, and is not to be scored as if it had to.
+        about_regions("referring", referring, "r", omit="attributes"),
     )
 
 
