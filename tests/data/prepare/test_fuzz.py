@@ -168,7 +168,8 @@ def check(image: AnnotatedImage) -> None:
         assert y1 < y2
         assert max(map(abs, item.bbox)) < 1e8
         points = item.polygon
-        assert points is None or (len(points) >= 3 and all(map(math.isfinite, sum(points, ()))))
+        assert points is None or len(points) >= 3
+        assert all(abs(coordinate) < 1e8 for point in points or () for coordinate in point)
     for dialogue in image.dialogues:
         tokens = sum(turn.value.count("<region>") for turn in dialogue.turns)
         assert tokens == len(dialogue.objects)

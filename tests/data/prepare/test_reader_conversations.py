@@ -86,6 +86,7 @@ def geochat(*texts, **fields):
         ("Where is the ship?", "{<1><2><30><40>}", "no phrase in tags"),
         ("Where are <p>the ships</p>?", "{<1><2><30><40>}{<5><5><9><9>}", "no phrase in tags belongs to one alone"),
         ("What is at {<30><2><1><40>}?", "A ship", "reversed"),
+        ("What is at {<30><2><1><40>}?", "Near <p>a pier</p> {<1><2><30><40>} lies a ship.", "reversed"),
         ("What is at {<3><2><900><40>}?", "A ship", "not on the grid"),
         ("What is at {<3><2><90>?", "A ship", "not complete"),
         ("{<1><2><30><40>}", "{<1><2><30><40>}", "no phrase in tags"),
