@@ -41,6 +41,7 @@ def test_a_bad_record_costs_that_record(tmp_path):
 
 def test_a_box_in_a_question_becomes_a_token_and_a_box_as_an_answer_an_object(tmp_path):
     (refer, ground), losses = read("geochat", tmp_path)
+    assert "counterclockwise" in losses.notes[0]
     ship, harbor = refer.objects
     assert (ship.bbox, ship.phrase) == ((20, 20, 60, 60), "the large ship at the left")
     assert harbor.bbox == pytest.approx((112.5, 12.5, 137.5, 62.5))

@@ -48,6 +48,7 @@ def test_a_bad_line_of_dota_costs_that_line(tmp_path, line, message):
 
 def test_vhr10_has_corners_inside_and_class_numbers(tmp_path):
     ((image,), losses) = read("vhr10", tmp_path)
+    assert "no corner of the published files is 0" in losses.notes[0]
     assert (image.source_id, image.file_name) == ("001", "001.jpg")
     assert boxes(image) == [("airplane", (10, 5, 30, 20)), ("vehicle", (0, 0, 60, 40))]
     assert not losses.dropped

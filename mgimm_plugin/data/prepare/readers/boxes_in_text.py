@@ -35,6 +35,10 @@ _TASK: Final = re.compile(r"(?:\s|\\n)*\[([a-z_ ]{3,20})\]", flags=re.IGNORECASE
 _FIELDS: Final = ("id", "image", "width", "height", "conversations")
 _TURNED: Final = "answer that was a box: the box became an object, and what was asked for its phrase"
 _TAKEN_OUT: Final = "box taken out of an answer's text"
+_ANGLES: Final = (
+    "Boxes with an angle are turned counterclockwise about their center, in degrees, as the demonstration of GeoChat "
+    "draws them: the data do not say so. The turned box is the polygon, and bbox the upright box around it."
+)
 _PLURAL: Final = "box of an answer that shares its phrase with others, or has none: left out"
 
 
@@ -54,7 +58,10 @@ class _Reading:
 
     def add(self, place: Place, phrase: str | None = None) -> int:
         """Add an object; returns its position."""
-        self.objects.append(placed_object(place, f"{self.name}-{len(self.objects)}", phrase, self.size))
+        item = placed_object(place, f"{self.name}-{len(self.objects)}", phrase, self.size)
+        if item.polygon is not None:
+            self.losses.note(_ANGLES)
+        self.objects.append(item)
         return len(self.objects) - 1
 
     def read(self, question: str, answer: str) -> None:

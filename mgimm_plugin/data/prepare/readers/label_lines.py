@@ -43,6 +43,11 @@ _BESIDE: Final = frozenset({"readme", "source", "license", "train", "val", "vali
 _META: Final = re.compile(r"\s*(imagesource|gsd|acquisition dates|acquisition date)\s*:\s*(.*?)\s*", flags=re.I)
 _VHR10: Final = re.compile(r"\(\s*([^(),]+),\s*([^(),]+)\)\s*,\s*\(\s*([^(),]+),\s*([^(),]+)\)\s*,\s*(\S+)")
 
+_VHR10_FRAME: Final = (
+    "NWPU VHR-10 does not say in which frame its corners are. They are taken for pixels from 1, both corners inside the "
+    "box, as in Pascal VOC: no corner of the published files is 0."
+)
+
 Lines = list[tuple[int, str]]
 Parse = Callable[[str, str, tuple[int, int] | None], AnnotatedObject]
 
@@ -63,6 +68,7 @@ def read_vhr10(source: Source) -> Iterator[AnnotatedImage]:
         RecordError: The inputs have no text file.
     """
     classes = source.classes or VHR10_CLASSES
+    source.losses.note(_VHR10_FRAME)
 
     def parse(line: str, name: str, size: tuple[int, int] | None) -> AnnotatedObject:
         match = _VHR10.fullmatch(line)
