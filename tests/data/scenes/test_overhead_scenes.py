@@ -139,7 +139,7 @@ def test_objects_look_as_their_category_may() -> None:
             assert item.surface in kind.surfaces
             assert item.category in MENUS[layout.plan.setting]
             side = np.sqrt((item.box[2] - item.box[0]) * (item.box[3] - item.box[1]))
-            assert 7.5 <= side <= 0.56 * SIZE
+            assert 0.88 * kind.sides[0] <= side / SIZE <= 1.13 * kind.sides[1]
 
 
 def test_objects_stand_on_ground_that_suits_them() -> None:

@@ -11,7 +11,7 @@ from numpy.random import Generator
 from mgimm_plugin.data.scenes.overhead.details import Detail
 from mgimm_plugin.data.scenes.overhead.furnishing import furnish
 from mgimm_plugin.data.scenes.overhead.glyphs import glyph
-from mgimm_plugin.data.scenes.overhead.menus import MENUS, Wish, draw_wishes
+from mgimm_plugin.data.scenes.overhead.menus import Wish, draw_wishes
 from mgimm_plugin.data.scenes.overhead.objects import Mold, OverheadObject, Pose, reading_order
 from mgimm_plugin.data.scenes.overhead.plan import Plan
 from mgimm_plugin.data.scenes.overhead.poses import (
@@ -31,6 +31,8 @@ from mgimm_plugin.data.scenes.overhead.vocabulary import KINDS, SETTINGS
 _TRIES = 24
 _SHRINK = 0.93
 
+_STRAIN = 1.12
+"""By how much sides may leave the range of their category: what a river's width and a glyph's form ask for."""
 
 _ORDER = {"bridge": 0, "dam": 0, "expressway toll station": 0, "train station": 0, "harbor": 1, "overpass": 2}
 """Who comes first: what belongs to a strip; the rest by size."""
@@ -64,7 +66,6 @@ def lay_out(rng: Generator, style: Style, size: int) -> Layout:
 
 
 def _try(rng: Generator, setting: str, style: Style, size: int) -> Layout | None:
-    assert MENUS[setting]
     wishes = draw_wishes(rng, setting, style)
     site = Site(plan_setting(setting, rng, frozenset(wish.category for wish in wishes)), style, size, rng)
     for wish in sorted(wishes, key=lambda wish: _ORDER.get(wish.category, 3)):
@@ -91,8 +92,10 @@ def _place(site: Site, wish: Wish, shape: str, colors: list[str]) -> OverheadObj
         if pose is None:
             continue
         if attempt > _TRIES // 3:
-            pose = _shrunk(pose, category, _SHRINK ** (attempt - _TRIES // 3))
+            pose = _shrunk(pose, category, max(low / side, _SHRINK ** (attempt - _TRIES // 3)))
         found = mold.at(pose)
+        if not low / _STRAIN <= found.side <= high * _STRAIN:
+            continue
         item = site.settle(found, category, shape, colors)
         if item is None:
             continue
@@ -106,9 +109,8 @@ def _place(site: Site, wish: Wish, shape: str, colors: list[str]) -> OverheadObj
 
 def _shrunk(pose: Pose, category: str, factor: float) -> Pose:
     """A smaller one, unless the strip that the object is on says how large it is."""
-    low = KINDS[category].sides[0]
     if pose.side is not None:
-        return replace(pose, side=max(low, pose.side * factor))
+        return replace(pose, side=pose.side * factor)
     if category in ("train station", "harbor"):
         across, along = pose.scale
         return replace(pose, scale=(across * factor, along * factor))

@@ -46,10 +46,10 @@ _EXCLUSIVE: Final = (
 _WEIGHTS: Final[dict[str, float]] = {
     "airplane": 1.1,
     "airport": 3.8,
-    "baseball field": 0.72,
-    "basketball court": 1.25,
+    "baseball field": 0.6,
+    "basketball court": 1.6,
     "bridge": 0.57,
-    "chimney": 0.62,
+    "chimney": 0.46,
     "dam": 3.7,
     "expressway service area": 1.05,
     "expressway toll station": 3.6,
@@ -60,7 +60,7 @@ _WEIGHTS: Final[dict[str, float]] = {
     "ship": 0.36,
     "stadium": 6.0,
     "storage tank": 0.44,
-    "tennis court": 0.66,
+    "tennis court": 0.6,
     "train station": 10.0,
     "vehicle": 0.32,
     "windmill": 0.26,
@@ -127,10 +127,10 @@ def _excluded(name: str, chosen: list[str]) -> bool:
 
 
 def _side(rng: Generator, category: str, total: int, style: Style) -> float:
-    """A side within the category's range, so that ``total`` objects of it would cover less than half of the frame."""
+    """A side within the category's range, so that ``total`` objects of it would not cover the frame."""
     low, high = KINDS[category].sides
     low, high = (low * (high / low) ** part for part in style.sides)
-    high = max(min(high, (0.5 / total) ** 0.5), low * 1.1)
+    high = max(min(high, (0.8 / total) ** 0.5), low * 1.1)
     return float(low * (high / low) ** rng.uniform(0, 1))
 
 

@@ -90,6 +90,11 @@ class Candidate:
         return (float(self.low[0]), float(self.low[1]), float(self.high[0]), float(self.high[1]))
 
     @property
+    def side(self) -> float:
+        """Side of the square of its box's area."""
+        return relative_side(self.box, 1, 1)
+
+    @property
     def outline(self) -> Points:
         """Its outline, ``[K, 2]``."""
         return self.drawing.outline @ self.matrix.T + self.offset
@@ -98,8 +103,13 @@ class Candidate:
     def footprint(self) -> Points:
         """Points on its outline and inside it, ``[N, 2]``."""
         outline = self.outline
-        halfway = (outline + np.concatenate([outline[-1:], outline[:-1]])) / 2
-        return np.concatenate([outline, halfway, (outline + (self.low + self.high) / 2) / 2])
+        before = np.concatenate([outline[-1:], outline[:-1]])
+        halfway = (outline + before) / 2
+        middle = (self.low + self.high) / 2
+        points = [outline, halfway, (outline + middle) / 2, (halfway + middle) / 2]
+        if len(outline) < 16:
+            points += [(3 * outline + before) / 4, (outline + 3 * before) / 4]
+        return np.concatenate(points)
 
 
 class Mold:
@@ -127,10 +137,10 @@ class Mold:
 
 
 def _clear_side(side: float) -> float:
-    """The side, or the nearest one whose word leaves no doubt."""
+    """The side, or the next larger one whose word leaves no doubt."""
     for limit in SIZE_LIMITS:
         if abs(side - limit) < _SIZE_DOUBT:
-            return limit + (1.2 if side > limit else -1.2) * _SIZE_DOUBT
+            return limit + 1.2 * _SIZE_DOUBT
     return side
 
 

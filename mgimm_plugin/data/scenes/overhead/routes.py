@@ -7,9 +7,6 @@ from numpy.random import Generator
 
 from mgimm_plugin.data.scenes.overhead.plan import NOTHING, Plan, Points, Strip, crossing_line, ribbon
 
-LANE = 0.042
-"""Width of a lane: what a vehicle of 8 px at 224 px needs."""
-
 
 def side_line(line: Points, shift: float) -> Points:
     """The line moved sideways, to the right of its direction where ``shift`` is positive (y points down)."""

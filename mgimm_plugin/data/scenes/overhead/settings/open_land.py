@@ -61,7 +61,7 @@ def farmland(rng: Generator, needs: frozenset[str]) -> Plan:
     plan = Plan("farmland")
     angle = float(rng.uniform(-25, 25))
     plan.add(frame(), "grass", "meadow", angle=angle)
-    cells, lines = grid_cells(rng, angle, (0.24, 0.5), 0.012)
+    cells, lines = grid_cells(rng, angle, (0.24, 0.5), 0.0)
     for middle, width, height in cells:
         material, surface = _PARCELS[rng.choice(6, p=(0.22, 0.2, 0.17, 0.17, 0.14, 0.1))]
         rows = angle + 90 * rng.integers(2)
@@ -69,7 +69,7 @@ def farmland(rng: Generator, needs: frozenset[str]) -> Plan:
     plan.see("fields")
     hedged = rng.random(len(lines)) < 0.55
     for line, dense in zip(lines, hedged, strict=True):
-        plan.mark(line, "hedge", rng.uniform(0.008, 0.013) if dense else 0.004, 0)
+        plan.mark(line, "hedge", rng.uniform(0.009, 0.015) if dense else 0.006, 0)
     crossed = _CROSSED & needs
     if crossed or rng.random() < 0.15:
         river_through(plan, rng, needs, bank="grass", bank_surface="grass")
