@@ -152,7 +152,7 @@ def report_of(card: Mapping[str, Any], tally: Tally, places: Mapping[str, int]) 
     lines += _table(("", "number"), tally.read.items())
     lines += ["", "## What came out", ""]
     lines += _table(("file", "records"), places.items())
-    lines += ["", f"{tally.images} images have a record. How the answers came about:", ""]
+    lines += ["", f"Images with a record: {tally.images}. How the answers came about:", ""]
     lines += _table(("file", "source", "made"), ((n, c["source"], c["made"]) for n, c in sorted(tally.written.items())))
     lines += ["", "## What was dropped", ""]
     if tally.dropped:
