@@ -51,13 +51,13 @@ def draw_ground(plan: Plan, style: Style, rng: Generator, size: int) -> Image.Im
         size: Side in pixels.
     """
     flat = _flat(plan, style, size)
-    raster = np.asarray(flat.reduce(_OVERSAMPLING), dtype=np.float32)
+    raster = np.array(flat.reduce(_OVERSAMPLING), dtype=np.float32)
     numbers = draw_map(plan.patches, size)
     materials = [patch.material for patch in plan.patches]
-    raster = _shallows(raster, numbers, materials, style, size)
+    _add_shallows(raster, numbers, materials, style, size)
     light = _light(numbers, materials, rng, size)
     _add_rows(light, numbers, plan.patches, size)
-    raster = raster * (1 + light)[..., None]
+    raster *= (1 + light)[..., None]
     _vary_hue(raster, numbers, materials, rng, size)
     return Image.fromarray(np.clip(raster, 0, 255, out=raster).astype(np.uint8))
 
@@ -132,17 +132,18 @@ def _add_rows(light: Raster, numbers: NDArray[np.uint8], patches: list[Patch], s
         light[window] += np.where(numbers[window] == number, depth * rows, np.float32(0))
 
 
-def _shallows(raster: Raster, numbers: NDArray[np.uint8], materials: list[str], style: Style, size: int) -> Raster:
-    """Water lighter towards its banks."""
+def _add_shallows(raster: Raster, numbers: NDArray[np.uint8], materials: list[str], style: Style, size: int) -> None:
+    """Water lighter towards its banks, in place."""
     wet = np.array([material in ("water", "river", "surf") for material in materials])
     if not wet.any():
-        return raster
+        return
     coarse = 48
     mask = Image.fromarray(np.where(wet, np.uint8(0), np.uint8(255))[numbers])
     near = mask.resize((coarse, coarse), Image.Resampling.BOX).filter(ImageFilter.GaussianBlur(2.2))
     part = np.asarray(near.resize((size, size), Image.Resampling.BICUBIC), dtype=np.float32) / 255
     part = np.where(wet[numbers], np.clip(part * 1.1, 0, 0.6), np.float32(0))[..., None]
-    return raster + part * (np.asarray(style.palette["shallows"], dtype=np.float32) - raster)
+    raster *= 1 - part
+    raster += part * np.asarray(style.palette["shallows"], dtype=np.float32)
 
 
 def _vary_hue(raster: Raster, numbers: NDArray[np.uint8], materials: list[str], rng: Generator, size: int) -> None:

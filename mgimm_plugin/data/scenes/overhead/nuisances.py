@@ -66,13 +66,14 @@ def disturb(picture: Image.Image, nuisance: Nuisance, rng: Generator) -> Image.I
     cast = 1 + rng.uniform(-1, 1, 3) * nuisance.cast
     if blur > 0:
         picture = picture.filter(ImageFilter.BoxBlur(float(blur) * picture.width / 224))
-    raster = np.asarray(picture, dtype=np.float32)
-    scale = (gain * contrast * cast).astype(np.float32)
-    raster = raster * scale + np.float32(118 * gain * (1 - contrast))
+    raster = np.array(picture, dtype=np.float32)
+    raster *= (gain * contrast * cast).astype(np.float32)
+    raster += np.float32(118 * gain * (1 - contrast))
     size = picture.width
     if haze > 0:
         veil = np.clip(haze * (0.75 + 0.3 * noise(rng, size, 3)), 0, 0.6)[..., None].astype(np.float32)
-        raster += veil * (np.asarray(_HAZE, dtype=np.float32) - raster)
+        raster *= 1 - veil
+        raster += veil * np.asarray(_HAZE, dtype=np.float32)
     if grain > 0:
         raster += np.float32(grain) * _grain(rng, size)
     return Image.fromarray(np.clip(raster, 0, 255, out=raster).astype(np.uint8))
