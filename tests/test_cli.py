@@ -93,7 +93,10 @@ def test_python_dash_m_is_the_same_program():
     assert done.stdout.strip().count(".") == 2
 
 
-@pytest.mark.parametrize("command", ["describe", "evaluate", "scenes", "validate", "merge-lora", "doctor", "llava"])
+@pytest.mark.parametrize(
+    "command",
+    ["describe", "evaluate", "prepare", "scenes", "validate", "stats", "preview", "merge-lora", "doctor", "llava"],
+)
 def test_every_command_has_help_with_an_example(command):
     result = mgimm(command, "--help")
     assert result.exit_code == 0
