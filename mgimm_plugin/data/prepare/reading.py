@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
+from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
 from mgimm_plugin.data.prepare.annotations import Points
 from mgimm_plugin.data.records import Box
 from mgimm_plugin.errors import BoxError, RecordError
@@ -200,6 +201,16 @@ def words(value: object, **where: Any) -> str:
     if "\0" in text:
         raise RecordError("has a zero byte", **where)
     return text
+
+
+def sentence(value: object, **where: Any) -> str:
+    """A text for the model, in which ``<image>`` and ``<region>``, which mean something to it, are plain words.
+
+    Raises:
+        RecordError: It is no such text.
+    """
+    text = words(value, **where)
+    return text.replace(DEFAULT_IMAGE_TOKEN, "image").replace(DEFAULT_REGION_TOKEN, "region")
 
 
 def checked_size(width: object, height: object, **where: Any) -> tuple[int, int]:

@@ -8,6 +8,7 @@ import math
 import os
 import random
 import re
+from pathlib import Path
 
 import pytest
 
@@ -180,6 +181,12 @@ def check(image: AnnotatedImage) -> None:
 
 def test_every_format_has_a_sample():
     assert sorted(SAMPLES) == FORMATS
+
+
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - {"dior-rsvg", "mgimm"}))
+def test_every_format_is_described(name):
+    text = Path(__file__).parents[3].joinpath("docs", "source_formats.md").read_text(encoding="utf-8")
+    assert f"`{name}`" in text
 
 
 @pytest.mark.parametrize("name", FORMATS)

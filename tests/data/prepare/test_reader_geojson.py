@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 pytest.importorskip("rasterio")
 
 from mgimm_plugin.data.prepare.source import get_source_format
-from mgimm_plugin.errors import RecordError
+from mgimm_plugin.errors import MissingExtraError, RecordError
 from tests.data.prepare.samples import GEOJSON, as_json, boxes, feature, geotiff, read
 
 TRIANGLE = [[733606, 3725136.5], [733616, 3725136.5], [733616, 3725129]]
@@ -94,3 +95,9 @@ def test_without_a_raster_or_a_known_reference_system_nothing_is_read(tmp_path):
     images, losses = read("geojson", tmp_path / "3", files)
     assert images == []
     assert "reference system 'EPSG:999999' cannot be used" in str(losses.dropped[0])
+
+
+def test_without_rasterio_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    with pytest.raises(MissingExtraError, match=r"mgimm-plugin\[geo\]"):
+        read("geojson", tmp_path)

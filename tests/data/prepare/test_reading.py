@@ -12,6 +12,7 @@ from mgimm_plugin.data.prepare.reading import (
     number,
     parse_xml,
     read_text,
+    sentence,
     whole,
     words,
 )
@@ -117,6 +118,10 @@ def test_a_fraction_is_not_whole():
 def test_texts_that_cannot_be_written_are_refused(value):
     with pytest.raises(RecordError, match="field caption"):
         words(value, field="caption")
+
+
+def test_tokens_of_a_source_are_plain_words():
+    assert sentence(" The <image> of a <region>. ") == "The image of a region."
 
 
 def test_a_box_is_converted_from_its_frame():

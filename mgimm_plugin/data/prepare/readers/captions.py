@@ -9,7 +9,7 @@ from typing import Any, Final
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, Dialogue
 from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
 from mgimm_plugin.data.prepare.readers.json_files import first_of, json_entries, objects_of
-from mgimm_plugin.data.prepare.reading import checked_size, files_in, number, shown, words
+from mgimm_plugin.data.prepare.reading import checked_size, files_in, number, sentence, shown, words
 from mgimm_plugin.data.prepare.source import Losses, Source, SourceFormat, register_source_format
 from mgimm_plugin.data.records import Turn
 from mgimm_plugin.errors import RecordError
@@ -67,7 +67,7 @@ def read_detailed(source: Source) -> Iterator[AnnotatedImage]:
                 file_name=file_name,
                 width=width,
                 height=height,
-                descriptions=() if text is None else (words(text, field="text_output"),),
+                descriptions=() if text is None else (sentence(text, field="text_output"),),
                 dialogues=tuple(question_dialogues(pairs, source.losses, file=path, index=index, record=written)),
                 extra=plain(entry, _DETAILED_FIELDS, source.losses),
             )
@@ -86,21 +86,16 @@ def question_dialogues(pairs: Iterator[tuple[int, dict[str, Any]]], losses: Loss
     for position, pair in pairs:
         field = f"qa_pairs[{position}]"
         try:
-            question = without_tokens(words(pair.get("question"), field=f"{field}.question"))
+            question = sentence(pair.get("question"), field=f"{field}.question")
             answer = pair.get("answer")
             if isinstance(answer, int | float) and not isinstance(answer, bool):
                 answer = f"{number(answer, field=f'{field}.answer'):g}"  # a count
-            answer = without_tokens(words(answer, field=f"{field}.answer"))
+            answer = sentence(answer, field=f"{field}.answer")
         except RecordError as error:
             losses.drop(error.at(**where))
             continue
         turns = (Turn("human", question), Turn("gpt", answer))
         yield Dialogue(turns=turns, extra=plain(pair, ("question", "answer"), losses))
-
-
-def without_tokens(text: str) -> str:
-    """A text in which ``<image>`` and ``<region>``, which mean something to the model, are plain words."""
-    return text.replace("<image>", "image").replace("<region>", "region")
 
 
 def _entries(source: Source, under: tuple[str, ...]) -> Iterator[tuple[Path, int, dict[str, Any]]]:
@@ -120,7 +115,7 @@ def _sentences(values: object, losses: Losses, **where: Any) -> Iterator[str]:
         try:
             if isinstance(value, Mapping):
                 value = value.get("raw") or _joined(value.get("tokens"))
-            yield without_tokens(words(value, field=field))
+            yield sentence(value, field=field)
         except RecordError as error:
             losses.drop(error.at(**where))
 

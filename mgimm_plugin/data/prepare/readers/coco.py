@@ -16,6 +16,7 @@ from mgimm_plugin.data.prepare.reading import (
     checked_size,
     files_in,
     load_json,
+    sentence,
     shown,
     words,
 )
@@ -130,7 +131,7 @@ class _Gathering:
             seen.add(name)
         has_box = entry.get("bbox") is not None or entry.get("segmentation") is not None
         if entry.get("caption") is not None and not has_box:
-            image.captions.append(words(entry["caption"], field="caption"))
+            image.captions.append(sentence(entry["caption"], field="caption"))
         else:
             image.objects.append(self._object(entry, name, categories, path, where))
 
@@ -160,7 +161,7 @@ class _Gathering:
             source_id=name,
             bbox=bbox,
             category=None if category is None else words(category, field="category"),
-            phrase=None if entry.get("caption") is None else words(entry["caption"], field="caption"),
+            phrase=None if entry.get("caption") is None else sentence(entry["caption"], field="caption"),
             polygon=polygon,
             extra=extra,
         )

@@ -13,7 +13,16 @@ from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObjec
 from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
 from mgimm_plugin.data.prepare.readers.json_files import first_of, objects_of
 from mgimm_plugin.data.prepare.readers.rasters import LONGITUDE_LATITUDE, SUFFIXES, Raster, open_raster
-from mgimm_plugin.data.prepare.reading import checked_box, checked_points, files_in, load_json, number, shown, words
+from mgimm_plugin.data.prepare.reading import (
+    checked_box,
+    checked_points,
+    files_in,
+    load_json,
+    number,
+    sentence,
+    shown,
+    words,
+)
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
 from mgimm_plugin.errors import BoxError, RecordError
 from mgimm_plugin.geometry import points_to_xyxy
@@ -146,7 +155,7 @@ class _File:
             source_id=name,
             bbox=bbox,
             category=self._category(properties),
-            phrase=None if phrase in (None, "") else words(phrase, field="properties"),
+            phrase=None if phrase in (None, "") else sentence(phrase, field="properties"),
             polygon=parts[0] if len(parts) == 1 else None,
             extra=extra,
         )

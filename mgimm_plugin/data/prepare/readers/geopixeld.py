@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
-from mgimm_plugin.data.prepare.readers.captions import without_tokens
 from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
 from mgimm_plugin.data.prepare.readers.json_files import first_of, json_entries
 from mgimm_plugin.data.prepare.reading import (
@@ -17,6 +16,7 @@ from mgimm_plugin.data.prepare.reading import (
     checked_size,
     files_in,
     load_json,
+    sentence,
     shown,
     words,
 )
@@ -148,7 +148,7 @@ def _links(text: object, where: Mapping[str, Any]) -> tuple[str, list[str]]:
             f"has a {remains[0]} that belongs to no phrase with an outline", **where, field="gcg_description"
         )
     tidy = re.sub(r"\s+([.,;:])", r"\1", re.sub(r"[ \t]{2,}", " ", plain_text)).strip()
-    return words(without_tokens(tidy), **where, field="gcg_description"), mentions
+    return sentence(tidy, **where, field="gcg_description"), mentions
 
 
 def _object(parts: object, mention: str, name: str, source: Source) -> AnnotatedObject:

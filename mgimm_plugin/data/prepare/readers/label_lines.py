@@ -44,8 +44,8 @@ _META: Final = re.compile(r"\s*(imagesource|gsd|acquisition dates|acquisition da
 _VHR10: Final = re.compile(r"\(\s*([^(),]+),\s*([^(),]+)\)\s*,\s*\(\s*([^(),]+),\s*([^(),]+)\)\s*,\s*(\S+)")
 
 _VHR10_FRAME: Final = (
-    "NWPU VHR-10 does not say in which frame its corners are. They are taken for pixels from 1, both corners inside the "
-    "box, as in Pascal VOC: no corner of the published files is 0."
+    "NWPU VHR-10 does not say in which frame its corners are. They are taken for pixels from 1, both corners inside "
+    "the box, as in Pascal VOC: no corner of the published files is 0."
 )
 
 Lines = list[tuple[int, str]]

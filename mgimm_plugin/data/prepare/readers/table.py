@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
-from mgimm_plugin.data.prepare.readers.captions import without_tokens
 from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
 from mgimm_plugin.data.prepare.readers.json_files import json_entries
-from mgimm_plugin.data.prepare.reading import checked_box, checked_size, files_in, read_text, shown, words
+from mgimm_plugin.data.prepare.reading import checked_box, checked_size, files_in, read_text, sentence, shown, words
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
 from mgimm_plugin.errors import RecordError
 from mgimm_plugin.geometry import Boxes, as_boxes, fractions_to_pixels, voc_to_xyxy, xywh_to_xyxy, yolo_to_xyxy
@@ -143,7 +142,7 @@ class _Gathering:
         elif isinstance(corners, str):
             corners = [part for part in re.split(r"[\s,;]+", corners.strip(" []()")) if part]
         category, phrase = (
-            None if _is_blank(values.get(column)) else words(_text(values[column]), field=column)
+            None if _is_blank(values.get(column)) else sentence(_text(values[column]), field=column)
             for column in ("category", "phrase")
         )
         bbox = checked_box(corners, self._frame(values, size), record=name, field="bbox")
@@ -208,7 +207,7 @@ def _texts(value: object, field: str) -> list[str]:
         except ValueError:
             value = [value]
     values = value if isinstance(value, list) else [value]
-    return [without_tokens(words(item, field=field)) for item in values]
+    return [sentence(item, field=field) for item in values]
 
 
 def _text(value: object) -> object:

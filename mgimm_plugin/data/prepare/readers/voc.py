@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
 from mgimm_plugin.data.prepare.readers.image_names import ImageNames, file_ids
-from mgimm_plugin.data.prepare.reading import checked_box, checked_size, files_in, parse_xml, words
+from mgimm_plugin.data.prepare.reading import checked_box, checked_size, files_in, parse_xml, sentence
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
 from mgimm_plugin.errors import RecordError
 from mgimm_plugin.geometry import voc_to_xyxy
@@ -72,7 +72,7 @@ def _object(element: Element, name: str) -> AnnotatedObject:
 
 def _text(element: Element, tag: str) -> str | None:
     text = (element.findtext(tag) or "").strip()
-    return None if text.lower() in _BLANK else words(text, field=tag)
+    return None if text.lower() in _BLANK else sentence(text, field=tag)
 
 
 def _size(root: Element, path: Path, source: Source) -> tuple[int, int] | None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject, Points
-from mgimm_plugin.data.prepare.readers.captions import question_dialogues, without_tokens
+from mgimm_plugin.data.prepare.readers.captions import question_dialogues
 from mgimm_plugin.data.prepare.readers.image_names import ImageNames, file_ids, identity, plain
 from mgimm_plugin.data.prepare.readers.json_files import objects_of
-from mgimm_plugin.data.prepare.reading import checked_box, checked_points, files_in, load_json, shown, words
+from mgimm_plugin.data.prepare.reading import checked_box, checked_points, files_in, load_json, sentence, shown
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
 from mgimm_plugin.errors import RecordError
 from mgimm_plugin.geometry import Boxes, fractions_to_pixels, points_to_xyxy
@@ -61,7 +61,7 @@ def _image(path: Path, name: str, source: Source, names: ImageNames) -> Annotate
     descriptions = []
     try:
         if value.get("caption") is not None:
-            descriptions.append(without_tokens(words(value["caption"], field="caption")))
+            descriptions.append(sentence(value["caption"], field="caption"))
     except RecordError as error:
         losses.drop(error.at(file=path, record=name))
     pairs = objects_of(value.get("qa_pairs"), losses, "qa_pairs", file=path)
@@ -90,15 +90,15 @@ def _object(entry: Mapping[str, Any], name: str, size: tuple[int, int] | None, s
         bbox = checked_box(points_to_xyxy(polygon)[0].tolist(), field="obj_corner")
     else:
         bbox = checked_box(entry.get("obj_coord"), to_xyxy, field="obj_coord")
-    category, sentence = (
-        None if entry.get(field) in (None, "") else words(entry[field], field=field)
+    category, phrase = (
+        None if entry.get(field) in (None, "") else sentence(entry[field], field=field)
         for field in ("obj_cls", "referring_sentence")
     )
     return AnnotatedObject(
         source_id=name,
         bbox=bbox,
         category=category,
-        phrase=sentence,
+        phrase=phrase,
         polygon=polygon,
         extra=plain(entry, _OBJECT_FIELDS, source.losses),
     )
