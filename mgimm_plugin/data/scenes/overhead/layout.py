@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
@@ -28,8 +27,8 @@ from mgimm_plugin.data.scenes.overhead.site import Site
 from mgimm_plugin.data.scenes.overhead.styles import Style
 from mgimm_plugin.data.scenes.overhead.vocabulary import KINDS, SETTINGS
 
-_TRIES = 24
-_SHRINK = 0.93
+_TRIES = 20
+_SHRINK = 0.9
 
 _STRAIN = 1.12
 """By how much sides may leave the range of their category: what a river's width and a glyph's form ask for."""
@@ -88,11 +87,12 @@ def _place(site: Site, wish: Wish, shape: str, colors: list[str]) -> OverheadObj
     low, high = KINDS[category].sides
     side = min(max(wish.side * float(np.exp(site.rng.uniform(-0.25, 0.25))), low), high)
     mold = Mold(glyph(category, shape, site.rng, detail=side * site.size))
-    for attempt, pose in zip(range(_TRIES), _poses(site, category, side), strict=False):
+    row = beside_the_last(site, category, side)
+    for attempt in range(_TRIES):
+        shrunk = max(low, side * _SHRINK ** max(0, attempt - _TRIES // 3))
+        pose = next(row, None) or _pose(site, category, shrunk)
         if pose is None:
             continue
-        if attempt > _TRIES // 3:
-            pose = _shrunk(pose, category, max(low / side, _SHRINK ** (attempt - _TRIES // 3)))
         found = mold.at(pose)
         if not low / _STRAIN <= found.side <= high * _STRAIN:
             continue
@@ -107,26 +107,14 @@ def _place(site: Site, wish: Wish, shape: str, colors: list[str]) -> OverheadObj
     return None
 
 
-def _shrunk(pose: Pose, category: str, factor: float) -> Pose:
-    """A smaller one, unless the strip that the object is on says how large it is."""
-    if pose.side is not None:
-        return replace(pose, side=pose.side * factor)
-    if category in ("train station", "harbor"):
-        across, along = pose.scale
-        return replace(pose, scale=(across * factor, along * factor))
-    return pose
-
-
-def _poses(site: Site, category: str, side: float) -> Iterator[Pose | None]:
-    """Places to try, the likeliest first, without end."""
-    yield from beside_the_last(site, category, side)
+def _pose(site: Site, category: str, side: float) -> Pose | None:
+    """A place to try; None if there was none this time."""
     strips = site.plan.of_kind(*ROUTES.get(category, ()))
-    while True:
-        if strips and (category != "expressway service area" or site.rng.random() < 0.7):
-            yield along_strip(site, category, strips[site.rng.integers(len(strips))], side)
-        elif category in ROUTES and category != "expressway service area":
-            return
-        elif category == "vehicle" and site.rng.random() < 0.7:
-            yield on_road(site, side)
-        else:
-            yield free(site, category, side)
+    needs_strip = category in ROUTES and category != "expressway service area"
+    if strips and (needs_strip or site.rng.random() < 0.7):
+        return along_strip(site, category, strips[site.rng.integers(len(strips))], side)
+    if needs_strip:
+        return None
+    if category == "vehicle" and site.rng.random() < 0.7:
+        return on_road(site, side)
+    return free(site, category, side)

@@ -83,8 +83,11 @@ def on_road(site: Site, side: float) -> Pose | None:
 def free(site: Site, category: str, side: float) -> Pose | None:
     """Some free place on a surface that suits the category; None if there is none of that size."""
     rng = site.rng
-    cells = site.middles(site.surfaces_for(category), side * 0.72)
-    if not len(cells):
+    for room in (1.0, 0.72):
+        cells = site.middles(site.surfaces_for(category), side * room)
+        if len(cells):
+            break
+    else:
         return None
     middle = site.place_of(cells[rng.integers(len(cells))])
     angle = float(rng.uniform(0, 360))
@@ -114,7 +117,7 @@ def beside_the_last(site: Site, category: str, side: float) -> Iterator[Pose]:
         ahead = turn(first + way)[:, 0]
         with np.errstate(divide="ignore"):
             reach = float(np.min(room / np.abs(ahead)))
-        for stretch in (1.02, 1.2, 1.45):
+        for stretch in (1.02, 1.3):
             yield Pose(middle + ahead * reach * stretch, last.angle, side)
 
 
