@@ -49,6 +49,24 @@ def test_rsicap_and_rsieval_have_descriptions_and_questions(tmp_path):
     assert not more_losses.dropped
 
 
+def test_json_and_jsonl_are_told_apart_by_content(tmp_path):
+    one = b'{"filename": "a.png", "caption": "A port."}'
+    other = b'{"filename": "b.png", "caption": "A sea."}'
+    for number, content in enumerate(
+        (
+            b'{"annotations": [\n' + one + b",\n" + other + b"\n]}",
+            b"[" + one + b",\n" + other + b"]\n",
+            one + b"\n\n" + other,
+            b"{broken\n" + one + b"\n" + other + b"\n",
+        )
+    ):
+        images, losses = read("rsicap", tmp_path / str(number), {"labels/a.json": content})
+        assert [image.file_name for image in images] == ["a.png", "b.png"]
+        assert [error.index for error in losses.dropped] == ([0] if content.startswith(b"{broken") else [])
+    images, losses = read("rsicap", tmp_path / "one", {"labels/a.jsonl": one})
+    assert [image.file_name for image in images] == ["a.png"]
+
+
 def test_a_question_without_an_answer_costs_that_question(tmp_path):
     pairs = [{"question": "How many?", "answer": ""}, {"question": "Where?", "answer": "left"}, "x"]
     value = [{"filename": "a.png", "caption": "A port.", "qa_pairs": pairs}]

@@ -31,9 +31,16 @@ def test_a_bad_outline_costs_the_object_and_a_text_without_its_outlines_the_imag
         "labels/b.json": as_json({**entry, "id": 4, "polygons": [outline]}),
         "labels/c.json": as_json({**entry, "id": 5, "gcg_description": "A [SEG].", "polygons": []}),
         "labels/d.json": as_json({**entry, "id": 6, "polygons": "elsewhere/d.json"}),
+        "labels/e.json": as_json({**entry, "id": 7, "polygons": "d" * 300}),
     }
     ((image,), losses) = read("geopixeld", tmp_path, files)
     assert boxes(image) == [("ship", (1, 1, 9, 9))]
     assert image.descriptions == ("A ship and port.",)
-    assert [error.field for error in losses.dropped] == ["polygons[1]", "polygons", "gcg_description", "polygons"]
+    assert [error.field for error in losses.dropped] == [
+        "polygons[1]",
+        "polygons",
+        "gcg_description",
+        "polygons",
+        "polygons",
+    ]
     assert "refers to 2 outlines, and there are 1" in str(losses.dropped[1])

@@ -72,7 +72,7 @@ def _polygons(entry: Mapping[str, Any], path: Path, referred: set[Path]) -> list
         parts = words(value, field="polygons").replace("\\", "/").split("/")
         for start in range(len(parts)):
             candidate = path.absolute().parent.joinpath(*parts[start:])
-            if ".." not in parts and candidate.is_file():
+            if ".." not in parts and _is_file(candidate):
                 referred.add(candidate)
                 other = load_json(candidate)
                 value = other.get("polygons") if isinstance(other, dict) else other
@@ -82,6 +82,13 @@ def _polygons(entry: Mapping[str, Any], path: Path, referred: set[Path]) -> list
     if not isinstance(value, list):
         raise RecordError(f"must be a list of objects, not {shown(value)}", field="polygons")
     return value
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _image(

@@ -24,15 +24,15 @@ def json_entries(path: Path, losses: Losses, under: Sequence[str] = ()) -> Entri
     Raises:
         RecordError: The file cannot be read, or holds no object and no list.
     """
+    text = read_text(path)
     try:
-        text = read_text(path)
-        lines = text.splitlines()
-        if _is_jsonl(lines):
-            yield from _lines(lines, path, losses)
-            return
         value = parse_json(text)
     except RecordError as error:
-        raise error.at(file=path) from error
+        lines = text.splitlines()
+        if not _is_jsonl(lines):
+            raise error.at(file=path) from error
+        yield from _lines(lines, path, losses)
+        return
     if isinstance(value, dict):
         value = next((value[name] for name in under if isinstance(value.get(name), list)), [value])
     if not isinstance(value, list):
@@ -68,15 +68,16 @@ def first_of(values: Mapping[str, Any], names: Sequence[str]) -> Any:
 
 
 def _is_jsonl(lines: Sequence[str]) -> bool:
-    """Several lines, of which the first is an object by itself."""
-    filled = [line for line in lines[:1000] if line.strip()][:2]
-    if len(filled) < 2 or not filled[0].lstrip().startswith("{"):
-        return False
+    """Whether lines that are no JSON together are objects by themselves: the first is, or another near the top."""
+    filled = [line for line in lines[:100] if line.strip()][:10]
+    return bool(filled) and filled[0].lstrip().startswith("{") and any(map(_is_object, filled))
+
+
+def _is_object(line: str) -> bool:
     try:
-        return isinstance(parse_json(filled[0]), dict)
+        return isinstance(parse_json(line), dict)
     except RecordError:
-        # A first line that is broken, and a second that opens an object too.
-        return filled[0].rstrip().endswith("}") or filled[1].startswith("{")
+        return False
 
 
 def _lines(lines: Sequence[str], path: Path, losses: Losses) -> Entries:
