@@ -25,6 +25,9 @@ from mgimm_plugin.data.scenes.scene import Box
 _REACHING: Final = {"bridge": 0.4, "dam": 0.5, "harbor": 0.7, "train station": 0.1, "expressway toll station": 0.4}
 """How much of what must reach beyond its own surface is at least on it: a bridge has its ends on the banks."""
 
+_STEP: Final = 2
+"""Distance of the cells that are looked at when free ground is searched."""
+
 _BANKS: Final = ("grass", "field", "pavement", "sand", NOTHING)
 
 _ENDS: Final = {
@@ -118,8 +121,8 @@ class Site:
         return red, green, blue
 
     def middles(self, surfaces: tuple[str, ...], side: float) -> NDArray[np.intp]:
-        """Cells (row, column) around which a square of ``side`` is free and of some surfaces, ``[N, 2]``."""
-        key = (surfaces, max(1, int(side * GRID / 2)))
+        """Cells (row, column) around which a square of ``side`` is about free and of some surfaces, ``[N, 2]``."""
+        key = (surfaces, max(1, int(side * GRID / (2 * _STEP))))
         if key not in self._middles:
             self._middles[key] = self._find_middles(*key)
         return self._middles[key]
@@ -127,15 +130,16 @@ class Site:
     def _find_middles(self, surfaces: tuple[str, ...], half: int) -> NDArray[np.intp]:
         wanted = np.zeros(len(SURFACES) + 1, dtype=bool)
         wanted[[SURFACES.index(surface) for surface in surfaces]] = True
-        fit = wanted[self.surfaces][self.numbers] & self._free
-        width = 2 * half
-        if width >= GRID:
+        # Every other cell will do: whoever takes a place looks at it closely.
+        fit = wanted[self.surfaces][self.numbers[::_STEP, ::_STEP]] & self._free[::_STEP, ::_STEP]
+        width, cells = 2 * half, len(fit)
+        if width >= cells:
             return np.empty((0, 2), dtype=np.intp)
-        sums = np.zeros((GRID + 1, GRID + 1), dtype=np.int32)
+        sums = np.zeros((cells + 1, cells + 1), dtype=np.int32)
         np.cumsum(fit, axis=0, out=sums[1:, 1:])
         np.cumsum(sums, axis=1, out=sums)
         full = sums[width:, width:] - sums[:-width, width:] - sums[width:, :-width] + sums[:-width, :-width]
-        return np.argwhere(full == width * width) + half
+        return (np.argwhere(full == width * width) + half) * _STEP
 
     def place_of(self, cell: NDArray[np.intp]) -> Points:
         """Some point of a cell (row, column), in the unit frame."""
