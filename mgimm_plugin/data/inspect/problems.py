@@ -23,6 +23,7 @@ LEAST_OVERLAP = 0.2
 """Intersection over union of a region's bbox and the box around its polygon; below it they are in different frames."""
 
 _IMAGES_REMEMBERED = 4096
+_BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,44 +105,69 @@ def find_problems(
     sizes = None if images is None else _ImageSizes(Path(images), max_pixels)
     with temporary_database() as database:
         seen = SeenIds(database)
+        block: list[_Checked] = []
         for entry in entries(file, progress=progress):
-            tally.records += 1
-            found = _check(entry, seen, sizes, tally)
-            tally.bad_records += bool(found)
-            tally.problems += len(found)
-            for error in found:
-                identity = None if error.record is None else str(error.record)
-                yield Problem(error.message, str(entry.file), entry.index, entry.line, identity, error.field)
+            block.append(_check(entry, sizes, tally))
+            if len(block) == _BLOCK:
+                yield from _problems(block, str(file), seen, tally)
+                block.clear()
+        yield from _problems(block, str(file), seen, tally)
 
 
-def _check(entry: Entry, seen: SeenIds, sizes: _ImageSizes | None, tally: Tally) -> list[RecordError]:
+@dataclass(slots=True)
+class _Checked:
+    """What is known of a record before its id is compared with others."""
+
+    index: int
+    line: int | None
+    found: list[RecordError]
+    identity: str | None = None
+    format: str | None = None
+
+
+def _check(entry: Entry, sizes: _ImageSizes | None, tally: Tally) -> _Checked:
+    checked = _Checked(entry.index, entry.line, [])
     try:
         value = entry.load()
     except RecordError as error:
-        return [error]
+        checked.found = [error]
+        return checked
     try:
         record = parse_record(value)
     except RecordError:
-        found = problems_of(value)
-        identity = next((error.record for error in found if error.record is not None), None)
-        return found if identity is None else _duplicate(str(identity), entry.index, seen) + found
-    found = _duplicate(record.id, entry.index, seen)
+        checked.found = problems_of(value)
+        names = (error.record for error in checked.found if error.record is not None)
+        checked.identity = next((str(name) for name in names), None)
+        return checked
+    checked.identity = record.id
     try:
         record_format = format_of(record)
+        checked.format = record_format.name
         record_format.check(record)
     except RecordError as error:
-        found.append(error.at(record=record.id))
-    found += _check_image(record, sizes, tally)
-    if not found:
-        tally.formats[record_format.name] += 1
-    return found
+        checked.found.append(error.at(record=record.id))
+    checked.found += _check_image(record, sizes, tally)
+    return checked
 
 
-def _duplicate(identity: str, index: int, seen: SeenIds) -> list[RecordError]:
-    first = seen.first_place(identity, index)
-    if first == index:
-        return []
-    return [RecordError(f"the id is that of index {first} too", record=identity, field="id")]
+def _problems(block: list[_Checked], file: str, seen: SeenIds, tally: Tally) -> Iterator[Problem]:
+    """The problems of records, ids that came before among them; ids are looked up many at a time, which is quicker."""
+    for checked in block:
+        if checked.identity is not None:
+            first = seen.first_place(checked.identity, checked.index)
+            if first != checked.index:
+                message = f"the id is that of index {first} too"
+                checked.found.insert(0, RecordError(message, record=checked.identity, field="id"))
+        tally.records += 1
+        tally.problems += len(checked.found)
+        if checked.found:
+            tally.bad_records += 1
+        elif checked.format is not None:
+            tally.formats[checked.format] += 1
+    for checked in block:
+        for error in checked.found:
+            identity = None if error.record is None else str(error.record)
+            yield Problem(error.message, file, checked.index, checked.line, identity, error.field)
 
 
 class _ImageSizes:
