@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,7 +54,7 @@ class Raster:
         rasterio = _rasterio()
         xy = np.asarray(points, dtype=np.float64).reshape(-1, 2)
         try:
-            x, y = rasterio.warp.transform(rasterio.crs.CRS.from_user_input(crs), self.crs, xy[:, 0], xy[:, 1])
+            x, y = rasterio.warp.transform(_system(crs), _system(self.crs), xy[:, 0], xy[:, 1])
         except _failures() as error:
             raise RecordError(f"reference system {crs[:60]!r} cannot be used: {error}", field="crs") from error
         places = np.stack([x, y], axis=1)
@@ -88,6 +89,13 @@ def open_raster(path: Path, name: str) -> Raster:
     if not crs:
         raise ImageError("has no reference system: it does not say where on the earth it lies", file=path)
     return Raster(name, width, height, transform, crs)
+
+
+@lru_cache(maxsize=64)
+def _system(crs: str) -> Any:
+    rasterio = _rasterio()
+    with rasterio.Env():  # without it, PROJ writes what it thinks of an unknown system to standard error
+        return rasterio.crs.CRS.from_user_input(crs)
 
 
 def _rasterio() -> Any:
