@@ -11,9 +11,9 @@ from numpy.random import Generator
 from mgimm_plugin.constants import IMAGE_QUESTION, REGION_QUESTION
 from mgimm_plugin.data.question_templates import QuestionTemplates
 from mgimm_plugin.data.scenes import mini, overhead
-from mgimm_plugin.data.scenes.overhead.nuisances import NUISANCES
+from mgimm_plugin.data.scenes.overhead.picture.nuisances import NUISANCES
 from mgimm_plugin.data.scenes.overhead.styles import STYLES
-from mgimm_plugin.data.scenes.overhead.texts import texts as overhead_texts
+from mgimm_plugin.data.scenes.overhead.text.texts import texts as overhead_texts
 from mgimm_plugin.data.scenes.scene import Scene, SceneTexts
 from mgimm_plugin.errors import MgimmError
 

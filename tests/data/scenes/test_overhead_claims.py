@@ -8,17 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mgimm_plugin.data.measures import SIZES
-from mgimm_plugin.data.scenes.overhead.claims import (
+from mgimm_plugin.data.scenes.overhead.text.claims import (
     image_contradictions,
     named_objects,
     referring_contradictions,
     region_contradictions,
     unmentioned,
 )
-from mgimm_plugin.data.scenes.overhead.grammar import read_data
-from mgimm_plugin.data.scenes.overhead.lexicon import POSITION_WORDS, plural
-from mgimm_plugin.data.scenes.overhead.reading import read
-from mgimm_plugin.data.scenes.overhead.texts import texts
+from mgimm_plugin.data.scenes.overhead.text.grammar import read_data
+from mgimm_plugin.data.scenes.overhead.text.lexicon import POSITION_WORDS, plural
+from mgimm_plugin.data.scenes.overhead.text.reading import read
+from mgimm_plugin.data.scenes.overhead.text.texts import texts
 from mgimm_plugin.data.scenes.overhead.vocabulary import CATEGORIES, COLORS, SETTINGS, SHAPES
 from mgimm_plugin.data.scenes.scene import Scene
 from tests.data.scenes.overhead_scenes import a_scene, an_object, random_scene

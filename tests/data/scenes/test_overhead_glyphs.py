@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from mgimm_plugin.data.scenes.overhead.glyphs import Glyph, bounds, glyph, placed
-from mgimm_plugin.data.scenes.overhead.painting import PALETTE, paint, role_color
+from mgimm_plugin.data.scenes.overhead.picture.painting import PALETTE, paint, role_color
 from mgimm_plugin.data.scenes.overhead.vocabulary import COLORS, KINDS
 
 LOOKS = [(category, shape) for category, kind in KINDS.items() for shape in kind.shapes]

@@ -2,7 +2,7 @@ from random import Random
 
 import pytest
 
-from mgimm_plugin.data.scenes.overhead.grammar import GRAMMARS, Grammar, load_grammar, with_articles
+from mgimm_plugin.data.scenes.overhead.text.grammar import GRAMMARS, Grammar, load_grammar, with_articles
 from mgimm_plugin.errors import RecordError
 
 GOOD = {

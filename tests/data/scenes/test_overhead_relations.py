@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mgimm_plugin.data.scenes.overhead.relations import (
+from mgimm_plugin.data.scenes.overhead.text.relations import (
     INVERSE,
     Relation,
     arguable,

@@ -11,11 +11,11 @@ from PIL import Image, ImageDraw
 
 from mgimm_plugin.data.measures import position_word, size_word
 from mgimm_plugin.data.scenes import generate_scene, scene_records, write_scenes
-from mgimm_plugin.data.scenes.overhead.layout import Layout, lay_out
-from mgimm_plugin.data.scenes.overhead.menus import MENUS
-from mgimm_plugin.data.scenes.overhead.nuisances import NUISANCES
 from mgimm_plugin.data.scenes.overhead.objects import OverheadObject, is_doubtful
-from mgimm_plugin.data.scenes.overhead.plan import GRID, direction_word
+from mgimm_plugin.data.scenes.overhead.picture.nuisances import NUISANCES
+from mgimm_plugin.data.scenes.overhead.place.layout import Layout, lay_out
+from mgimm_plugin.data.scenes.overhead.place.menus import MENUS
+from mgimm_plugin.data.scenes.overhead.place.plan import GRID, direction_word
 from mgimm_plugin.data.scenes.overhead.styles import STYLES
 from mgimm_plugin.data.scenes.overhead.vocabulary import CATEGORIES, COLORS, KINDS, SETTINGS
 from mgimm_plugin.data.scenes.scene import Scene, random_source

@@ -6,10 +6,10 @@ import pytest
 
 from mgimm_plugin.data.measures import SIZES
 from mgimm_plugin.data.scenes import overhead
-from mgimm_plugin.data.scenes.overhead.claims import check_scene
-from mgimm_plugin.data.scenes.overhead.grammar import GRAMMARS, load_grammar, pattern_counts, read_data
-from mgimm_plugin.data.scenes.overhead.lexicon import POSITION_WORDS, tokens_of
-from mgimm_plugin.data.scenes.overhead.texts import texts
+from mgimm_plugin.data.scenes.overhead.text.claims import check_scene
+from mgimm_plugin.data.scenes.overhead.text.grammar import GRAMMARS, load_grammar, pattern_counts, read_data
+from mgimm_plugin.data.scenes.overhead.text.lexicon import POSITION_WORDS, tokens_of
+from mgimm_plugin.data.scenes.overhead.text.texts import texts
 from mgimm_plugin.data.scenes.overhead.vocabulary import CATEGORIES, COLORS, SETTINGS, SHAPES
 from mgimm_plugin.data.scenes.scene import Scene, SceneTexts
 from mgimm_plugin.evaluate.attributes import check_attributes, values_in, vocabulary

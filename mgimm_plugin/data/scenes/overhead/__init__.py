@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from mgimm_plugin.data.scenes.overhead.drawing import draw
-from mgimm_plugin.data.scenes.overhead.layout import lay_out
-from mgimm_plugin.data.scenes.overhead.nuisances import NUISANCES
-from mgimm_plugin.data.scenes.overhead.relations import relations_json
+from mgimm_plugin.data.scenes.overhead.picture.drawing import draw
+from mgimm_plugin.data.scenes.overhead.picture.nuisances import NUISANCES
+from mgimm_plugin.data.scenes.overhead.place.layout import lay_out
 from mgimm_plugin.data.scenes.overhead.styles import STYLES
+from mgimm_plugin.data.scenes.overhead.text.relations import relations_json
 from mgimm_plugin.data.scenes.scene import Scene, random_source
 
 

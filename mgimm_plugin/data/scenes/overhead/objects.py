@@ -11,7 +11,7 @@ from numpy.random import Generator
 
 from mgimm_plugin.data.measures import POSITIONS, SIZE_LIMITS, position_word, relative_side, size_word
 from mgimm_plugin.data.scenes.overhead.glyphs import Glyph, placed
-from mgimm_plugin.data.scenes.overhead.plan import Points, turn
+from mgimm_plugin.data.scenes.overhead.place.plan import Points, turn
 from mgimm_plugin.data.scenes.overhead.vocabulary import COLORS
 from mgimm_plugin.data.scenes.scene import Box, SceneObject
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from mgimm_plugin.data.scenes.overhead.details import Detail
-from mgimm_plugin.data.scenes.overhead.furnishing import furnish
 from mgimm_plugin.data.scenes.overhead.glyphs import glyph
-from mgimm_plugin.data.scenes.overhead.menus import Wish, draw_wishes
 from mgimm_plugin.data.scenes.overhead.objects import Mold, OverheadObject, Pose, reading_order
-from mgimm_plugin.data.scenes.overhead.plan import Plan
-from mgimm_plugin.data.scenes.overhead.poses import (
+from mgimm_plugin.data.scenes.overhead.picture.details import Detail
+from mgimm_plugin.data.scenes.overhead.place.furnishing import furnish
+from mgimm_plugin.data.scenes.overhead.place.menus import Wish, draw_wishes
+from mgimm_plugin.data.scenes.overhead.place.plan import Plan
+from mgimm_plugin.data.scenes.overhead.place.poses import (
     ROUTES,
     along_strip,
     approaches,
@@ -22,8 +22,8 @@ from mgimm_plugin.data.scenes.overhead.poses import (
     on_road,
     plaza,
 )
-from mgimm_plugin.data.scenes.overhead.settings import plan_setting
-from mgimm_plugin.data.scenes.overhead.site import Site
+from mgimm_plugin.data.scenes.overhead.place.settings import plan_setting
+from mgimm_plugin.data.scenes.overhead.place.site import Site
 from mgimm_plugin.data.scenes.overhead.styles import Style
 from mgimm_plugin.data.scenes.overhead.vocabulary import KINDS, SETTINGS
 

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from mgimm_plugin.data.scenes.overhead.plan import Points, rectangle
+from mgimm_plugin.data.scenes.overhead.place.plan import Points, rectangle
 from mgimm_plugin.data.scenes.overhead.styles import RGB, Style
 
 _OUTLINES: Final = np.stack(

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 
 from mgimm_plugin.data.scenes.overhead.objects import GAP, Pose
-from mgimm_plugin.data.scenes.overhead.plan import Points, Strip, turn
-from mgimm_plugin.data.scenes.overhead.routes import add_road
-from mgimm_plugin.data.scenes.overhead.site import Site
+from mgimm_plugin.data.scenes.overhead.place.plan import Points, Strip, turn
+from mgimm_plugin.data.scenes.overhead.place.routes import add_road
+from mgimm_plugin.data.scenes.overhead.place.site import Site
 
 ROUTES = {
     "bridge": ("river",),

@@ -6,11 +6,11 @@ from random import Random
 
 from numpy.random import Generator
 
-from mgimm_plugin.data.scenes.overhead.describing import describe
-from mgimm_plugin.data.scenes.overhead.grammar import load_grammar
-from mgimm_plugin.data.scenes.overhead.lexicon import plural
-from mgimm_plugin.data.scenes.overhead.referring import refer
-from mgimm_plugin.data.scenes.overhead.wording import Wording, one_of, words
+from mgimm_plugin.data.scenes.overhead.text.describing import describe
+from mgimm_plugin.data.scenes.overhead.text.grammar import load_grammar
+from mgimm_plugin.data.scenes.overhead.text.lexicon import plural
+from mgimm_plugin.data.scenes.overhead.text.referring import refer
+from mgimm_plugin.data.scenes.overhead.text.wording import Wording, one_of, words
 from mgimm_plugin.data.scenes.scene import Scene, SceneTexts
 
 TEXTS = 5

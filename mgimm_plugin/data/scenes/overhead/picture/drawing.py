@@ -6,11 +6,11 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from mgimm_plugin.data.scenes.overhead.details import draw_details
-from mgimm_plugin.data.scenes.overhead.grounds import draw_ground
-from mgimm_plugin.data.scenes.overhead.layout import Layout
-from mgimm_plugin.data.scenes.overhead.nuisances import Nuisance, disturb
-from mgimm_plugin.data.scenes.overhead.painting import paint
+from mgimm_plugin.data.scenes.overhead.picture.details import draw_details
+from mgimm_plugin.data.scenes.overhead.picture.grounds import draw_ground
+from mgimm_plugin.data.scenes.overhead.picture.nuisances import Nuisance, disturb
+from mgimm_plugin.data.scenes.overhead.picture.painting import paint
+from mgimm_plugin.data.scenes.overhead.place.layout import Layout
 from mgimm_plugin.data.scenes.overhead.styles import Style
 
 _OVERSAMPLING = 2

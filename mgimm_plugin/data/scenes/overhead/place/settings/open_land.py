@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from mgimm_plugin.data.scenes.overhead.plan import NOTHING, Plan, Points, Strip, crossing_line, frame, rectangle
-from mgimm_plugin.data.scenes.overhead.routes import (
+from mgimm_plugin.data.scenes.overhead.place.plan import NOTHING, Plan, Points, Strip, crossing_line, frame, rectangle
+from mgimm_plugin.data.scenes.overhead.place.routes import (
     add_rails,
     add_river,
     add_road,

@@ -17,7 +17,7 @@ from mgimm_plugin.data.scenes.overhead.objects import (
     make_object,
     stands_out,
 )
-from mgimm_plugin.data.scenes.overhead.plan import GRID, NOTHING, Patch, Plan, Points
+from mgimm_plugin.data.scenes.overhead.place.plan import GRID, NOTHING, Patch, Plan, Points
 from mgimm_plugin.data.scenes.overhead.styles import Style
 from mgimm_plugin.data.scenes.overhead.vocabulary import KINDS, SURFACES
 from mgimm_plugin.data.scenes.scene import Box

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from mgimm_plugin.data.scenes.overhead.mentions import Claims, Mention
-from mgimm_plugin.data.scenes.overhead.relations import arguable, clear, extremes
+from mgimm_plugin.data.scenes.overhead.text.mentions import Claims, Mention
+from mgimm_plugin.data.scenes.overhead.text.relations import arguable, clear, extremes
 from mgimm_plugin.data.scenes.scene import Scene, SceneObject
 
 ATTRIBUTES: Final = ("category", "color", "shape", "size", "position")

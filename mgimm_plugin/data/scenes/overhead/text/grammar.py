@@ -210,8 +210,8 @@ def capitalized(text: str) -> str:
 
 
 def read_data(name: str) -> Any:
-    """The decoded JSON of ``grammar/<name>.json``."""
-    return json.loads((files("mgimm_plugin.data.scenes.overhead") / "grammar" / f"{name}.json").read_bytes())
+    """The decoded JSON of ``patterns/<name>.json``."""
+    return json.loads((files("mgimm_plugin.data.scenes.overhead.text") / "patterns" / f"{name}.json").read_bytes())
 
 
 @cache

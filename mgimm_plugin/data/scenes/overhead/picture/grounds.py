@@ -9,9 +9,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from mgimm_plugin.data.scenes.overhead.plan import Mark, Patch, Plan, draw_map
+from mgimm_plugin.data.scenes.overhead.picture.textures import Raster, texture
+from mgimm_plugin.data.scenes.overhead.place.plan import Mark, Patch, Plan, draw_map
 from mgimm_plugin.data.scenes.overhead.styles import Style
-from mgimm_plugin.data.scenes.overhead.textures import Raster, texture
 
 _GRAIN: Final[dict[str, tuple[float, float, float]]] = {
     "grass": (0.05, 0.06, 0.05),

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from mgimm_plugin.data.measures import POSITIONS, SIZES
-from mgimm_plugin.data.scenes.overhead.grammar import read_data
+from mgimm_plugin.data.scenes.overhead.text.grammar import read_data
 from mgimm_plugin.data.scenes.overhead.vocabulary import CATEGORIES, COLORS, SHAPES
 
 POSITION_WORDS: Final = tuple(word for row in POSITIONS for word in row)

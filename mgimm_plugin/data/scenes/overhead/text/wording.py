@@ -8,8 +8,8 @@ from itertools import combinations, permutations
 from random import Random
 from typing import Any, Final
 
-from mgimm_plugin.data.scenes.overhead.grammar import read_data
-from mgimm_plugin.data.scenes.overhead.relations import INVERSE, Relation, extremes, relations_of
+from mgimm_plugin.data.scenes.overhead.text.grammar import read_data
+from mgimm_plugin.data.scenes.overhead.text.relations import INVERSE, Relation, extremes, relations_of
 from mgimm_plugin.data.scenes.scene import Scene, SceneObject
 
 APPEARANCE = ("size", "color", "shape")
@@ -22,7 +22,7 @@ _WAYS: Final = [
 
 @cache
 def words() -> dict[str, Any]:
-    """The words of ``grammar/words.json``."""
+    """The words of ``patterns/words.json``."""
     data: dict[str, Any] = read_data("words")
     return data
 

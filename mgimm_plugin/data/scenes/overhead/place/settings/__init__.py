@@ -7,10 +7,10 @@ from typing import Final
 
 from numpy.random import Generator
 
-from mgimm_plugin.data.scenes.overhead.plan import Plan
-from mgimm_plugin.data.scenes.overhead.settings.built import airfield, city, industry
-from mgimm_plugin.data.scenes.overhead.settings.coast import port, sea
-from mgimm_plugin.data.scenes.overhead.settings.open_land import desert, farmland, forest
+from mgimm_plugin.data.scenes.overhead.place.plan import Plan
+from mgimm_plugin.data.scenes.overhead.place.settings.built import airfield, city, industry
+from mgimm_plugin.data.scenes.overhead.place.settings.coast import port, sea
+from mgimm_plugin.data.scenes.overhead.place.settings.open_land import desert, farmland, forest
 
 _PLANS: Final[dict[str, Callable[[Generator, frozenset[str]], Plan]]] = {
     "farmland": farmland,

@@ -5,8 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from mgimm_plugin.data.scenes.overhead.plan import NOTHING, Plan, Points, Strip, crossing_line, frame, rectangle, turn
-from mgimm_plugin.data.scenes.overhead.routes import add_river, add_road, side_line
+from mgimm_plugin.data.scenes.overhead.place.plan import (
+    NOTHING,
+    Plan,
+    Points,
+    Strip,
+    crossing_line,
+    frame,
+    rectangle,
+    turn,
+)
+from mgimm_plugin.data.scenes.overhead.place.routes import add_river, add_road, side_line
 
 
 def _right_of(line: Points, far: float = 1.6) -> Points:

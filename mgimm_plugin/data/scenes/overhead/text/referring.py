@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from mgimm_plugin.data.scenes.overhead.grammar import load_grammar
-from mgimm_plugin.data.scenes.overhead.lexicon import plural
-from mgimm_plugin.data.scenes.overhead.relations import arguable
-from mgimm_plugin.data.scenes.overhead.wording import Wording, one_of, words
+from mgimm_plugin.data.scenes.overhead.text.grammar import load_grammar
+from mgimm_plugin.data.scenes.overhead.text.lexicon import plural
+from mgimm_plugin.data.scenes.overhead.text.relations import arguable
+from mgimm_plugin.data.scenes.overhead.text.wording import Wording, one_of, words
 
 Slots = dict[str, str]
 

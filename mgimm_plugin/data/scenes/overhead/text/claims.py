@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from mgimm_plugin.data.scenes.overhead.mentions import Claims, Mention
-from mgimm_plugin.data.scenes.overhead.reading import read
-from mgimm_plugin.data.scenes.overhead.truth import ATTRIBUTES, Truth, count_of
+from mgimm_plugin.data.scenes.overhead.text.mentions import Claims, Mention
+from mgimm_plugin.data.scenes.overhead.text.reading import read
+from mgimm_plugin.data.scenes.overhead.text.truth import ATTRIBUTES, Truth, count_of
 from mgimm_plugin.data.scenes.scene import Scene, SceneTexts
 
 MOST_MENTIONED: Final = 12

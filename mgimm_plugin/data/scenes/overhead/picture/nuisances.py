@@ -14,7 +14,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from mgimm_plugin.data.scenes.overhead.textures import noise
+from mgimm_plugin.data.scenes.overhead.picture.textures import noise
 
 Raster = NDArray[np.float32]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from mgimm_plugin.data.scenes.overhead.lexicon import Token, tokens_of
-from mgimm_plugin.data.scenes.overhead.mentions import Claims, Mention
-from mgimm_plugin.data.scenes.overhead.phrases import ADJECTIVES, PhraseReader
-from mgimm_plugin.data.scenes.overhead.relations import INVERSE
+from mgimm_plugin.data.scenes.overhead.text.lexicon import Token, tokens_of
+from mgimm_plugin.data.scenes.overhead.text.mentions import Claims, Mention
+from mgimm_plugin.data.scenes.overhead.text.phrases import ADJECTIVES, PhraseReader
+from mgimm_plugin.data.scenes.overhead.text.relations import INVERSE
 
 _JOINTS: Final = (",", "and")
 _SILENT: Final = ("glue", "relative", "while")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from mgimm_plugin.data.scenes.overhead.lexicon import Token
-from mgimm_plugin.data.scenes.overhead.mentions import Claims, Mention
+from mgimm_plugin.data.scenes.overhead.text.lexicon import Token
+from mgimm_plugin.data.scenes.overhead.text.mentions import Claims, Mention
 
 ADJECTIVES: Final = ("size", "color", "shape")
 

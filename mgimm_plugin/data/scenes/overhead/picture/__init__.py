@@ -1,0 +1,1 @@
+"""How a place and its objects look from far above."""
