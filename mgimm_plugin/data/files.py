@@ -58,7 +58,7 @@ class RecordFile:
         line = os.pread(self._descriptor, end - start, start)
         try:
             return json.loads(line)
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             number = 1 + self._newlines_before(start)
             self._fail(error, number, index)
 
@@ -83,13 +83,20 @@ class RecordFile:
             self._fail(error, error.lineno, None)
         except UnicodeDecodeError as error:
             self._fail(error, 1 + self._newlines_before(error.start), None)
+        except (ValueError, RecursionError) as error:
+            self._fail(error, 1, None)
 
     def _newlines_before(self, offset: int) -> int:
         with open(self.path, "rb") as file:
             return file.read(offset).count(b"\n")
 
-    def _fail(self, error: ValueError, line: int, index: int | None) -> NoReturn:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else "it is not UTF-8"
+    def _fail(self, error: ValueError | RecursionError, line: int, index: int | None) -> NoReturn:
+        if isinstance(error, json.JSONDecodeError):
+            reason = error.msg
+        elif isinstance(error, UnicodeDecodeError):
+            reason = "it is not UTF-8"
+        else:  # nesting without end, or a number of thousands of digits
+            reason = str(error)
         message = f"line {line} is not valid JSON: {reason} (a file is a JSON array of records, or one record a line)"
         raise RecordError(message, file=self.path, index=index) from error
 

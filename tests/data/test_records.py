@@ -207,3 +207,15 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_blank_file_holds_no_records(tmp_path):
     (tmp_path / "a.json").write_text("\n \n")
     assert list(read_records(tmp_path / "a.json")) == []
+
+
+@pytest.mark.parametrize(("text", "reason"), [("[" * 100_000, "recursion"), ("1" * 5000, "digits")])
+def test_json_that_no_parser_takes_is_a_named_error(tmp_path, text, reason):
+    array, lines = tmp_path / "array.json", tmp_path / "lines.jsonl"
+    array.write_text(f"[{text}]")
+    lines.write_text(f'{{}}\n{{"id": {text}}}')
+    file = RecordFile(lines)
+    with pytest.raises(RecordError, match=rf"line 1 is not valid JSON: .*{reason}"):
+        RecordFile(array)
+    with pytest.raises(RecordError, match=rf"line 2 is not valid JSON: .*{reason}"):
+        file.load(1)

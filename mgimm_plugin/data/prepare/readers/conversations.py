@@ -16,7 +16,6 @@ from mgimm_plugin.data.records import Record, Turn, parse_record
 from mgimm_plugin.errors import RecordError
 
 _AS_TOKENS: Final = "regions without a token of their own: tokens were put at the head of the first question"
-_NOT_KEPT: Final = "{} of a LLaVA record, which conversion has no place for: left out"
 
 
 def conversation_entries(source: Source) -> Iterator[tuple[Path, int, dict[str, Any]]]:
@@ -63,8 +62,6 @@ def _image(record: Record, source: Source, names: ImageNames, ids: Ids) -> Annot
         losses.change(_AS_TOKENS)
         question = DEFAULT_REGION_TOKEN * len(record.regions) + "\n" + question
     turns = [Turn("human", question), *others]
-    if record.references:
-        losses.change(_NOT_KEPT.format("references"))
     return AnnotatedImage(
         source_id=name,
         file_name=file_name,
@@ -74,7 +71,7 @@ def _image(record: Record, source: Source, names: ImageNames, ids: Ids) -> Annot
         dialogues=(
             Dialogue(
                 turns=tuple(turns), objects=tuple(range(len(record.regions))), shows_image=record.has_image_token,
-                extra=plain(record.extra, (), losses),
+                references=record.references, extra=plain(record.extra, (), losses),
             ),
         ),
     )  # fmt: skip
@@ -83,13 +80,12 @@ def _image(record: Record, source: Source, names: ImageNames, ids: Ids) -> Annot
 def _objects(record: Record, name: str, losses: Losses) -> Iterator[AnnotatedObject]:
     for position, region in enumerate(record.regions):
         where: Mapping[str, Any] = {"record": record.id, "field": f"regions[{position}]"}
-        if region.attributes:
-            losses.change(_NOT_KEPT.format("attributes"))
         yield AnnotatedObject(
             source_id=f"{name}-{position}",
             bbox=checked_box(region.bbox, **where),
             category=region.category,
             phrase=region.phrase,
+            attributes=region.attributes,
             polygon=None if region.polygon is None else checked_points(region.polygon, **where),
             extra=plain(region.extra, (), losses),
         )
