@@ -31,6 +31,7 @@ REFERENCES = 5
 """Right answers per question: the conversation's own and four more."""
 
 CARD_FILE = "dataset.json"
+MADE_BY = "mgimm scenes"
 _FILES = ("region.jsonl", "image.jsonl", "referring.jsonl")
 _JPEG_QUALITY = 90
 
@@ -149,7 +150,7 @@ def write_scenes(
     """Write a set of scenes: ``images/*.jpg``, records (``region.jsonl``, ``image.jsonl``, ``referring.jsonl``), card.
 
     The same arguments give the same bytes, whatever the number of workers. The set is written next to ``output`` and
-    moved there when it is complete; only what an earlier set left there is replaced.
+    moved there when it is complete; only what an earlier set left there is replaced. A folder with a card is complete.
 
     Args:
         output: Folder of the set; created.
@@ -164,20 +165,23 @@ def write_scenes(
 
     Raises:
         ValueError: If ``count`` or ``size`` is too small to draw anything.
-        MgimmError: If there is no such world, style or nuisance, or if worker processes cannot start.
+        MgimmError: If there is no such world, style or nuisance, if the folder has files of the same name that are of
+            no earlier set, or if worker processes cannot start.
     """
     if count < 1 or size < 32:
         raise ValueError(f"cannot write {count} scenes of {size} px: at least 1 scene of 32 px is needed")
     its_world = get_world(world)
     style, nuisance = its_world.style(style), its_world.nuisance(nuisance)
     output = Path(output)
+    _check_own(output)
     output.mkdir(parents=True, exist_ok=True)
     folder = output / f".partial-{os.getpid()}"
     (folder / "images").mkdir(parents=True)
     try:
         write = partial(_write_scene, folder=folder, seed=seed, size=size, world=world, style=style, nuisance=nuisance)
         card: dict[str, Any] = {
-            "world": world, "style": style, "nuisance": nuisance, "seed": seed, "split": split_of(seed), "size": size,
+            "made_by": MADE_BY, "world": world, "style": style, "nuisance": nuisance, "seed": seed,
+            "split": split_of(seed), "size": size,
             "text": "made from the ground truth", "version": mgimm_plugin.__version__,
         }  # fmt: skip
         counts = {name: Counter[str]() for name in ("files", "categories", "settings")}
@@ -192,6 +196,7 @@ def write_scenes(
                 counts["settings"].update([records.image["setting"]] if "setting" in records.image else [])
         card |= {name: dict(sorted(counter.items())) for name, counter in counts.items()}
         (folder / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n")
+        (output / CARD_FILE).unlink(missing_ok=True)
         shutil.rmtree(output / "images", ignore_errors=True)
         (folder / "images").replace(output / "images")
         for name in (*_FILES, CARD_FILE):
@@ -201,6 +206,17 @@ def write_scenes(
                 (folder / name).replace(output / name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_own(output: Path) -> None:
+    """What is in the way must be an earlier set's, and not somebody's images."""
+    strangers = [name for name in ("images", *_FILES, CARD_FILE) if (output / name).exists()]
+    try:
+        card = json.loads((output / CARD_FILE).read_bytes())
+    except (OSError, ValueError):
+        card = None
+    if strangers and not (isinstance(card, dict) and card.get("made_by") == MADE_BY):
+        raise MgimmError(f"{output} already has {strangers[0]}, which is of no earlier set; choose another folder")
 
 
 def _in_order(write: partial[SceneRecords], count: int, workers: int | None) -> Iterator[SceneRecords]:

@@ -46,3 +46,15 @@ def test_the_command_line_draws_a_style_of_a_split(tmp_path):
 def test_an_unknown_style_names_those_there_are(tmp_path):
     with pytest.raises(MgimmError, match="no style 'baroque'; it has standard, "):
         write_scenes(tmp_path, count=1, seed=0, style="baroque")
+
+
+@pytest.mark.parametrize("name", ["images/photo.jpg", "region.jsonl", "dataset.json"])
+def test_files_of_others_are_not_replaced_and_an_earlier_set_is(tmp_path, name):
+    (tmp_path / "set" / "images").mkdir(parents=True)
+    (tmp_path / "set" / name).write_text("mine")
+    with pytest.raises(MgimmError, match="of no earlier set; choose another folder"):
+        write_scenes(tmp_path / "set", count=1, seed=0, size=64, workers=1, progress=False)
+    assert (tmp_path / "set" / name).read_text() == "mine"
+    for count in (2, 1):
+        write_scenes(tmp_path / "own", count=count, seed=0, size=64, workers=1, progress=False)
+    assert [path.name for path in (tmp_path / "own" / "images").iterdir()] == ["000000.jpg"]
