@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from mgimm_plugin.data.records import Turn
@@ -37,6 +39,14 @@ def test_a_bad_record_costs_that_record(tmp_path):
     assert [image.source_id for image in images] == ["1", "2"]
     assert [(error.index, error.field) for error in losses.dropped] == [(1, "id"), (2, None)]
     assert "line 3 is not valid JSON" in str(losses.dropped[1])
+
+
+def test_a_line_of_records_ends_at_a_line_feed_alone(tmp_path):
+    record = {"image": "a.png", "conversations": turns("<image>\nWhat is\u2028this\x85?", "A port.")}
+    lines = "\r\n".join(json.dumps({"id": number, **record}, ensure_ascii=False) for number in (1, 2))
+    images, losses = read("llava", tmp_path, {"labels/a.jsonl": lines.encode()})
+    assert [image.dialogues[0].turns[0].value for image in images] == ["What is\u2028this\x85?"] * 2
+    assert not losses.dropped
 
 
 def test_a_box_in_a_question_becomes_a_token_and_a_box_as_an_answer_an_object(tmp_path):

@@ -28,7 +28,7 @@ def json_entries(path: Path, losses: Losses, under: Sequence[str] = ()) -> Entri
     try:
         value = parse_json(text)
     except RecordError as error:
-        lines = text.splitlines()
+        lines = text.split("\n")  # and no other: a text in JSON may hold U+2028 and its like
         if not _is_jsonl(lines):
             raise error.at(file=path) from error
         yield from _lines(lines, path, losses)
