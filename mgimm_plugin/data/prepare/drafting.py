@@ -196,7 +196,7 @@ class Drafter:
     def _name_of(self, item: AnnotatedObject) -> str:
         # An object's own number (COCO's) says nothing by itself, and may be that of another image.
         image = self._image.source_id
-        return item.source_id if item.source_id.startswith(image) else f"{image}-{item.source_id}"
+        return item.source_id if item.source_id.startswith(f"{image}-") else f"{image}-{item.source_id}"
 
 
 def _region(item: AnnotatedObject, measured: Mapping[str, str] | None) -> dict[str, Any]:
