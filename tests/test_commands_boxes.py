@@ -42,8 +42,8 @@ def test_every_form_gives_the_same_box(tmp_path, content):
 
 @pytest.mark.parametrize("as_lines", [True, False])
 def test_records_give_the_boxes_of_the_image_each_once(tmp_path, as_lines):
-    records = [RECORD, OTHER, RECORD]
-    content = "\n".join(map(json.dumps, records)) if as_lines else records
+    records = [RECORD, OTHER, {**RECORD, "note": "a\u2028b"}]
+    content = "\n".join(json.dumps(record, ensure_ascii=False) for record in records) if as_lines else records
     assert read(tmp_path, content) == [BOX, (0.0, 0.0, 5.0, 5.0)]
 
 

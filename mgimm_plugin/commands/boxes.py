@@ -102,7 +102,7 @@ def _decode(text: str, path: Path) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as whole:
         try:
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
+            return [json.loads(line) for line in text.split("\n") if line.strip()]
         except json.JSONDecodeError:
             raise MgimmError(f"boxes file {path} is not valid JSON: {whole}") from whole
 
