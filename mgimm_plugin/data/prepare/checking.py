@@ -66,20 +66,23 @@ class Checker:
 
     def __init__(self, images: Path | None, losses: Losses, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
         self._images, self._losses, self._max_pixels = images, losses, max_pixels
-        self._seen: set[str] = set()
+        self._seen: set[tuple[str, str]] = set()
 
-    def check(self, image: AnnotatedImage, *, has_texts: bool) -> tuple[AnnotatedImage, Pixels | None] | None:
+    def check(
+        self, image: AnnotatedImage, *, has_texts: bool, source: str = ""
+    ) -> tuple[AnnotatedImage, Pixels | None] | None:
         """Make an image fit for records.
 
         Args:
             image: What a reader yielded.
             has_texts: Whether another source has a text about it.
+            source: Which of several sources it is of; an id is unique in its own.
 
         Returns:
             The image, with the boxes that lie in it, and its pixels where they are at hand; None where it is dropped.
         """
         try:
-            self._check_new(image)
+            self._check_new(image, source)
             image, pixels = self._with_size(image)
         except RecordError as error:
             self._losses.drop(error.at(record=image.source_id, field="image"))
@@ -89,9 +92,9 @@ class Checker:
             return None
         return self._with_good_objects(image, has_texts), pixels
 
-    def _check_new(self, image: AnnotatedImage) -> None:
+    def _check_new(self, image: AnnotatedImage, source: str) -> None:
         before = len(self._seen)
-        self._seen.add(image.source_id)
+        self._seen.add((source, image.source_id))
         if len(self._seen) == before:
             raise RecordError("an image of this id came before; this one is left out", field="image")
 

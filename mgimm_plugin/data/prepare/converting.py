@@ -123,18 +123,18 @@ def _converted(
     builder = Builder(load_questions(conversion.questions), conversion.seed, losses)
     joined = Joined(conversion.joins)
 
-    def images() -> Iterator[tuple[Sourced, Sequence[Sourced]]]:
+    def images() -> Iterator[tuple[Sourced, Sequence[Sourced], str]]:
         for image in source_format.read(conversion.source):
-            yield Sourced(source_format.name, image), joined.take(image)
+            yield Sourced(source_format.name, image), joined.take(image), ""
         for sourced in joined.rest():
-            yield sourced, ()
+            yield sourced, (), f"joined {sourced.source_format}"
 
-    for sourced, texts in images():
+    for sourced, texts, origin in images():
         everything = contents(sourced.image)
         for other in texts:
             everything.update(contents(other.image) | {"images": 0})
         tally.read.update(everything)
-        checked = checker.check(sourced.image, has_texts=bool(texts))
+        checked = checker.check(sourced.image, has_texts=bool(texts), source=origin)
         built = []
         if checked is not None:
             image, pixels = checked

@@ -71,6 +71,13 @@ def test_a_description_of_an_image_without_boxes_is_a_pair_all_the_same(dior, tm
     assert [region["bbox"] for region in boxed["regions"]] == [[1, 1, 6, 6]], "its own boxes guide it"
 
 
+def test_an_image_of_a_joined_source_may_have_the_id_of_another_image(dior, tmp_path):
+    out = join(dior, tmp_path, val=[{**entry("00001", "A field."), "file_name": "other.jpg"}])
+    (record,) = records(out / "val" / "image.jsonl")
+    assert (record["image"], record["source_id"]) == ("other.jpg", "00001")
+    assert not dropped(tmp_path / "out")
+
+
 def test_each_joined_text_is_used_once_and_each_that_is_not_has_its_reason(dior, tmp_path):
     talk = [{"from": role, "value": "Text."} for role in ("human", "gpt", "human", "gpt")]
     texts = [
