@@ -65,3 +65,24 @@ def test_a_column_that_is_not_there_is_named(tmp_path):
     assert "has no column 'expression'; there are 'image', 'label'" in str(losses.dropped[0])
     with pytest.raises(RecordError, match="--column colour="):
         table(tmp_path, b"image,label\n", columns={"colour": "label"})
+
+
+def test_an_image_is_of_the_split_of_its_objects_where_they_are_of_one(tmp_path):
+    rows = ["image,bbox,category,split"]
+    rows += [f"{name}.png,0 {place} 9 {place + 5},ship,{split}" for name, place, split in (
+        ("a", 0, "train"), ("a", 6, "train"), ("b", 0, "train"), ("b", 6, "test"), ("c", 0, ""),
+    )]  # fmt: skip
+    images, losses = table(tmp_path, "\n".join(rows).encode())
+    assert [(image.file_name, image.split) for image in images] == [
+        ("a.png", "train"),
+        ("b.png", None),
+        ("c.png", None),
+    ]
+    assert not losses.dropped
+
+
+def test_of_a_row_with_a_bad_text_nothing_is_taken(tmp_path):
+    content = b'{"image": "a.png", "bbox": [0, 0, 9, 9], "category": "ship", "caption": 5}\n'
+    ((image,), losses) = table(tmp_path, content, name="a.jsonl")
+    assert (image.objects, image.captions) == ((), ())
+    assert [(error.index, error.field) for error in losses.dropped] == [(0, "caption")]

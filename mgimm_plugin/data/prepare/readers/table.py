@@ -115,6 +115,7 @@ class _Gathering:
         name = None if _is_blank(values.get("id")) else identity(values["id"], field="id")
         extra = plain({str(key): value for key, value in row.items()}, used, self._losses)
         split = None if _is_blank(values.get("split")) else words(values["split"], field="split")
+        captions, descriptions = (_texts(values.get(column), column) for column in ("caption", "description"))
         has_box = not all(_is_blank(values.get(corner)) for corner in ("bbox", *_CORNERS))
         if has_box:
             image.objects.append(
@@ -123,8 +124,8 @@ class _Gathering:
         else:
             image.name, image.split = image.name or name, image.split or split
             image.extra |= extra
-        image.captions += _texts(values.get("caption"), "caption")
-        image.descriptions += _texts(values.get("description"), "description")
+        image.captions += captions
+        image.descriptions += descriptions
 
     def _object(
         self,
@@ -181,7 +182,7 @@ class _Gathering:
                 objects=tuple(image.objects),
                 captions=tuple(image.captions),
                 descriptions=tuple(image.descriptions),
-                split=image.split,
+                split=image.split or _shared({item.split for item in image.objects}),
                 extra=image.extra,
             )
 
@@ -208,6 +209,11 @@ def _texts(value: object, field: str) -> list[str]:
             value = [value]
     values = value if isinstance(value, list) else [value]
     return [sentence(item, field=field) for item in values]
+
+
+def _shared(splits: set[str | None]) -> str | None:
+    """The split of an image whose objects are all of one; of several it is in none, so that nothing leaks."""
+    return splits.pop() if len(splits) == 1 else None
 
 
 def _text(value: object) -> object:
