@@ -21,7 +21,7 @@ from mgimm_plugin.data.prepare.drafting import Sourced
 from mgimm_plugin.data.prepare.joins import Joined
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, get_source_format
 from mgimm_plugin.data.prepare.splits import MEANINGS, OFFICIAL, UNASSIGNED, schemes_of
-from mgimm_plugin.data.prepare.writing import MADE_BY, SetWriter
+from mgimm_plugin.data.prepare.writing import MADE_BY, SetWriter, files_of_set
 from mgimm_plugin.data.question_templates import load_questions
 from mgimm_plugin.errors import MgimmError
 
@@ -97,12 +97,15 @@ def convert(conversion: Conversion) -> Prepared:
 
 
 def _check_outside(conversion: Conversion) -> None:
-    """A set inside its source would be part of the source the next time."""
+    """A set inside its source would be part of the source the next time; one that replaces its source, its end."""
     output = Path(os.path.abspath(conversion.output))
+    own = {str(output / path) for path in files_of_set(output)}
     for source in (conversion.source, *conversion.joins.values()):
         for path in source.inputs:
             if path.is_dir() and output.is_relative_to(os.path.abspath(path)):
                 raise MgimmError(f"{conversion.output} lies in the input {path}; choose a folder outside")
+            if os.path.abspath(path) in own:
+                raise MgimmError(f"{path} is of the set in {conversion.output}, which it would replace; choose another")
 
 
 def _account(source: Source, places: Places, writer: SetWriter, tally: Tally) -> None:

@@ -143,7 +143,7 @@ class SetWriter:
         self._replace([*places, DROPPED, REPORT])
 
     def _replace(self, paths: Sequence[str]) -> None:
-        old = self._old_files()
+        old = files_of_set(self._output)
         strangers = [path for path in (*paths, CARD) if path not in old and (self._output / path).exists()]
         if strangers:
             raise MgimmError(
@@ -166,16 +166,6 @@ class SetWriter:
     def _not_written(self, error: OSError) -> MgimmError:
         return MgimmError(f"cannot write to {self._output}: {error.strerror or error}")
 
-    def _old_files(self) -> set[str]:
-        """What an earlier set left here, by its card."""
-        try:
-            card = json.loads((self._output / CARD).read_bytes())
-        except (OSError, ValueError):
-            return set()
-        if not isinstance(card, dict) or card.get("made_by") != MADE_BY or not isinstance(card.get("files"), dict):
-            return set()
-        return {CARD, DROPPED, REPORT, *(path for path in card["files"] if _is_record_path(path))}
-
     def _part(self, scheme: str, built: Built) -> str:
         if scheme == IMAGE_DISJOINT:
             return image_split(built.image_name, self._seed)
@@ -195,6 +185,17 @@ class SetWriter:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._files[place] = self._open.enter_context(path.open("w", encoding="utf-8", newline="\n"))
         return self._files[place]
+
+
+def files_of_set(folder: Path) -> set[str]:
+    """The files of the set in a folder, by its card, as paths in the folder; nothing where there is none."""
+    try:
+        card = json.loads((folder / CARD).read_bytes())
+    except (OSError, ValueError):
+        return set()
+    if not isinstance(card, dict) or card.get("made_by") != MADE_BY or not isinstance(card.get("files"), dict):
+        return set()
+    return {CARD, DROPPED, REPORT, *(path for path in card["files"] if _is_record_path(path))}
 
 
 def _is_record_path(path: str) -> bool:

@@ -165,6 +165,14 @@ def test_a_set_does_not_go_into_its_own_source(source, tmp_path):
         prepare("dior-rsvg", [source / "DIOR"], source / "DIOR" / "out", progress=False)
 
 
+def test_a_set_does_not_take_the_place_of_its_own_source(source, tmp_path):
+    convert(source, tmp_path / "out")
+    first = files(tmp_path / "out")
+    with pytest.raises(MgimmError, match=r"region.jsonl is of the set in .*, which it would replace"):
+        prepare("llava", [tmp_path / "out" / "official" / "train" / "region.jsonl"], tmp_path / "out", progress=False)
+    assert files(tmp_path / "out") == first
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
