@@ -199,13 +199,6 @@ def turned(points: Iterable[Pair], angle: float) -> Polygon:
     return [(x * c - y * s, x * s + y * c) for x, y in points]
 
 
-def box_of(*polygons: Polygon) -> Polygon:
-    """The rectangle around polygons."""
-    xs = [x for points in polygons for x, _ in points]
-    ys = [y for points in polygons for _, y in points]
-    return rect(min(xs), min(ys), max(xs), max(ys))
-
-
 def hull(points: Iterable[Pair]) -> Polygon:
     """The convex polygon around points."""
     ordered = sorted(set(points))
