@@ -40,7 +40,7 @@ def test_longitude_and_latitude_where_nothing_else_is_said(tmp_path):
 def test_the_raster_is_the_one_named_or_the_one_around_the_feature(tmp_path):
     files = {
         "labels/features.geojson": collection(feature(TRIANGLE, category="a"), feature(TRIANGLE, image="wide.tif")),
-        "labels/narrow.tif": geotiff(5, 5),
+        "labels/narrow.tif": geotiff(12, 12),  # has a corner of the triangle
         "labels/wide.tif": geotiff(60, 40),
     }
     ((image,), losses) = read("geojson", tmp_path, files)

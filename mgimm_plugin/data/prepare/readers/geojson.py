@@ -45,8 +45,8 @@ Outline = list[list[float]]
 def read(source: Source) -> Iterator[AnnotatedImage]:
     """Yield the rasters that the features of GeoJSON files lie in.
 
-    A feature belongs to the raster that it, or its file, names; or to the one of its file's name; or to the one it lies
-    in. Rasters are looked for in the image folder, among the inputs, and beside the files.
+    A feature belongs to the raster that it, or its file, names; or to the one of its file's name; or to the one that
+    most of it lies in. Rasters are looked for in the image folder, among the inputs, and beside the files.
 
     Raises:
         RecordError: The inputs have no GeoJSON, or there is no raster.
@@ -200,13 +200,18 @@ class _File:
         if same:
             return same[0]
         points = [point for outline in outlines for point in outline]
-        for item in self._gathered.values():
-            try:
-                if item.raster.overlaps(item.raster.pixels(points, self._crs)):
-                    return item
-            except BoxError:
-                continue
-        raise BoxError("lies in none of the rasters", field="geometry")
+        area, _, nearest = max(
+            (self._overlap(item.raster, points), -number, item) for number, item in enumerate(self._gathered.values())
+        )
+        if not area:
+            raise BoxError("lies in none of the rasters", field="geometry")
+        return nearest
+
+    def _overlap(self, raster: Raster, points: Outline) -> float:
+        try:
+            return raster.overlap(raster.pixels(points, self._crs))
+        except BoxError:
+            return 0.0
 
 
 def _ring(points: object) -> Outline:

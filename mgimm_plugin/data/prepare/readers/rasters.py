@@ -62,10 +62,11 @@ class Raster:
             raise BoxError("lies where the raster's reference system does not reach")
         return map_to_pixels(places, self.transform)
 
-    def overlaps(self, points_xy: NDArray[np.float64]) -> bool:
-        """Whether the upright box around points in pixels has a part in the raster."""
-        (left, top), (right, bottom) = points_xy.min(axis=0), points_xy.max(axis=0)
-        return bool(right > 0 and bottom > 0 and left < self.width and top < self.height)
+    def overlap(self, points_xy: NDArray[np.float64]) -> float:
+        """How much of the upright box around points in pixels lies in the raster, in its pixels; 0 for nothing."""
+        low = points_xy.min(axis=0).clip(0, None)
+        high = points_xy.max(axis=0).clip(None, (self.width, self.height))
+        return float((high - low).clip(0, None).prod())
 
 
 def open_raster(path: Path, name: str) -> Raster:
