@@ -91,14 +91,14 @@ def prepare(
 def scenes(
     count: Annotated[int, typer.Option("--count", min=1, help="Number of scenes.")],
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder of the set.")],
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same scenes.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=999_999, help="The same seed gives the same scenes.")] = 0,
     split: Annotated[Split, typer.Option("--split", help="Sets of different splits share no scene.")] = Split.TRAIN,
     size: Annotated[int, typer.Option("--size", min=32, help="Side of the images in pixels.")] = 224,
     world: Annotated[World, typer.Option("--world", help="mini: the small world of the bundled models.")] = (
         World.OVERHEAD
     ),
-    style: Annotated[str | None, typer.Option("--style", help="Preset of palette, scale and density.")] = None,
-    nuisance: Annotated[str | None, typer.Option("--nuisance", help="Preset of haze, blur and noise.")] = None,
+    style: Annotated[str | None, typer.Option("--style", help="standard, autumn, winter, dusk, small, dense.")] = None,
+    nuisance: Annotated[str | None, typer.Option("--nuisance", help="mild, none, strong.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes. Default: all cores.")] = None,
 ) -> None:
     """Draw overhead scenes with records about their regions and the whole."""

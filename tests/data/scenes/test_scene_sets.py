@@ -43,6 +43,13 @@ def test_the_command_line_draws_a_style_of_a_split(tmp_path):
     assert (card["seed"], card["style"], card["nuisance"]) == (1_000_002, "winter", "none")
 
 
+def test_the_command_line_refuses_a_seed_of_the_next_split(tmp_path):
+    result = CliRunner().invoke(app, ["scenes", "--count", "1", "--seed", "1000000", "--output", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "999999" in result.output
+    assert not any(tmp_path.iterdir())
+
+
 def test_an_unknown_style_names_those_there_are(tmp_path):
     with pytest.raises(MgimmError, match="no style 'baroque'; it has standard, "):
         write_scenes(tmp_path, count=1, seed=0, style="baroque")
