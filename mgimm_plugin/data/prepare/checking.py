@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
@@ -13,7 +12,7 @@ from PIL import Image
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.images import open_image
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject, Dialogue
-from mgimm_plugin.data.prepare.source import Losses
+from mgimm_plugin.data.prepare.source import Losses, header_size
 from mgimm_plugin.errors import BoxError, ImageError, RecordError
 from mgimm_plugin.geometry import clip_boxes
 
@@ -44,13 +43,7 @@ class Pixels:
             raise ImageError(error.message.replace(str(self._path), self._name)) from error
 
     def _header(self) -> tuple[int, int]:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                with Image.open(self._path) as image:
-                    size = image.size
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-            size = None
+        size = header_size(self._path)
         # Opened in full, it says what is wrong with it in the words that users know from training.
         return self.image.size if size is None or size[0] * size[1] > self._max_pixels else size
 

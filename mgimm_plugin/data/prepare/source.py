@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -66,16 +66,18 @@ class Source:
 
     def size_of(self, file_name: str) -> tuple[int, int] | None:
         """Width and height of an image, from its header; ``image_size``, or None, where it is not at hand."""
-        found = None if self.images is None else _size(self.images / file_name)
+        found = None if self.images is None else header_size(self.images / file_name)
         return found or self.image_size
 
 
-@lru_cache(maxsize=4096)
-def _size(path: Path) -> tuple[int, int] | None:
-    # A header is enough. An image that cannot be read is dropped with its reason when its pixels are needed.
+def header_size(path: Path) -> tuple[int, int] | None:
+    """Width and height of an image, from its header; None where that cannot be read."""
     try:
-        with Image.open(path) as image:
-            return image.size
+        with warnings.catch_warnings():
+            # How large an image may be is for those to say who decode it.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 
