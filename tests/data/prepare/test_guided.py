@@ -192,6 +192,7 @@ def test_boxes_and_classes_alone_become_sentences_that_are_marked_as_made(voc, t
     assert len(whole["regions"]) == 2
     referring = records(tmp_path / "out" / "referring.jsonl")
     assert [record["conversations"][1]["value"] for record in referring]
+    assert not any("attributes" in record["regions"][0] for record in referring), "it names what is needed, not all"
     assert {record["text"] for record in (ship, harbor, whole, *referring)} == {"made"}
     found = card(tmp_path / "out")
     assert found["text"]["region.jsonl"] == {"made": 2}
@@ -206,3 +207,12 @@ def test_without_images_there_are_no_colors_and_the_card_says_so(voc, tmp_path):
     found = card(tmp_path / "out")
     assert not found["images_at_hand"]
     assert found["attributes"]["left_out"]["color"] == "needs the images, which were not at hand"
+
+
+def test_what_is_lost_with_an_image_is_counted_by_kind(voc, tmp_path):
+    (voc / "b.xml").write_text((voc / "a.xml").read_text().replace("a.png", "gone.png"))
+    prepare("voc", [voc], tmp_path / "out", images=tmp_path / "images", progress=False)
+    assert dropped(tmp_path / "out") == [("b", "image", "image gone.png does not exist")]
+    lost = card(tmp_path / "out")["lost_with_image"]
+    assert {kind: number for kind, number in lost.items() if number} == {"images": 1, "objects": 2}
+    assert "Lost with images that were dropped" in (tmp_path / "out" / "report.md").read_text()
