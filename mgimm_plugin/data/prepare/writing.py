@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -44,7 +44,6 @@ class SetWriter:
     def __init__(self, output: Path, *, schemes: Sequence[str], seed: int, losses: Losses) -> None:
         self.counts: Counter[tuple[str, str, str]] = Counter()
         self._output, self._schemes, self._seed, self._losses = output, schemes, seed, losses
-        self._folder = output / f".partial-{os.getpid()}"
         self._files: dict[tuple[str, str, str], TextIO] = {}
         self._parts: dict[str, str] = {}
         self._encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
@@ -54,7 +53,8 @@ class SetWriter:
     def __enter__(self) -> Self:
         self._new = not self._output.exists()
         try:
-            self._folder.mkdir(parents=True)
+            self._output.mkdir(parents=True, exist_ok=True)
+            self._folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._output))
         except OSError as error:
             raise self._not_written(error) from error
         self._dropped = self._open.enter_context((self._folder / DROPPED).open("w", encoding="utf-8", newline="\n"))

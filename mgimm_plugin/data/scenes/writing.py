@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -175,8 +176,8 @@ def write_scenes(
     output = Path(output)
     _check_own(output)
     output.mkdir(parents=True, exist_ok=True)
-    folder = output / f".partial-{os.getpid()}"
-    (folder / "images").mkdir(parents=True)
+    folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=output))
+    (folder / "images").mkdir()
     try:
         write = partial(_write_scene, folder=folder, seed=seed, size=size, world=world, style=style, nuisance=nuisance)
         card: dict[str, Any] = {

@@ -1,6 +1,7 @@
 """Sets of scenes: splits, cards, and what the command line makes of them."""
 
 import json
+import os
 
 import pytest
 from typer.testing import CliRunner
@@ -62,6 +63,7 @@ def test_files_of_others_are_not_replaced_and_an_earlier_set_is(tmp_path, name):
     with pytest.raises(MgimmError, match="of no earlier set; choose another folder"):
         write_scenes(tmp_path / "set", count=1, seed=0, size=64, workers=1, progress=False)
     assert (tmp_path / "set" / name).read_text() == "mine"
+    (tmp_path / "own" / f".partial-{os.getpid()}" / "images").mkdir(parents=True)  # of a process that was killed
     for count in (2, 1):
         write_scenes(tmp_path / "own", count=count, seed=0, size=64, workers=1, progress=False)
     assert [path.name for path in (tmp_path / "own" / "images").iterdir()] == ["000000.jpg"]
