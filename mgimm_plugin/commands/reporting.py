@@ -49,6 +49,8 @@ class PassThrough(Command):
 
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
     if isinstance(error, MgimmError | OSError):
         return text
     return f"unexpected {type(error).__name__}: {text} (mgimm --debug ... shows where)"

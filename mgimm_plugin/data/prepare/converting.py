@@ -89,7 +89,7 @@ def convert(conversion: Conversion) -> Prepared:
         _account(conversion.source, places, writer, tally)
         if not writer.counts:
             first = next(iter(tally.examples.values()), "the inputs have no image")
-            raise MgimmError(f"no record came out; {tally.dropped.total()} things were dropped. The first: {first}")
+            raise MgimmError(f"no record came out; dropped: {tally.dropped.total()}. The first: {first}")
         card = _card(conversion, source_format, writer, tally)
         paths = {path: writer.counts[place] for path, place in writer.layout().items()}
         writer.finish(card, report_of(card, tally, paths))

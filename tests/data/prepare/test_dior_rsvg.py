@@ -223,7 +223,7 @@ def test_bad_lines_of_a_split_file_are_accounted_for(tmp_path):
 
 def test_a_folder_without_annotations_is_an_error_that_says_so(tmp_path):
     (tmp_path / "in").mkdir()
-    with pytest.raises(MgimmError, match="has no XML file"):
+    with pytest.raises(MgimmError, match="no XML file, and no folder Annotations"):
         prepare("dior-rsvg", [tmp_path / "in"], tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()
 

@@ -43,7 +43,7 @@ def read(source: Source) -> Iterator[AnnotatedImage]:
     """
     annotations, split_files = _files(source.inputs)
     if not annotations:
-        raise RecordError("has no XML file, and no folder Annotations with some", file=source.inputs[0])
+        raise RecordError(f"{source.inputs[0]}: no XML file, and no folder Annotations with some")
     parts = _Parts(split_files, source.losses)
     counts = [_count(path) for path in annotations] if split_files else [0] * len(annotations)
     numbers: Sequence[int | None] = [None] * len(annotations)
