@@ -12,6 +12,10 @@ class MgimmError(Exception):
     """Base of every error caused by input, files or settings rather than by a defect of the code."""
 
 
+class SettingError(MgimmError):
+    """A setting that cannot be meant; the command line exits with 2, as for any bad usage."""
+
+
 class RecordError(MgimmError):
     """A record that cannot be used.
 

@@ -21,7 +21,7 @@ from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.prepare.converting import Conversion, Prepared, convert
 from mgimm_plugin.data.prepare.reading import load_json, read_text
 from mgimm_plugin.data.prepare.source import Losses, Source, get_source_format
-from mgimm_plugin.errors import MgimmError, RecordError
+from mgimm_plugin.errors import MgimmError, RecordError, SettingError
 
 
 def prepare(
@@ -132,7 +132,7 @@ def _by_number(value: dict[str, object], path: Path) -> list[object]:
 def _pair(text: str, option: str, form: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals and value):
-        raise MgimmError(f"{option} {text!r} is not {form}")
+        raise SettingError(f"{option} {text!r} is not {form}")
     return name, value
 
 
@@ -143,17 +143,20 @@ def _pairs(texts: Sequence[str], option: str, form: str) -> dict[str, str]:
 def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", text)
     if match is None:
-        raise MgimmError(f"--image-size {text!r} is not WIDTHxHEIGHT; write for example 800x800")
+        raise SettingError(f"--image-size {text!r} is not WIDTHxHEIGHT; write for example 800x800")
     return int(match[1]), int(match[2])
 
 
 def _summary(prepared: Prepared, output: Path) -> str:
     card, tally = prepared.card, prepared.tally
-    lines = [f"{entry['records']:>8} records  {output / path}" for path, entry in card["files"].items()]
+    lines = [
+        f"{entry['records']:>8} {'record ' if entry['records'] == 1 else 'records'}  {output / path}"
+        for path, entry in card["files"].items()
+    ]
     made = sum(counts["made"] for counts in tally.written.values())
     lines.append(
         f"{made} answers of {sum(counts.total() for counts in tally.written.values())} are made from attributes"
     )
     dropped = tally.dropped.total()
-    lines.append(f"{dropped} things were dropped; {output / 'report.md'} says what went in, what came out, and why")
+    lines.append(f"dropped: {dropped}; {output / 'report.md'} says what went in, what came out, and why")
     return "\n".join(lines)

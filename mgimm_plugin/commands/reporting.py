@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.errors import MgimmError, SettingError
 
 DEBUG = "mgimm.debug"
 """Key in the context's ``meta``."""
@@ -33,7 +33,7 @@ class Command(TyperCommand):
             if ctx.meta.get(DEBUG):
                 raise
             typer.echo(f"mgimm {ctx.info_name}: {_one_line(error)}", err=True)
-            raise typer.Exit(1) from error
+            raise typer.Exit(2 if isinstance(error, SettingError) else 1) from error
 
 
 class PassThrough(Command):

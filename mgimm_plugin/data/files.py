@@ -95,7 +95,9 @@ class RecordFile:
             reason = error.msg
         elif isinstance(error, UnicodeDecodeError):
             reason = "it is not UTF-8"
-        else:  # nesting without end, or a number of thousands of digits
+        elif isinstance(error, RecursionError):
+            reason = "it is nested too deeply"
+        else:  # a number of thousands of digits
             reason = str(error)
         message = f"line {line} is not valid JSON: {reason} (a file is a JSON array of records, or one record a line)"
         raise RecordError(message, file=self.path, index=index) from error

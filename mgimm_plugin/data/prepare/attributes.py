@@ -83,7 +83,8 @@ def _is_cut(item: AnnotatedObject, width: int | None, height: int | None) -> boo
     if not (width and height):
         return False
     x1, y1, x2, y2 = item.bbox
-    return x1 < 1 or y1 < 1 or x2 > width - 1 or y2 > height - 1
+    # The last pixel is at width - 1 for a source that gives places of pixels.
+    return x1 < 1 or y1 < 1 or x2 >= width - 1 or y2 >= height - 1
 
 
 class Outline(NamedTuple):

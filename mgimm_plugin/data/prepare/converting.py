@@ -129,6 +129,10 @@ def _converted(
     def images() -> Iterator[tuple[Sourced, Sequence[Sourced], str]]:
         for image in source_format.read(conversion.source):
             yield Sourced(source_format.name, image), joined.take(image), ""
+        if conversion.joins:
+            losses.note(
+                f"Of {joined.read} images of joined sources, {joined.matched} are images of the first source too."
+            )
         for sourced in joined.rest():
             yield sourced, (), f"joined {sourced.source_format}"
 

@@ -19,12 +19,13 @@ class Joined:
 
     Attributes:
         read: Number of images read.
+        matched: Number of them whose image the first source has too.
     """
 
     def __init__(self, sources: Mapping[str, Source]) -> None:
         self._by_name: dict[str, list[Sourced]] = {}
         self._sources = sources
-        self.read = 0
+        self.read = self.matched = 0
         for name, source in sources.items():
             for image in get_source_format(name).read(source):
                 self.read += 1
@@ -36,6 +37,7 @@ class Joined:
         What else the other sources say of it (boxes, dialogues) is left out, and accounted for.
         """
         found = self._by_name.pop(image_name(image), [])
+        self.matched += len(found)
         return [sourced for sourced in found if self._has_text(sourced)]
 
     def rest(self) -> Iterator[Sourced]:

@@ -12,7 +12,7 @@ from typing import Final
 from PIL import Image
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage
-from mgimm_plugin.errors import MgimmError, RecordError
+from mgimm_plugin.errors import MgimmError, RecordError, SettingError
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ def get_source_format(name: str) -> SourceFormat:
         MgimmError: There is none; the message lists those that exist.
     """
     if name not in source_formats():
-        raise MgimmError(f"no source format {name!r}; there are {', '.join(sorted(_formats))}")
+        raise SettingError(f"no source format {name!r}; there are {', '.join(sorted(_formats))}")
     return _formats[name]
 
 

@@ -15,7 +15,7 @@ from mgimm_plugin.data.scenes.overhead.picture.nuisances import NUISANCES
 from mgimm_plugin.data.scenes.overhead.styles import STYLES
 from mgimm_plugin.data.scenes.overhead.text.texts import texts as overhead_texts
 from mgimm_plugin.data.scenes.scene import Scene, SceneTexts
-from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.errors import SettingError
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class World:
         """The style of a name, the usual one for None.
 
         Raises:
-            MgimmError: There is none.
+            SettingError: There is none.
         """
         return _one_of(self.styles, name, "style")
 
@@ -48,14 +48,14 @@ class World:
         """The nuisance of a name, the usual one for None.
 
         Raises:
-            MgimmError: There is none.
+            SettingError: There is none.
         """
         return _one_of(self.nuisances, name, "nuisance")
 
 
 def _one_of(names: tuple[str, ...], name: str | None, kind: str) -> str:
     if name is not None and name not in names:
-        raise MgimmError(f"this world has no {kind} {name!r}; it has {', '.join(names)}")
+        raise SettingError(f"this world has no {kind} {name!r}; it has {', '.join(names)}")
     return name or names[0]
 
 
@@ -76,8 +76,8 @@ def get_world(name: str) -> World:
     """Return the world of a name.
 
     Raises:
-        MgimmError: There is none; the message lists those that exist.
+        SettingError: There is none; the message lists those that exist.
     """
     if name not in WORLDS:
-        raise MgimmError(f"no world {name!r}; there are {', '.join(WORLDS)}")
+        raise SettingError(f"no world {name!r}; there are {', '.join(WORLDS)}")
     return WORLDS[name]

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from mgimm_plugin.data.prepare.source import get_source_format
-from mgimm_plugin.errors import RecordError
+from mgimm_plugin.data.prepare.source import Source, get_source_format
+from mgimm_plugin.errors import RecordError, SettingError
 from tests.data.prepare.samples import TABLE, as_jsonl, boxes, read
 
 
@@ -86,3 +86,9 @@ def test_of_a_row_with_a_bad_text_nothing_is_taken(tmp_path):
     ((image,), losses) = table(tmp_path, content, name="a.jsonl")
     assert (image.objects, image.captions) == ((), ())
     assert [(error.index, error.field) for error in losses.dropped] == [(0, "caption")]
+
+
+def test_a_frame_that_there_is_not_is_bad_usage(tmp_path):
+    (tmp_path / "boxes.csv").write_text('image,bbox,category\na.png,"10,10,50,60",ship\n')
+    with pytest.raises(SettingError, match="frame=coco is neither a column of boxes.csv nor a frame: xyxy"):
+        list(get_source_format("table").read(Source(inputs=[tmp_path / "boxes.csv"], columns={"frame": "coco"})))

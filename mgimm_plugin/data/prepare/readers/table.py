@@ -16,7 +16,7 @@ from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, ident
 from mgimm_plugin.data.prepare.readers.json_files import json_entries
 from mgimm_plugin.data.prepare.reading import checked_box, checked_size, files_in, read_text, sentence, shown, words
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
-from mgimm_plugin.errors import RecordError
+from mgimm_plugin.errors import RecordError, SettingError
 from mgimm_plugin.geometry import Boxes, as_boxes, fractions_to_pixels, voc_to_xyxy, xywh_to_xyxy, yolo_to_xyxy
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -94,6 +94,9 @@ class _Gathering:
             except RecordError as error:
                 self._losses.drop(error.at(file=path, index=index))
         for name, column in self._source.columns.items():
+            if name == "frame" and column not in FRAMES and column not in seen:
+                message = f"frame={column} is neither a column of {path.name} nor a frame: {', '.join(FRAMES)}"
+                raise SettingError(f"--column {message}")
             if column not in seen and not (name == "frame" and column in FRAMES):
                 there = ", ".join(map(shown, sorted(map(str, seen))[:20]))
                 self._losses.drop(RecordError(f"has no column {column!r}; there are {there}", file=path, field=name))

@@ -54,7 +54,7 @@ KINDS: Final[dict[str, Kind]] = {
         (0.10, 0.36),
         ("grass", "pavement", "field"),
     ),
-    "basketball court": Kind(("single", "double", "round-ended"), _COURT, (0.06, 0.22), ("pavement", "grass")),
+    "basketball court": Kind(("rectangular", "double", "round-ended"), _COURT, (0.06, 0.22), ("pavement", "grass")),
     "bridge": Kind(("straight", "curved", "double-deck"), _PAVING, (0.10, 0.45), ("water",)),
     "chimney": Kind(
         ("round", "square", "octagonal"), ("red", "white", "gray", "brown", "black"), (0.05, 0.20), ("pavement", "sand")
@@ -92,7 +92,7 @@ KINDS: Final[dict[str, Kind]] = {
         (0.05, 0.22),
         ("pavement", "sand", "grass"),
     ),
-    "tennis court": Kind(("single", "double", "round-ended"), _COURT, (0.06, 0.22), ("pavement", "grass")),
+    "tennis court": Kind(("rectangular", "double", "round-ended"), _COURT, (0.06, 0.22), ("pavement", "grass")),
     "train station": Kind(("straight", "curved", "angled"), _ROOF, (0.18, 0.45), ("pavement", "grass", "field")),
     "vehicle": Kind(
         ("rounded", "rectangular", "pointed"), _PAINT, (0.036, 0.12), ("road", "pavement", "apron", "field", "sand")

@@ -113,7 +113,7 @@ class Wording:
     def one(self, item: SceneObject, names: Collection[str]) -> str:
         """Such as "small red one"; the noun where "one" would sound odd."""
         adjectives = self.adjectives(item, names)
-        return adjectives + ("one" if adjectives and not adjectives.endswith(("single ", "double ")) else item.category)
+        return adjectives + ("one" if adjectives and not adjectives.endswith("double ") else item.category)
 
     def told_by(self, index: int, names: Collection[str]) -> str:
         """Such as "the red ship"."""
