@@ -90,5 +90,5 @@ def test_of_a_row_with_a_bad_text_nothing_is_taken(tmp_path):
 
 def test_a_frame_that_there_is_not_is_bad_usage(tmp_path):
     (tmp_path / "boxes.csv").write_text('image,bbox,category\na.png,"10,10,50,60",ship\n')
-    with pytest.raises(SettingError, match="frame=coco is neither a column of boxes.csv nor a frame: xyxy"):
+    with pytest.raises(SettingError, match=r"frame=coco is neither a column of boxes\.csv nor a frame: xyxy"):
         list(get_source_format("table").read(Source(inputs=[tmp_path / "boxes.csv"], columns={"frame": "coco"})))
