@@ -66,17 +66,16 @@ def disturb(picture: Image.Image, nuisance: Nuisance, rng: Generator) -> Image.I
     cast = 1 + rng.uniform(-1, 1, 3) * nuisance.cast
     if blur > 0:
         picture = picture.filter(ImageFilter.BoxBlur(float(blur) * picture.width / 224))
-    raster = np.array(picture, dtype=np.float32)
-    raster *= (gain * contrast * cast).astype(np.float32)
-    raster += np.float32(118 * gain * (1 - contrast))
     size = picture.width
+    gains, offset = gain * contrast * cast, 118 * gain * (1 - contrast)
+    picture = picture.point([round(min(max(value * g + offset, 0), 255)) for g in gains for value in range(256)])
     if haze > 0:
-        veil = np.clip(haze * (0.75 + 0.3 * noise(rng, size, 3)), 0, 0.6)[..., None].astype(np.float32)
-        raster *= 1 - veil
-        raster += veil * np.asarray(_HAZE, dtype=np.float32)
+        veil = np.clip(255 * haze * (0.75 + 0.3 * noise(rng, size, 3)), 0, 153).astype(np.uint8)
+        picture.paste(_HAZE, mask=Image.fromarray(veil))
     if grain > 0:
-        raster += np.float32(grain) * _grain(rng, size)
-    return Image.fromarray(np.clip(raster, 0, 255, out=raster).astype(np.uint8))
+        raster = np.asarray(picture) + (np.float32(grain) * _grain(rng, size)).astype(np.int16)
+        picture = Image.fromarray(np.clip(raster, 0, 255, out=raster).astype(np.uint8))
+    return picture
 
 
 def _grain(rng: Generator, size: int) -> Raster:

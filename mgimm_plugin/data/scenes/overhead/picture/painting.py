@@ -134,9 +134,15 @@ def _darken(canvas: Image.Image, glyphs: Sequence[Glyph], scale: float, sun: tup
         for part in glyph.parts:
             if part.height * length >= _SHORTEST:
                 pen.polygon((_shadow(part, direction, aside) - 0.5).ravel().tolist(), fill=_DEPTH)
-    if shade.getbbox() is not None:
-        soft = shade.filter(ImageFilter.BoxBlur(0.7))
-        canvas.paste(_SHADE, mask=soft.resize(canvas.size, Image.Resampling.NEAREST))
+    covered = shade.getbbox()
+    if covered is None:
+        return
+    left, top, right, bottom = covered
+    box = (max(0, left - 1), max(0, top - 1), min(right + 1, shade.width), min(bottom + 1, shade.height))
+    soft = shade.crop(box).filter(ImageFilter.BoxBlur(0.7))
+    left, top, right, bottom = (round(edge * scale) for edge in box)
+    mask = soft.resize((right - left, bottom - top), Image.Resampling.NEAREST)
+    canvas.paste(_SHADE, (left, top, right, bottom), mask)
 
 
 def _shadow(part: Part, sun: Points, aside: Points) -> Points:

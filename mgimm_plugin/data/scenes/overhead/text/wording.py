@@ -60,7 +60,12 @@ class Wording:
     @cached_property
     def relations(self) -> tuple[tuple[Relation, ...], ...]:
         """All that is clear, by object."""
-        return relations_of(self.objects, self.size)
+        if any("relations" not in item.facts for item in self.objects):
+            return relations_of(self.objects, self.size)
+        return tuple(
+            tuple(Relation(found["predicate"], found.get("object")) for found in item.facts["relations"])
+            for item in self.objects
+        )
 
     def mask(self, item: SceneObject, names: Collection[str]) -> int:
         """Bits of the objects that share some attributes and the category with one."""
