@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mgimm_plugin.constants import REGION_TOKENS_PER_BOX
@@ -65,9 +66,12 @@ class InteractiveRegionEncoder(nn.Module):
         if grid[0] * grid[1] != features.shape[1]:
             raise ValueError(f"a grid of {grid[0]} x {grid[1]} patches does not fit {features.shape[1]} features")
         dtype = self.interaction.final_norm.weight.dtype
-        corners = self.box_encoder(boxes).to(dtype)
-        positions = self.box_encoder.grid(*grid).to(dtype)
-        return self.interaction(corners, features.to(dtype)[image_index], positions)
+        # Outside autocast: it costs next to nothing here, and the layer norms of the image's side, which are inferred
+        # from inner products, keep their precision.
+        with torch.autocast(features.device.type, enabled=False):
+            corners = self.box_encoder(boxes).to(dtype)
+            positions = self.box_encoder.grid(*grid).to(dtype)
+            return self.interaction(corners, features.to(dtype), image_index, positions)
 
 
 REGION_ENCODERS: dict[str, Callable[[int, RegionSettings], nn.Module]] = {"interactive": InteractiveRegionEncoder}

@@ -1,20 +1,23 @@
 """The region interactive module: box tokens and image features attend to each other.
 
 It is the two-way transformer of SAM (Kirillov et al. 2023), used by MGIMM (Yang et al. 2024) on the patch features of
-CLIP. The equations are in ``docs/architecture.md``.
+CLIP. The equations are in ``docs/architecture.md``; how they are computed for all boxes at once, in ``image_side``.
 """
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from mgimm_plugin.model.image_side import ImageSide
 
 CROSS_ATTENTION_DOWNSAMPLE = 2
 """Cross attentions work in C / 2 channels."""
 
 
 class MultiHeadAttention(nn.Module):
-    """Attention with separate inputs for query, key and value, in ``channels / downsample`` channels."""
+    """The four projections of an attention in ``channels / downsample`` channels."""
 
     def __init__(self, channels: int, heads: int, downsample: int = 1) -> None:
         super().__init__()
@@ -22,19 +25,73 @@ class MultiHeadAttention(nn.Module):
         if inner % heads:
             raise ValueError(f"{inner} attention channels cannot be split into {heads} heads")
         self.heads = heads
+        self.scale = (inner // heads) ** -0.5
         self.q_proj = nn.Linear(channels, inner)
         self.k_proj = nn.Linear(channels, inner)
         self.v_proj = nn.Linear(channels, inner)
         self.out_proj = nn.Linear(inner, channels)
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """``[R, Q, C]``, ``[R, K, C]``, ``[R, K, C]`` to ``[R, Q, C]``."""
-        q, k, v = (self._split(x) for x in (self.q_proj(query), self.k_proj(key), self.v_proj(value)))
-        attended = F.scaled_dot_product_attention(q, k, v)
-        return self.out_proj(attended.transpose(1, 2).flatten(2))
+    def split(self, x: Tensor) -> Tensor:
+        """``[..., inner]`` to ``[..., heads, inner / heads]``."""
+        return x.unflatten(-1, (self.heads, x.shape[-1] // self.heads))
 
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.heads, x.shape[2] // self.heads)).transpose(1, 2)
+
+class SelfAttention(MultiHeadAttention):
+    """Attention among the tokens of each box."""
+
+    def forward(self, query: Tensor, value: Tensor) -> Tensor:
+        """``[N, M, 2, C]`` queries, which are the keys too, and values, to ``[N, M, 2, C]``."""
+        projected = (self.q_proj(query), self.k_proj(query), self.v_proj(value))
+        q, k, v = (self.split(x).transpose(-3, -2) for x in projected)
+        attended = F.scaled_dot_product_attention(q, k, v)
+        return self.out_proj(attended.transpose(-3, -2).flatten(-2))
+
+
+class TokenToImageAttention(MultiHeadAttention):
+    """Tokens look at the image. Keys and values of the patches are never made: their weights go to the tokens' side.
+
+    q . (W_k x + b_k) = (W_k^T q) . x + q . b_k, and sum_i a_i (W_v x_i + b_v) = W_v (sum_i a_i x_i) + b_v.
+    """
+
+    def forward(self, query: Tensor, image: ImageSide, positions: Tensor) -> Tensor:
+        """``[N, M, 2, C]`` queries to ``[N, M, 2, C]``; ``positions [T, C]`` are added to the keys."""
+        q = self.split(self.q_proj(query)) * self.scale
+        asked = torch.einsum("nmqhd,hdc->nmqhc", q, _by_head(self.k_proj.weight, self.heads)).flatten(2, 3)
+        bias = (q * self.split(self.k_proj.bias)).sum(-1).flatten(2)[..., None]
+        attention = (image.dot(asked) + asked @ positions.T + bias).softmax(dim=-1)
+        seen = image.weighted_sum(attention).unflatten(2, (-1, self.heads))
+        values = torch.einsum("nmqhc,hdc->nmqhd", seen, _by_head(self.v_proj.weight, self.heads)).flatten(-2)
+        return self.out_proj(values + self.v_proj.bias)
+
+
+class ImageToTokenAttention(MultiHeadAttention):
+    """The image looks at the two tokens: each patch takes, in every head, a part a of one and 1 - a of the other."""
+
+    def forward(
+        self, image: ImageSide, positions: Tensor, keys: Tensor, values: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the image is to be changed by.
+
+        Args:
+            image: The features; with ``positions`` added they are the queries.
+            positions: ``[T, C]``.
+            keys: ``[N, M, 2, C]``.
+            values: ``[N, M, 2, C]``.
+
+        Returns:
+            The part a ``[N, M, heads, T]``, what it brings ``[N, M, heads, C]``, and what comes in any case
+            ``[N, M, 1, C]``.
+        """
+        k = self.split(self.k_proj(keys)) * self.scale
+        v = self.split(self.v_proj(values))
+        # The softmax over two is a sigmoid of their difference.
+        key_difference, value_difference = k[:, :, 1] - k[:, :, 0], v[:, :, 1] - v[:, :, 0]
+        asked = torch.einsum("nmhd,hdc->nmhc", key_difference, _by_head(self.q_proj.weight, self.heads))
+        bias = (key_difference * self.split(self.q_proj.bias)).sum(-1, keepdim=True)
+        part = torch.sigmoid(image.dot(asked) + asked @ positions.T + bias)
+        out = self.split(self.out_proj.weight)
+        brings = torch.einsum("nmhd,chd->nmhc", value_difference, out)
+        return part, brings, self.out_proj(v[:, :, 0].flatten(-2))[:, :, None]
 
 
 class TwoWayBlock(nn.Module):
@@ -43,28 +100,26 @@ class TwoWayBlock(nn.Module):
     def __init__(self, channels: int, heads: int, mlp_dim: int, *, first: bool) -> None:
         super().__init__()
         self.first = first
-        self.self_attention = MultiHeadAttention(channels, heads)
+        self.self_attention = SelfAttention(channels, heads)
         self.self_norm = nn.LayerNorm(channels)
-        self.token_to_image = MultiHeadAttention(channels, heads, CROSS_ATTENTION_DOWNSAMPLE)
+        self.token_to_image = TokenToImageAttention(channels, heads, CROSS_ATTENTION_DOWNSAMPLE)
         self.token_norm = nn.LayerNorm(channels)
         self.mlp = nn.Sequential(nn.Linear(channels, mlp_dim), nn.ReLU(), nn.Linear(mlp_dim, channels))
         self.mlp_norm = nn.LayerNorm(channels)
-        self.image_to_token = MultiHeadAttention(channels, heads, CROSS_ATTENTION_DOWNSAMPLE)
+        self.image_to_token = ImageToTokenAttention(channels, heads, CROSS_ATTENTION_DOWNSAMPLE)
         self.image_norm = nn.LayerNorm(channels)
 
-    def forward(self, tokens: Tensor, image: Tensor, corners: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Update ``tokens [R, 2, C]`` and ``image [R, T, C]``; ``corners`` and ``positions`` are their encodings."""
+    def forward(self, tokens: Tensor, image: ImageSide, corners: Tensor, positions: Tensor) -> tuple[Tensor, ImageSide]:
+        """Update ``tokens [N, M, 2, C]`` and the image; ``corners`` and ``positions`` are their encodings."""
         if self.first:  # the tokens still are their own encodings
-            tokens = self.self_attention(tokens, tokens, tokens)
+            tokens = self.self_attention(tokens, tokens)
         else:
-            query = tokens + corners
-            tokens = tokens + self.self_attention(query, query, tokens)
+            tokens = tokens + self.self_attention(tokens + corners, tokens)
         tokens = self.self_norm(tokens)
-        keys = image + positions
-        tokens = self.token_norm(tokens + self.token_to_image(tokens + corners, keys, image))
+        tokens = self.token_norm(tokens + self.token_to_image(tokens + corners, image, positions))
         tokens = self.mlp_norm(tokens + self.mlp(tokens))
-        image = self.image_norm(image + self.image_to_token(keys, tokens + corners, tokens))
-        return tokens, image
+        update = self.image_to_token(image, positions, tokens + corners, tokens)
+        return tokens, image.add_and_norm(*update, self.image_norm)
 
 
 class RegionInteractiveModule(nn.Module):
@@ -80,22 +135,42 @@ class RegionInteractiveModule(nn.Module):
     def __init__(self, channels: int, depth: int, heads: int, mlp_dim: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(TwoWayBlock(channels, heads, mlp_dim, first=i == 0) for i in range(depth))
-        self.final_attention = MultiHeadAttention(channels, heads, CROSS_ATTENTION_DOWNSAMPLE)
+        self.final_attention = TokenToImageAttention(channels, heads, CROSS_ATTENTION_DOWNSAMPLE)
         self.final_norm = nn.LayerNorm(channels)
 
-    def forward(self, corners: Tensor, image: Tensor, positions: Tensor) -> Tensor:
-        """Run all boxes at once.
+    def forward(self, corners: Tensor, features: Tensor, image_index: Tensor, positions: Tensor) -> Tensor:
+        """Run all boxes of all images at once.
 
         Args:
             corners: ``[R, 2, C]``, the encoded corners of each box.
-            image: ``[R, T, C]``, the features of the image that each box is in.
+            features: ``[N, T, C]``, the features of the images.
+            image_index: ``[R]``, the image that each box is in.
             positions: ``[T, C]``, the encoded patch centres.
 
         Returns:
             ``[R, 2, C]`` region features.
         """
-        tokens = corners
+        place, boxes = _places(image_index, features.shape[0])
+        laid_out = corners.new_zeros(features.shape[0] * boxes, *corners.shape[1:]).index_copy(0, place, corners)
+        tokens = encoded = laid_out.unflatten(0, (features.shape[0], boxes))
+        image = ImageSide.of(features, boxes)
         for block in self.blocks:
-            tokens, image = block(tokens, image, corners, positions)
-        attended = self.final_attention(tokens + corners, image + positions, image)
-        return self.final_norm(tokens + attended)
+            tokens, image = block(tokens, image, encoded, positions)
+        tokens = self.final_norm(tokens + self.final_attention(tokens + encoded, image, positions))
+        return tokens.flatten(0, 1)[place]
+
+
+def _places(image_index: Tensor, images: int) -> tuple[Tensor, int]:
+    """Where each box goes in a table of ``images`` rows, and how many boxes a row has room for."""
+    counts = torch.bincount(image_index, minlength=images)
+    boxes = int(counts.max()) if images else 0
+    order = image_index.argsort(stable=True)
+    before = (counts.cumsum(0) - counts)[image_index[order]]
+    place = torch.empty_like(image_index)
+    place[order] = image_index[order] * boxes + torch.arange(len(order), device=order.device) - before
+    return place, boxes
+
+
+def _by_head(weight: Tensor, heads: int) -> Tensor:
+    """``[inner, C]`` to ``[heads, inner / heads, C]``."""
+    return weight.unflatten(0, (heads, weight.shape[0] // heads))

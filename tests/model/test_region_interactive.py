@@ -9,6 +9,7 @@ from transformers.models.sam.modeling_sam import SamTwoWayTransformer
 
 from mgimm_plugin.model.region_encoder import InteractiveRegionEncoder, RegionSettings
 from mgimm_plugin.model.region_interactive import RegionInteractiveModule
+from tests.model.plain_rim import plain_rim
 
 SAM_NAMES = (
     (r"^blocks\.", "layers."),
@@ -62,17 +63,29 @@ def run_sam(theirs, corners, image, positions, grid):
 
 
 @pytest.mark.parametrize(
-    ("channels", "depth", "heads", "mlp_dim", "regions", "grid"),
-    [(32, 2, 8, 64, 3, (4, 4)), (64, 1, 4, 32, 1, (3, 5)), (96, 3, 2, 128, 7, (6, 2)), (256, 2, 8, 2048, 2, (24, 24))],
+    ("channels", "depth", "heads", "mlp_dim", "image_index", "grid"),
+    [
+        (32, 2, 8, 64, [2, 0, 2], (4, 4)),
+        (64, 1, 4, 32, [0], (3, 5)),
+        (96, 3, 2, 128, [1, 1, 0, 3, 1, 0, 1], (6, 2)),
+        (256, 2, 8, 2048, [0, 0], (24, 24)),
+    ],
 )
-def test_output_and_gradients_are_those_of_sams_two_way_transformer(channels, depth, heads, mlp_dim, regions, grid):
+def test_output_and_gradients_are_those_of_sams_two_way_transformer(channels, depth, heads, mlp_dim, image_index, grid):
     ours, theirs = pair(channels, depth, heads, mlp_dim)
-    patches = grid[0] * grid[1]
-    corners, image = torch.randn(regions, 2, channels), torch.randn(regions, patches, channels)
+    patches, index = grid[0] * grid[1], torch.tensor(image_index)
+    corners = torch.randn(len(index), 2, channels)
+    # A few channels of CLIP are far larger than the others.
+    image = torch.randn(4, patches, channels) * (1 + 20 * (torch.arange(channels) == 3))
+    image = image.requires_grad_()
     positions = torch.randn(patches, channels)
-    got, wanted = ours(corners, image, positions), run_sam(theirs, corners, image, positions, grid)
+    got, wanted = ours(corners, image, index, positions), run_sam(theirs, corners, image[index], positions, grid)
     torch.testing.assert_close(got, wanted, atol=1e-4, rtol=1e-4)
     weights = torch.randn_like(got)
+    ours_image, theirs_image = (
+        torch.autograd.grad((x * weights).sum(), image, retain_graph=True)[0] for x in (got, wanted)
+    )
+    torch.testing.assert_close(ours_image, theirs_image, atol=1e-4, rtol=1e-3)
     (got * weights).sum().backward()
     (wanted * weights).sum().backward()
     oracle = dict(theirs.named_parameters())
@@ -97,6 +110,32 @@ def random_batch(images, boxes_of_image, channels=32, patches=16):
     features = torch.randn(images, patches, channels, generator=generator)
     corners = torch.rand(len(boxes_of_image), 2, 2, generator=generator).sort(dim=1).values
     return features, (corners.flatten(1) * 65536).long(), torch.tensor(boxes_of_image, dtype=torch.int64)
+
+
+def test_the_plain_way_to_compute_it_gives_the_same():
+    ours, _ = pair(64, 2, 8, 96)
+    features, corners = torch.randn(3, 30, 64), torch.randn(6, 2, 64)
+    index, positions = torch.tensor([2, 0, 0, 2, 2, 1]), torch.randn(30, 64)
+    torch.testing.assert_close(
+        ours(corners, features, index, positions), plain_rim(ours, corners, features, index, positions)
+    )
+
+
+def test_half_precision_is_as_exact_as_in_the_plain_way():
+    ours, _ = pair(256, 2, 8, 96)
+    for parameter in ours.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    features, corners = torch.randn(2, 64, 256), torch.randn(4, 2, 256)
+    index, positions = torch.tensor([0, 1, 1, 0]), torch.randn(64, 256)
+    with torch.no_grad():
+        exact = plain_rim(ours.double(), corners.double(), features.double(), index, positions.double())
+        half = [x.bfloat16() for x in (corners, features, positions)]
+        ours.bfloat16()
+        errors = [
+            (way(half[0], half[1], index, half[2]) - exact).abs().mean()
+            for way in (ours, lambda *inputs: plain_rim(ours, *inputs))
+        ]
+    assert errors[0] < 1.2 * errors[1]
 
 
 def test_all_regions_of_a_batch_at_once_are_those_of_one_at_a_time():
