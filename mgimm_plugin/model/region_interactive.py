@@ -118,8 +118,8 @@ class TwoWayBlock(nn.Module):
         tokens = self.self_norm(tokens)
         tokens = self.token_norm(tokens + self.token_to_image(tokens + corners, image, positions))
         tokens = self.mlp_norm(tokens + self.mlp(tokens))
-        update = self.image_to_token(image, positions, tokens + corners, tokens)
-        return tokens, image.add_and_norm(*update, self.image_norm)
+        part, brings, constant = self.image_to_token(image, positions, tokens + corners, tokens)
+        return tokens, image.add_and_norm(part, brings, constant, self.image_norm)
 
 
 class RegionInteractiveModule(nn.Module):
