@@ -129,20 +129,23 @@ class QuestionEncoder:
         }
         rows = [row for row, question in enumerate(questions) if question.image is not None]
         if rows:
-            images = self._encoded([questions[row] for row in rows])
-            boxes = []
-            for row, image in zip(rows, images, strict=True):
+            encoded = self._encoded([questions[row] for row in rows])
+            keys = [_key(questions[row].image) for row in rows]
+            distinct = list(dict.fromkeys(keys))
+            boxes, sizes = [], [encoded[key].size for key in keys]
+            for row, size in zip(rows, sizes, strict=True):
                 with _naming(questions[row]):
-                    encoded, clipped = self.images.encode_boxes(questions[row].boxes, *image.size)
-                boxes.append(encoded)
+                    mapped, clipped = self.images.encode_boxes(questions[row].boxes, *size)
+                boxes.append(mapped)
                 self.clipped_boxes += clipped
             counts = torch.tensor([len(group) for group in boxes])
             batch |= {
-                "image_features": _join([image.features for image in images]),
-                "image_sizes": [image.size for image in images],
+                "image_features": _join([encoded[key].features for key in distinct]),
+                "image_sizes": sizes,
                 "image_row": torch.tensor(rows, device=device),
                 "boxes": torch.cat(boxes).to(device),
                 "image_index": torch.arange(len(rows)).repeat_interleave(counts).to(device),
+                "image_source": torch.tensor([distinct.index(key) for key in keys], device=device),
             }
         return batch
 
@@ -166,8 +169,8 @@ class QuestionEncoder:
         """
         return to_rgb(image) if isinstance(image, Image.Image) else self.images.open(image)
 
-    def _encoded(self, questions: Sequence[Question]) -> list[EncodedImage]:
-        """Return the encoded image of each question."""
+    def _encoded(self, questions: Sequence[Question]) -> dict[object, EncodedImage]:
+        """Return the encoded images of the questions, by ``_key``."""
         encoded: dict[object, EncodedImage] = {}
         opened: dict[object, Image.Image] = {}
         for question in questions:
@@ -179,7 +182,7 @@ class QuestionEncoder:
                     opened[key] = self.open(image)
         if opened:
             encoded.update(zip(opened, self.encode_images(list(opened.values())), strict=True))
-        return [encoded[_key(question.image)] for question in questions]
+        return encoded
 
 
 def _key(image: object) -> object:

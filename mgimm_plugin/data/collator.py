@@ -33,28 +33,32 @@ class RegionCollator:
         Returns:
             In this order (the Trainer takes the batch size from the first entry, boxes must not be it):
             ``input_ids [B, L]`` int64, ``attention_mask [B, L]`` bool, ``labels [B, L]`` int64,
-            ``images [N, 3, S, S]`` float32 (a list of ``[V, 3, S, S]`` for anyres), ``image_sizes`` N times
-            (width, height), ``image_row [N]`` the row that owns an image, ``boxes [R, 4]`` int64 in 1/BOX_UNITS of the
-            tower's frame, in the order of the rows and of their ``<region>`` tokens, and ``image_index [R]`` the image
-            that a box is in.
+            ``images [U, 3, S, S]`` float32 (a list of ``[V, 3, S, S]`` for anyres), each distinct image once,
+            ``image_sizes`` N times (width, height), ``image_row [N]`` the row that owns an image, ``boxes [R, 4]``
+            int64 in 1/BOX_UNITS of the tower's frame, in the order of the rows and of their ``<region>`` tokens,
+            ``image_index [R]`` which of the N images a box is in, and ``image_source [N]`` which of the U each is.
         """
-        images, image_sizes, image_row, image_index = [], [], [], []
+        images: dict[object, Tensor] = {}
+        image_sizes, image_row, image_index, image_source = [], [], [], []
         for row, item in enumerate(items):
             if item["image"] is not None:
-                images.append(item["image"])
+                key = item["image_name"] or row
+                image_source.append(list(images).index(key) if key in images else len(images))
+                images.setdefault(key, item["image"])
                 image_sizes.append(item["image_size"])
                 image_row.append(row)
-            image_index += [len(images) - 1] * len(item["boxes"])
+            image_index += [len(image_row) - 1] * len(item["boxes"])
         ids = [item["input_ids"] for item in items]
         return {
             "input_ids": self._pad(ids, self.pad_token_id),
             "attention_mask": self._pad([torch.ones_like(row, dtype=torch.bool) for row in ids], False),
             "labels": self._pad([item["labels"] for item in items], IGNORE_INDEX),
-            "images": self._stack(images),
+            "images": self._stack(list(images.values())),
             "image_sizes": image_sizes,
             "image_row": torch.tensor(image_row, dtype=torch.int64),
             "boxes": torch.cat([item["boxes"] for item in items]),
             "image_index": torch.tensor(image_index, dtype=torch.int64),
+            "image_source": torch.tensor(image_source, dtype=torch.int64),
         }
 
     def _pad(self, rows: Sequence[Tensor], value: int | bool) -> Tensor:

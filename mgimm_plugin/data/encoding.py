@@ -30,6 +30,8 @@ class Item(TypedDict):
     """``[L]`` int64, IGNORE_INDEX where there is no loss."""
     image: Tensor | None
     """``[3, S, S]`` float32, or ``[V, 3, S, S]`` for anyres."""
+    image_name: str | None
+    """Its path as the record has it: what tells that two rows have the same image."""
     image_size: tuple[int, int] | None
     """(width, height) of the original image in pixels."""
     boxes: Tensor
@@ -174,6 +176,7 @@ class RecordEncoder:
             input_ids=torch.tensor(tokens.input_ids, dtype=torch.int64),
             labels=torch.tensor(tokens.labels, dtype=torch.int64),
             image=image,
+            image_name=record.image,
             image_size=size,
             boxes=boxes,
             id=record.id,

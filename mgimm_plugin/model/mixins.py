@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from mgimm_plugin.constants import IMAGE_TOKEN_INDEX
 from mgimm_plugin.errors import RecordError
 from mgimm_plugin.model.box_encoder import BoxEncoder
+from mgimm_plugin.model.language_loss import frozen_prefix, training_output
 from mgimm_plugin.model.paths import resolve_folder
 from mgimm_plugin.model.region_encoder import RegionSettings, build_region_encoder
 from mgimm_plugin.model.seeded import reset_leaf, reset_seeded, seeded_normal_
@@ -123,6 +124,7 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
         image_row: Tensor | None = None,
         boxes: Tensor | None = None,
         image_index: Tensor | None = None,
+        image_source: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
         """The family's forward, over spliced embeddings.
@@ -139,13 +141,20 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
             image_row: ``[N]``, the row that owns each image.
             boxes: ``[R, 4]`` integers, xyxy in 1/65536 of the tower's frame.
             image_index: ``[R]``, the image that each box is in.
+            image_source: ``[N]``: which of ``images`` each image is, where several rows have the same one.
             **kwargs: Passed on; ``num_items_in_batch`` among them, so that accumulation does not change gradients.
+
+        Returns:
+            The family's output. In training with labels and images it has the loss and no logits.
         """
         if inputs_embeds is None and images is not None and input_ids is not None:
             features = self.encode_vision(images)
             spliced = self._splice(
-                input_ids, attention_mask, labels, features, image_sizes, image_row, boxes, image_index
+                input_ids, attention_mask, labels, features, image_sizes, image_row, boxes, image_index, image_source
             )
+            if labels is not None and self.training:
+                mask = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
+                return training_output(self, spliced, frozen_prefix(self, input_ids, mask, labels), **kwargs)
             input_ids, inputs_embeds = None, spliced.inputs_embeds
             attention_mask, position_ids = spliced.attention_mask, spliced.position_ids
             labels = spliced.labels if labels is not None else None
@@ -168,6 +177,7 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
         image_row: Tensor | None = None,
         boxes: Tensor | None = None,
         image_index: Tensor | None = None,
+        image_source: Tensor | None = None,
         image_features: VisionFeatures | None = None,
         **kwargs: Any,
     ) -> Any:
@@ -187,7 +197,16 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
             embeds = self.model.get_input_embeddings()(input_ids)
             return super().generate(inputs_embeds=embeds, attention_mask=attention_mask, **kwargs)
         spliced = self._splice(
-            input_ids, attention_mask, None, image_features, image_sizes, image_row, boxes, image_index, "left"
+            input_ids,
+            attention_mask,
+            None,
+            image_features,
+            image_sizes,
+            image_row,
+            boxes,
+            image_index,
+            image_source,
+            padding_side="left",
         )
         return super().generate(
             inputs_embeds=spliced.inputs_embeds, attention_mask=spliced.attention_mask.long(), **kwargs
@@ -220,12 +239,15 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
         image_row: Tensor | None = None,
         boxes: Tensor | None = None,
         image_index: Tensor | None = None,
+        image_source: Tensor | None = None,
         padding_side: str = "right",
     ) -> Spliced:
         mask = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
         is_image = (input_ids == IMAGE_TOKEN_INDEX) & mask
+        if image_source is None:
+            image_source = torch.arange(len(features.view_counts), device=input_ids.device)
         if image_row is None:
-            image_row = _rows_by_convention(is_image, len(features.view_counts))
+            image_row = _rows_by_convention(is_image, len(image_source))
         if boxes is None or image_index is None:
             boxes, image_index = (input_ids.new_zeros(shape) for shape in ((0, 4), (0,)))
         return splice(
@@ -233,14 +255,15 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
             mask,
             labels,
             self.model.get_input_embeddings(),
-            self._image_blocks(features, image_row, is_image.any(dim=1), image_sizes),
-            self._region_blocks(features, image_row, boxes, image_index),
+            self._image_blocks(features, image_source, image_row, is_image.any(dim=1), image_sizes),
+            self._region_blocks(features, image_row[image_index], boxes, image_source[image_index]),
             padding_side=padding_side,
         )
 
     def _image_blocks(
         self,
         features: VisionFeatures,
+        image_source: Tensor,
         image_row: Tensor,
         row_has_image: Tensor,
         image_sizes: Sequence[tuple[int, int]] | None,
@@ -249,7 +272,7 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
         order = image_row.argsort(stable=True)
         shown = order[row_has_image[image_row[order]]]
         if features.views is None:
-            projected = self._project(features.base[shown])
+            projected = self._project(features.base[image_source[shown]])
             lengths = torch.full_like(shown, features.base.shape[1])
             return FeatureBlocks(projected.flatten(0, 1), lengths, image_row[shown])
         views = self._project(features.views).split(features.view_counts)
@@ -258,17 +281,16 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
         blocks = []
         for i in shown.tolist():
             size = None if image_sizes is None else tuple(image_sizes[i])
-            blocks.append(merge_views(views[i], size, self.config, tower, newline))
+            blocks.append(merge_views(views[image_source[i]], size, self.config, tower, newline))
         lengths = torch.tensor([block.shape[0] for block in blocks], device=shown.device, dtype=torch.long)
         joined = torch.cat(blocks) if blocks else views[0].new_zeros(0, views[0].shape[-1])
         return FeatureBlocks(joined, lengths, image_row[shown])
 
     def _region_blocks(
-        self, features: VisionFeatures, image_row: Tensor, boxes: Tensor, image_index: Tensor
+        self, features: VisionFeatures, rows: Tensor, boxes: Tensor, image_index: Tensor
     ) -> FeatureBlocks:
         side = self.get_vision_tower().num_patches_per_side
         encoded = self.model.region_encoder(features.base, boxes, image_index, (side, side))
-        rows = image_row[image_index]
         order = rows.argsort(stable=True)
         lengths = torch.full_like(rows, encoded.shape[1])
         return FeatureBlocks(self._project(encoded[order]).flatten(0, 1), lengths, rows[order])

@@ -6,14 +6,25 @@ import torch
 from mgimm_plugin.constants import IGNORE_INDEX
 from mgimm_plugin.data.collator import RegionCollator
 
-KEYS = ["input_ids", "attention_mask", "labels", "images", "image_sizes", "image_row", "boxes", "image_index"]
+KEYS = [
+    "input_ids",
+    "attention_mask",
+    "labels",
+    "images",
+    "image_sizes",
+    "image_row",
+    "boxes",
+    "image_index",
+    "image_source",
+]
 
 
-def item(length, boxes=0, image=None):
+def item(length, boxes=0, image=None, name=None):
     return {
         "input_ids": torch.arange(1, length + 1),
         "labels": torch.arange(1, length + 1),
         "image": image,
+        "image_name": name,
         "image_size": None if image is None else (8, 6),
         "boxes": torch.full((boxes, 4), length),
         "id": str(length),
@@ -52,6 +63,16 @@ def test_each_box_knows_its_image_and_each_image_its_row():
     assert batch["image_row"].tolist() == [1, 2, 4]
     assert batch["image_index"].tolist() == [0, 0, 2]
     assert batch["boxes"][:, 0].tolist() == [3, 3, 6]
+
+
+def test_an_image_of_several_rows_is_there_once():
+    first, second = torch.zeros(3, 4, 4), torch.ones(3, 4, 4)
+    rows = [item(2, 1, first, "a"), item(3, 2, second, "b"), item(4, 1, first, "a"), item(5, 1, second)]
+    batch = RegionCollator(pad_token_id=0, frame_size=4)(rows)
+    assert batch["images"].flatten(1)[:, 0].tolist() == [0, 1, 1]
+    assert batch["image_source"].tolist() == [0, 1, 0, 2]
+    assert batch["image_row"].tolist() == [0, 1, 2, 3]
+    assert batch["image_index"].tolist() == [0, 1, 1, 2, 3]
 
 
 def test_views_of_anyres_stay_apart():
