@@ -10,7 +10,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 common=(--stage region --lr_scheduler_type cosine --warmup_steps 0.03 --weight_decay 0 --save_total_limit 2
-    --image_aspect_ratio pad --group_by_modality_length True)
+    --image_aspect_ratio pad --group_by_image True)
 
 if [ -n "${DATA_PATH:-}" ]; then
     # The paper's settings (4 GPUs x 64). On other GPU counts, keep 256 boxes a step through accumulation.

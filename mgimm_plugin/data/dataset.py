@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -96,7 +96,7 @@ class InstructionDataset(Dataset[Item]):
         self._clipped = SharedCounter()
         # In shared memory, so that persistent workers see it change.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-        self._record_lengths: list[np.ndarray] | None = None
+        self._record_summaries: list[list[_Summary]] | None = None
 
     def __len__(self) -> int:
         return len(self.mixture)
@@ -141,13 +141,26 @@ class InstructionDataset(Dataset[Item]):
     @property
     def modality_lengths(self) -> list[int]:
         """As ``lengths``, but negative for items without an image: LLaVA's sampler groups by both."""
-        if self._record_lengths is None:
-            self._record_lengths = [
-                np.array([self._estimate(source, index) for index in range(len(file))], dtype=np.int64)
-                for source, file in enumerate(self.files)
+        return [summary.length for summary in self._summaries()]
+
+    @property
+    def image_numbers(self) -> list[int]:
+        """For each item a number that tells its image, -1 for none."""
+        numbers: dict[str, int] = {}
+        return [
+            -1 if summary.image is None else numbers.setdefault(summary.image, len(numbers))
+            for summary in self._summaries()
+        ]
+
+    def _summaries(self) -> Iterator[_Summary]:
+        """What a sampler wants to know of each item of this epoch; every record is read once for it."""
+        if self._record_summaries is None:
+            self._record_summaries = [
+                [self._summary(source, index) for index in range(len(file))] for source, file in enumerate(self.files)
             ]
-        places = (self.mixture.locate(int(self._epoch), index) for index in range(len(self)))
-        return [int(self._record_lengths[source][index]) for source, index in places]
+        for index in range(len(self)):
+            source, place = self.mixture.locate(int(self._epoch), index)
+            yield self._record_summaries[source][place]
 
     def record(self, source: int, index: int) -> Record:
         """Return a record of a file, checked.
@@ -188,17 +201,24 @@ class InstructionDataset(Dataset[Item]):
             self._clipped.add(clipped)
         return item
 
-    def _estimate(self, source: int, index: int) -> int:
+    def _summary(self, source: int, index: int) -> _Summary:
         try:
             record = self.record(source, index)
         except RecordError:
-            return 1  # it will be raised, or another record take its place, when it is its turn
+            return _Summary(1, None)  # it will be raised, or another record take its place, when it is its turn
         text = " ".join(turn.value for turn in record.conversations)
         words = len(text.replace(DEFAULT_IMAGE_TOKEN, " ").replace(DEFAULT_REGION_TOKEN, " ").split())
         length = words + REGION_TOKENS_PER_BOX * record.region_token_count
         if record.has_image_token:
             length += self.encoder.tokens_per_image
-        return max(1, length) * (-1 if record.image is None else 1)
+        return _Summary(max(1, length) * (-1 if record.image is None else 1), record.image)
+
+
+class _Summary(NamedTuple):
+    """Length as in ``modality_lengths``, and image of a record."""
+
+    length: int
+    image: str | None
 
 
 def _open_source(source: DataSource) -> RecordFile:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -19,6 +20,9 @@ from mgimm_plugin.data.records import Record
 from mgimm_plugin.errors import RecordError, SequenceTooLongError
 from mgimm_plugin.geometry import clip_boxes, frame_for, quantize_boxes
 from mgimm_plugin.tokenization import tokenize_conversation
+
+RECENT_IMAGES = 8
+"""Encoded images that a process keeps: records of one image often come together."""
 
 
 class Item(TypedDict):
@@ -139,6 +143,7 @@ class RecordEncoder:
     template: str
     context_length: int
     tokens_per_image: int
+    _recent: OrderedDict[Path, tuple[Tensor, tuple[int, int]]] = field(default_factory=OrderedDict, repr=False)
 
     def encode(self, record: Record, presentation: Presentation, image_folder: Path) -> tuple[Item, int]:
         """Encode a record.
@@ -163,13 +168,11 @@ class RecordEncoder:
         image, size = None, None
         boxes, clipped = torch.empty((0, 4), dtype=torch.int64), 0
         if record.image is not None:
-            picture = self.images.open(image_folder / record.image)
-            size = picture.size
+            image, size = self._read(image_folder / record.image)
             _check_size(record, *size)
             # All boxes are mapped, so that an error names the region by its place in the record.
             boxes, clipped = self.images.encode_boxes([region.bbox for region in record.regions], *size)
             boxes = boxes[list(presentation.region_indices)]
-            image = self.images.encode_image(picture)
             if image.ndim == 4:
                 check_length(tokens.input_ids, self.tokens_per_image * len(image), self.context_length)
         item = Item(
@@ -182,6 +185,15 @@ class RecordEncoder:
             id=record.id,
         )
         return item, clipped
+
+    def _read(self, path: Path) -> tuple[Tensor, tuple[int, int]]:
+        """An image as the tower takes it, and its size; the last few are at hand."""
+        if path not in self._recent:
+            picture = self.images.open(path)
+            if len(self._recent) == RECENT_IMAGES:
+                self._recent.popitem(last=False)
+            self._recent[path] = self.images.encode_image(picture), picture.size
+        return self._recent[path]
 
 
 def _check_size(record: Record, width: int, height: int) -> None:

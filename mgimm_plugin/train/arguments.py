@@ -128,6 +128,9 @@ class TrainingArguments(llava_train.TrainingArguments):
     mm_region_lr: float | None = field(
         default=None, metadata={"help": "Learning rate of the RIM; --learning_rate if not given."}
     )
+    group_by_image: bool = field(
+        default=False, metadata={"help": "Records of one image in one batch: it is opened and encoded once."}
+    )
     report_to: list[str] = field(
         default_factory=lambda: ["tensorboard"],
         metadata={"help": "Where curves go; none, or another of transformers' reporters."},
@@ -194,6 +197,9 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: Traini
             model.mm_use_im_start_end or model.mm_use_im_patch_token
         ),
         "--bits 4 and 8 are for loading; training needs 16 (bf16, fp16) or float32 weights": training.bits != 16,
+        "--group_by_image and --group_by_modality_length exclude each other": (
+            training.group_by_image and training.group_by_modality_length
+        ),
         _several_gpus(training.n_gpu): training.n_gpu > 1,
     }
     wrong = [text for text, is_wrong in problems.items() if is_wrong]

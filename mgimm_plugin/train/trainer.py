@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from mgimm_plugin.model.keys import VISION_PREFIX, adapter_tensors, copy_into, r
 from mgimm_plugin.model.lora import without_lora
 from mgimm_plugin.model.saving import barrier, save_checkpoint, write_checkpoint
 from mgimm_plugin.train.building import stage_kind
+from mgimm_plugin.train.sampling import EpochSampler, ImageGroupedSampler
 
 PROJECTOR, REGION_ENCODER = "mm_projector", "region_encoder"
 
@@ -63,8 +63,11 @@ class MgimmTrainer(LLaVATrainer):
         return self.optimizer
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
-        """LLaVA's grouping by length, drawn anew and reproducibly each epoch."""
+        """By image, or LLaVA's grouping by length; drawn anew and reproducibly each epoch."""
         dataset = train_dataset if train_dataset is not None else self.train_dataset
+        seed = self.args.data_seed if self.args.data_seed is not None else self.args.seed
+        if self.args.group_by_image:
+            return ImageGroupedSampler(dataset.image_numbers, seed)  # type: ignore[union-attr]
         if not self.args.group_by_modality_length:
             return Trainer._get_train_sampler(self, dataset)
         return EpochSampler(
@@ -74,7 +77,7 @@ class MgimmTrainer(LLaVATrainer):
                 lengths=dataset.modality_lengths,  # type: ignore[union-attr]
                 group_by_modality=True,
             ),
-            self.args.data_seed if self.args.data_seed is not None else self.args.seed,
+            seed,
         )
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
@@ -165,27 +168,6 @@ def load_trained_weights(model: Any, folder: Path, kind: CheckpointKind) -> None
     copy_into(folder / ADAPTER_FILE, adapter_tensors(base), read_safetensors(folder / ADAPTER_FILE))
     if kind is CheckpointKind.LORA:
         set_peft_model_state_dict(model, read_safetensors(folder / LORA_FILE))
-
-
-class EpochSampler(Sampler[int]):
-    """A sampler that draws from torch's global generator, made a function of (seed, epoch)."""
-
-    def __init__(self, make: Callable[[], Sampler[int]], seed: int) -> None:
-        self._make, self._seed, self._epoch = make, seed, 0
-        self._length = len(make())  # type: ignore[arg-type]
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next."""
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __iter__(self) -> Iterator[int]:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._seed + self._epoch)
-            order = list(self._make())
-        return iter(order)
 
 
 class _SetEpoch(TrainerCallback):
