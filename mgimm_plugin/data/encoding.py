@@ -186,6 +186,10 @@ class RecordEncoder:
         )
         return item, clipped
 
+    def forget_images(self) -> None:
+        """Open every image again."""
+        self._recent.clear()
+
     def _read(self, path: Path) -> tuple[Tensor, tuple[int, int]]:
         """An image as the tower takes it, and its size; the last few are at hand."""
         if path not in self._recent:

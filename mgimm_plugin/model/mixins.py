@@ -149,7 +149,7 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
         """
         if inputs_embeds is None and images is not None and input_ids is not None:
             features = self.encode_vision(images)
-            spliced = self._splice(
+            spliced = self.splice_batch(
                 input_ids, attention_mask, labels, features, image_sizes, image_row, boxes, image_index, image_source
             )
             if labels is not None and self.training:
@@ -196,7 +196,7 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
                 raise RecordError("the prompt speaks of an image or a region, but no images were given")
             embeds = self.model.get_input_embeddings()(input_ids)
             return super().generate(inputs_embeds=embeds, attention_mask=attention_mask, **kwargs)
-        spliced = self._splice(
+        spliced = self.splice_batch(
             input_ids,
             attention_mask,
             None,
@@ -225,11 +225,11 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
         """LLaVA's entry for callers that splice by themselves."""
         if images is None or input_ids.shape[1] == 1:
             return input_ids, position_ids, attention_mask, past_key_values, None, labels
-        spliced = self._splice(input_ids, attention_mask, labels, self.encode_vision(images), image_sizes)
+        spliced = self.splice_batch(input_ids, attention_mask, labels, self.encode_vision(images), image_sizes)
         new_labels = spliced.labels if labels is not None else None
         return None, spliced.position_ids, spliced.attention_mask, past_key_values, spliced.inputs_embeds, new_labels
 
-    def _splice(
+    def splice_batch(
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None,
@@ -242,6 +242,7 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
         image_source: Tensor | None = None,
         padding_side: str = "right",
     ) -> Spliced:
+        """Put images and regions in their places; the arguments are those of ``forward``."""
         mask = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
         is_image = (input_ids == IMAGE_TOKEN_INDEX) & mask
         if image_source is None:

@@ -1,0 +1,90 @@
+"""A step of each tuning stage: as it is usually done, and with nothing done twice or for nothing."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from mgimm_plugin.bench.measuring import Measurement, in_turns
+from mgimm_plugin.bench.usual import copies_of_the_image, loss_of_all_positions
+from mgimm_plugin.bench.workload import Stage, stage, to_device
+from mgimm_plugin.constants import IGNORE_INDEX
+from mgimm_plugin.model.lora import without_lora
+from mgimm_plugin.train.sampling import ImageGroupedSampler
+
+STEPS = 4
+REGION_BATCH, IMAGE_BATCH = 32, 8
+
+
+def region_stage(device: torch.device) -> Iterator[Measurement]:
+    """Region records: a vision pass and a copy of the image for each box, all logits; against ours."""
+    yield _compared("region-stage", stage("region", device), REGION_BATCH, 1, device)
+
+
+def image_stage(device: torch.device) -> Iterator[Measurement]:
+    """Image records with LoRA: one by one with accumulation, all logits; against one batch."""
+    yield _compared("image-stage", stage("image", device), IMAGE_BATCH, IMAGE_BATCH, device)
+
+
+def _compared(name: str, ready: Stage, size: int, accumulation: int, device: torch.device) -> Measurement:
+    order = list(ImageGroupedSampler(ready.data.image_numbers, 0))
+    batches = [order[start : start + size] for start in range(0, STEPS * size, size)]
+    start = {key: value.clone() for key, value in ready.model.state_dict().items()}
+
+    def train(losses: Callable[[list[int], Any], list[float]]) -> list[float]:
+        ready.model.load_state_dict(start)
+        optimizer = torch.optim.AdamW([p for p in ready.model.parameters() if p.requires_grad], lr=1e-3)
+        curve = []
+        for indices in batches:
+            curve.append(sum(losses(indices, ready)))
+            optimizer.step()
+            optimizer.zero_grad()
+        return curve
+
+    usual = partial(train, partial(_usual_step, accumulation=accumulation, device=device))
+    ours = partial(train, partial(_our_step, device=device))
+    difference = max(abs(a - b) for a, b in zip(usual(), ours(), strict=True))
+    times = in_turns(usual, ours, device=device)
+    samples = STEPS * size
+    return Measurement(
+        name=name,
+        case=f"{STEPS} steps of {size} records, loading included",
+        usual_s=times[0],
+        ours_s=times[1],
+        max_difference=difference,
+        more={"usual_samples_per_s": samples / times[0], "ours_samples_per_s": samples / times[1]},
+    )
+
+
+def _usual_step(indices: list[int], ready: Stage, *, accumulation: int, device: torch.device) -> list[float]:
+    model = without_lora(ready.model)
+    interaction: nn.Module = model.get_model().region_encoder.interaction
+    items = []
+    for index in indices:
+        ready.data.encoder.forget_images()
+        items.append({**ready.data[index], "image_name": None})
+    labelled = sum(int((item["labels"] != IGNORE_INDEX).sum()) for item in items)
+    losses = []
+    ours = interaction.forward
+    interaction.forward = partial(copies_of_the_image, copy.copy(interaction))  # type: ignore[method-assign]
+    try:
+        for start in range(0, len(items), len(items) // accumulation):
+            batch = to_device(ready.collate(items[start : start + len(items) // accumulation]), device)
+            loss = loss_of_all_positions(model, batch, labelled)
+            loss.backward()
+            losses.append(loss.item())
+    finally:
+        interaction.forward = ours  # type: ignore[method-assign]
+    return losses
+
+
+def _our_step(indices: list[int], ready: Stage, *, device: torch.device) -> list[float]:
+    batch = to_device(ready.collate([ready.data[index] for index in indices]), device)
+    loss = ready.model(**batch, num_items_in_batch=(batch["labels"] != IGNORE_INDEX).sum()).loss
+    loss.backward()
+    return [loss.item()]

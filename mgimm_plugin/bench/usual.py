@@ -1,0 +1,70 @@
+"""The usual ways: plain code that does the same as ours and is easy to compare with the equations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mgimm_plugin.model.region_interactive import MultiHeadAttention, RegionInteractiveModule
+
+
+def attend(attention: MultiHeadAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Multi-head attention over ``[..., Q, C]``, ``[..., K, C]``, ``[..., K, C]``, every projection written out."""
+    q, k, v = (
+        attention.split(projection(x)).transpose(-3, -2)
+        for projection, x in ((attention.q_proj, query), (attention.k_proj, key), (attention.v_proj, value))
+    )
+    return attention.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(-3, -2).flatten(-2))
+
+
+def one_box(module: RegionInteractiveModule, corners: Tensor, image: Tensor, positions: Tensor) -> Tensor:
+    """The region interactive module on ``[..., 2, C]`` corners and their own ``[..., T, C]`` features."""
+    tokens = corners
+    for block in module.blocks:
+        if block.first:
+            tokens = attend(block.self_attention, tokens, tokens, tokens)
+        else:
+            tokens = tokens + attend(block.self_attention, tokens + corners, tokens + corners, tokens)
+        tokens = block.self_norm(tokens)
+        keys = image + positions
+        tokens = block.token_norm(tokens + attend(block.token_to_image, tokens + corners, keys, image))
+        tokens = block.mlp_norm(tokens + block.mlp(tokens))
+        image = block.image_norm(image + attend(block.image_to_token, keys, tokens + corners, tokens))
+    return module.final_norm(tokens + attend(module.final_attention, tokens + corners, image + positions, image))
+
+
+def loop_over_boxes(
+    module: RegionInteractiveModule, corners: Tensor, features: Tensor, image_index: Tensor, positions: Tensor
+) -> Tensor:
+    """``RegionInteractiveModule.forward``, one box after another."""
+    boxes = zip(corners, image_index.tolist(), strict=True)
+    return torch.stack([one_box(module, box, features[image], positions) for box, image in boxes])
+
+
+def copies_of_the_image(
+    module: RegionInteractiveModule, corners: Tensor, features: Tensor, image_index: Tensor, positions: Tensor
+) -> Tensor:
+    """``RegionInteractiveModule.forward``, all boxes at once, each with its own copy of the image."""
+    return one_box(module, corners, features[image_index], positions)
+
+
+def loss_of_all_positions(model: Any, batch: dict[str, Any], num_items: Tensor | int) -> Tensor:
+    """The loss of a training step with logits at every position and every image of the batch encoded."""
+    features = model.encode_vision(batch["images"])
+    where = {name: batch[name] for name in ("image_sizes", "image_row", "boxes", "image_index", "image_source")}
+    spliced = model.splice_batch(batch["input_ids"], batch["attention_mask"], batch["labels"], features, **where)
+    decoded = model.model(
+        inputs_embeds=spliced.inputs_embeds,
+        attention_mask=spliced.attention_mask,
+        position_ids=spliced.position_ids,
+        use_cache=False,
+    )
+    return model.loss_function(
+        logits=model.lm_head(decoded.last_hidden_state),
+        labels=spliced.labels,
+        vocab_size=model.config.vocab_size,
+        num_items_in_batch=num_items,
+    )

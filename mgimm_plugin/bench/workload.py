@@ -1,0 +1,69 @@
+"""What the benchmarks work on: the bundled bases, and scenes drawn for the purpose."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import torch
+
+from mgimm_plugin.data.dataset import InstructionDataset
+from mgimm_plugin.data.records import Record, read_records
+from mgimm_plugin.resources import playground_folder
+from mgimm_plugin.train.arguments import parse_arguments
+from mgimm_plugin.train.building import build_model
+from mgimm_plugin.train.stages import build_data
+
+SEED = 4_242
+
+
+class Stage(NamedTuple):
+    """A tuning stage, ready for its first step."""
+
+    model: Any
+    data: InstructionDataset
+    collate: Any
+
+
+@lru_cache(maxsize=1)
+def _folder() -> TemporaryDirectory[str]:
+    return TemporaryDirectory(prefix="mgimm-bench-")
+
+
+def scenes(count: int = 48) -> Path:
+    """A folder of scenes of the small world, drawn once a process."""
+    from mgimm_plugin.data.scenes import write_scenes
+
+    folder = Path(_folder().name) / f"scenes-{count}"
+    if not folder.exists():
+        write_scenes(folder, world="mini", count=count, seed=SEED, workers=1, progress=False)
+    return folder
+
+
+def records(kind: str, count: int = 48) -> list[Record]:
+    """Records of those scenes; ``kind`` is ``region`` or ``image``."""
+    return list(read_records(scenes(count) / f"{kind}.jsonl"))
+
+
+def stage(name: str, device: torch.device, *flags: str) -> Stage:
+    """One of the two stages from the bundled bases; ``name`` is ``region`` or ``image``."""
+    folder, playground = scenes(), playground_folder()
+    arguments = parse_arguments(
+        [
+            *("--stage", name, "--report_to", "none", "--output_dir", str(folder / "run")),
+            *("--model_name_or_path", str(playground / "mini-llama"), "--vision_tower", str(playground / "mini-clip")),
+            *("--data_path", str(folder / f"{name}.jsonl"), "--image_folder", str(folder)),
+            *("--mm_region_mlp_dim", "256", "--model_max_length", "1024", *flags),
+            *(("--use_cpu", "True") if device.type == "cpu" else ()),
+        ]
+    )
+    model, tokenizer = build_model(*arguments)
+    data, _, collate = build_data(model, tokenizer, arguments[1], arguments[2])
+    return Stage(model.train(), data, collate)
+
+
+def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """The batch on a device."""
+    return {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in batch.items()}
