@@ -15,15 +15,14 @@ from llava.model.llava_arch import LlavaMetaForCausalLM, LlavaMetaModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from mgimm_plugin.constants import IMAGE_TOKEN_INDEX
 from mgimm_plugin.errors import RecordError
 from mgimm_plugin.model.box_encoder import BoxEncoder
 from mgimm_plugin.model.language_loss import frozen_prefix, training_output
 from mgimm_plugin.model.paths import resolve_folder
+from mgimm_plugin.model.placing import FeaturePlacing
 from mgimm_plugin.model.region_encoder import RegionSettings, build_region_encoder
 from mgimm_plugin.model.seeded import reset_leaf, reset_seeded, seeded_normal_
-from mgimm_plugin.model.splicing import FeatureBlocks, Spliced, splice
-from mgimm_plugin.model.vision_features import VisionFeatures, encode_vision, merge_views
+from mgimm_plugin.model.vision_features import VisionFeatures, encode_vision
 
 Images = Tensor | Sequence[Tensor]
 
@@ -75,7 +74,7 @@ class MgimmMetaModel(LlavaMetaModel):
             seeded_normal_(self.image_newline, seed, "image_newline", self.config.hidden_size**-0.5)
 
 
-class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
+class MgimmMetaForCausalLM(FeaturePlacing, LlavaMetaForCausalLM):
     """Forward and generation with images and regions.
 
     A batch carries ``images`` and ``boxes``, and says where they belong: ``image_row [N]`` is the batch row that owns
@@ -228,87 +227,3 @@ class MgimmMetaForCausalLM(LlavaMetaForCausalLM):
         spliced = self.splice_batch(input_ids, attention_mask, labels, self.encode_vision(images), image_sizes)
         new_labels = spliced.labels if labels is not None else None
         return None, spliced.position_ids, spliced.attention_mask, past_key_values, spliced.inputs_embeds, new_labels
-
-    def splice_batch(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor | None,
-        labels: Tensor | None,
-        features: VisionFeatures,
-        image_sizes: Sequence[tuple[int, int]] | None = None,
-        image_row: Tensor | None = None,
-        boxes: Tensor | None = None,
-        image_index: Tensor | None = None,
-        image_source: Tensor | None = None,
-        padding_side: str = "right",
-    ) -> Spliced:
-        """Put images and regions in their places; the arguments are those of ``forward``."""
-        mask = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
-        is_image = (input_ids == IMAGE_TOKEN_INDEX) & mask
-        if image_source is None:
-            image_source = torch.arange(len(features.view_counts), device=input_ids.device)
-        if image_row is None:
-            image_row = _rows_by_convention(is_image, len(image_source))
-        if boxes is None or image_index is None:
-            boxes, image_index = (input_ids.new_zeros(shape) for shape in ((0, 4), (0,)))
-        return splice(
-            input_ids,
-            mask,
-            labels,
-            self.model.get_input_embeddings(),
-            self._image_blocks(features, image_source, image_row, is_image.any(dim=1), image_sizes),
-            self._region_blocks(features, image_row[image_index], boxes, image_source[image_index]),
-            padding_side=padding_side,
-        )
-
-    def _image_blocks(
-        self,
-        features: VisionFeatures,
-        image_source: Tensor,
-        image_row: Tensor,
-        row_has_image: Tensor,
-        image_sizes: Sequence[tuple[int, int]] | None,
-    ) -> FeatureBlocks:
-        """Project the images that a prompt shows; an image that only serves its regions is left out."""
-        order = image_row.argsort(stable=True)
-        shown = order[row_has_image[image_row[order]]]
-        if features.views is None:
-            projected = self._project(features.base[image_source[shown]])
-            lengths = torch.full_like(shown, features.base.shape[1])
-            return FeatureBlocks(projected.flatten(0, 1), lengths, image_row[shown])
-        views = self._project(features.views).split(features.view_counts)
-        newline = getattr(self.model, "image_newline", None)
-        tower = self.get_vision_tower()
-        blocks = []
-        for i in shown.tolist():
-            size = None if image_sizes is None else tuple(image_sizes[i])
-            blocks.append(merge_views(views[image_source[i]], size, self.config, tower, newline))
-        lengths = torch.tensor([block.shape[0] for block in blocks], device=shown.device, dtype=torch.long)
-        joined = torch.cat(blocks) if blocks else views[0].new_zeros(0, views[0].shape[-1])
-        return FeatureBlocks(joined, lengths, image_row[shown])
-
-    def _region_blocks(
-        self, features: VisionFeatures, rows: Tensor, boxes: Tensor, image_index: Tensor
-    ) -> FeatureBlocks:
-        side = self.get_vision_tower().num_patches_per_side
-        encoded = self.model.region_encoder(features.base, boxes, image_index, (side, side))
-        order = rows.argsort(stable=True)
-        lengths = torch.full_like(rows, encoded.shape[1])
-        return FeatureBlocks(self._project(encoded[order]).flatten(0, 1), lengths, rows[order])
-
-    def _project(self, features: Tensor) -> Tensor:
-        projector = self.model.mm_projector
-        weight = next(projector.parameters(), None)
-        return projector(features if weight is None else features.to(weight.dtype))
-
-
-def _rows_by_convention(is_image: Tensor, images: int) -> Tensor:
-    """LLaVA's convention for callers that do not say which row owns an image."""
-    tokens = is_image.sum(dim=1)
-    rows = torch.arange(is_image.shape[0], device=is_image.device)
-    for owned in (tokens, tokens.clamp(min=1)):
-        if int(owned.sum()) == images:
-            return rows.repeat_interleave(owned)
-    raise RecordError(
-        f"the batch has {int(tokens.sum())} <image> tokens and {images} images; pass image_row to say whose they are"
-    )
