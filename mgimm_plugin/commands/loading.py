@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import mgimm_plugin
@@ -46,6 +47,8 @@ def load_predictor(
     # Loading bars and notes about generation settings say nothing to somebody who asked for a description.
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
+    if device is None and torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
+        device = f"cuda:{os.environ['LOCAL_RANK']}"  # started by torchrun: a GPU for each process
     weights = None if dtype is None else getattr(torch, dtype)
     predictor = Predictor.from_pretrained(name, base, device=device, dtype=weights, max_pixels=max_pixels)
     return predictor, name

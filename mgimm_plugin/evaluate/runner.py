@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,19 +12,14 @@ from tqdm import tqdm
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.errors import MgimmError, RecordError
 from mgimm_plugin.evaluate.asking import REGION_MODES, Asked, first_question, image_opener
-from mgimm_plugin.evaluate.attributes import attribute_metrics, check_attributes, vocabulary
-from mgimm_plugin.evaluate.captions import CaptionScores, score_captions
+from mgimm_plugin.evaluate.ranks import Ranks, joined_ranks
 from mgimm_plugin.evaluate.report import Run, write_report
+from mgimm_plugin.evaluate.scoring import conclude
 from mgimm_plugin.evaluate.store import (
-    METRICS_FILE,
-    PREDICTIONS_FILE,
     REPORT_FILE,
     PredictionStore,
     data_fingerprint,
     model_fingerprint,
-    to_json,
-    to_lines,
-    write_whole,
 )
 from mgimm_plugin.geometry import clip_boxes
 
@@ -67,7 +62,7 @@ def evaluate(
 
     Writes ``predictions.jsonl`` (appended batch by batch, in record order at the end), ``metrics.json``,
     ``report.html`` and ``run.json`` (what the predictions depend on). An interrupted evaluation goes on where
-    it stopped.
+    it stopped. Started by torchrun, the processes share the records; the results are the same.
 
     Args:
         predictor: The model.
@@ -93,16 +88,11 @@ def evaluate(
         MgimmError: No records, or predictions of another run in ``output``.
         RecordError: A record or image that cannot be used (``on_error="raise"``).
     """
-    from mgimm_plugin.data.records import read_records
-
     if regions not in REGION_MODES or on_error not in ("raise", "skip"):
         raise ValueError(f"regions={regions!r}, on_error={on_error!r}")
     data, output = Path(data), Path(output)
     images = data.parent if images is None else Path(images)
-    records = list(read_records(data))
-    if not records:
-        raise MgimmError(f"{data} has no records")
-    asked = [_first_question(record, regions, data, index) for index, record in enumerate(records)]
+    records, asked = _questions(data, regions)
     settings = {
         "model": _model_identity(model),
         "base": _model_identity(base),
@@ -114,8 +104,6 @@ def evaluate(
         "num_beams": num_beams,
     }
     details = {"model": str(model or ""), "data": str(data.resolve()), "images": str(images.resolve())}
-    store = PredictionStore(output, settings, details, resume=resume)
-
     session = _Session(
         predictor,
         image_opener(images, blank=blank_image, max_pixels=max_pixels),
@@ -123,33 +111,40 @@ def evaluate(
         on_error == "skip",
         {"batch_size": batch_size, "max_new_tokens": max_new_tokens, "num_beams": num_beams},
     )
-    todo = [index for index in range(len(records)) if index not in store.rows]
-    with tqdm(total=len(records), initial=len(records) - len(todo), unit="record", disable=not progress) as bar:
-        for start in range(0, len(todo), batch_size):
-            batch = todo[start : start + batch_size]
-            answers = session.ask([(index, records[index], asked[index]) for index in batch])
-            store.append(
-                _row(index, records[index], asked[index], answers[index], session.clipped.get(index, 0))
-                for index in batch
-                if index in answers
-            )
-            bar.update(len(batch))
-    metrics, rows = _score(store.rows, records, asked)
-    metrics |= {
-        "records_skipped": len(session.skipped),
-        "skipped": [text for _, text in sorted(session.skipped.items())],
-    }
-    metrics["clipped_boxes"] = sum(row.get("clipped_boxes", 0) for row in rows)
-    if session.skipped:
-        logger.warning(
-            "records that were left out: %d; they are listed in %s", len(session.skipped), output / METRICS_FILE
-        )
-    if metrics["clipped_boxes"]:
-        logger.warning("boxes that stuck out of their image and were clipped to it: %d", metrics["clipped_boxes"])
-    write_whole(output / PREDICTIONS_FILE, to_lines(rows))
-    write_whole(output / METRICS_FILE, to_json(metrics))
-    write_report(output / REPORT_FILE, [Run("blank image" if blank_image else "prediction", output)])
+    with joined_ranks() as ranks:
+        store = PredictionStore(output, settings, details, resume=resume, ranks=ranks)
+        todo = ranks.share([index for index in range(len(records)) if index not in store.rows])
+        with tqdm(total=len(todo), unit="record", disable=not (progress and ranks.is_first)) as bar:
+            for start in range(0, len(todo), batch_size):
+                some = todo[start : start + batch_size]
+                answers = session.ask([(index, records[index], asked[index]) for index in some])
+                store.append(
+                    _row(index, records[index], asked[index], answers[index], session.clipped.get(index, 0))
+                    for index in some
+                    if index in answers
+                )
+                bar.update(len(some))
+        skipped = {index: text for part in ranks.gather(session.skipped) for index, text in part.items()}
+        if not ranks.is_first:
+            return _results_of_first(ranks)
+        store.collect()
+        metrics = conclude(store, records, asked, skipped)
+        write_report(output / REPORT_FILE, [Run("blank image" if blank_image else "prediction", output)])
+        ranks.gather(metrics)
     return metrics
+
+
+def _results_of_first(ranks: Ranks) -> dict[str, Any]:
+    return ranks.gather(None)[0]
+
+
+def _questions(data: Path, regions: str) -> tuple[list[Record], list[Asked]]:
+    from mgimm_plugin.data.records import read_records
+
+    records = list(read_records(data))
+    if not records:
+        raise MgimmError(f"{data} has no records")
+    return records, [_first_question(record, regions, data, index) for index, record in enumerate(records)]
 
 
 class _Session:
@@ -168,9 +163,13 @@ class _Session:
         from mgimm_plugin.predictor import Question
 
         questions = {}
+        # One object for all questions about an image: it then goes through the vision tower once.
+        images: dict[str | None, Any] = {}
         for index, record, asked in batch:
             try:
-                image = self._open_image(record)
+                if record.image not in images:
+                    images[record.image] = self._open_image(record)
+                image = images[record.image]
                 boxes = self._clip(index, asked, image)
             except RecordError as error:
                 self._give_up(index, record, error)
@@ -244,43 +243,3 @@ def _row(index: int, record: Record, asked: Asked, prediction: str, clipped: int
 def _region_row(region: Any) -> dict[str, Any]:
     named = {"category": region.category, "phrase": region.phrase, "attributes": dict(region.attributes)}
     return {"bbox": list(region.bbox), **{name: value for name, value in named.items() if value}}
-
-
-def _score(
-    rows: Mapping[int, dict[str, Any]], records: Sequence[Record], asked: Sequence[Asked]
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Score all predictions; return the metrics, and the rows in order with their own scores and marks."""
-    order = sorted(index for index in rows if index < len(records))
-    scored = [index for index in order if asked[index].references]
-    captions = score_captions(
-        [rows[index]["prediction"] for index in scored], [asked[index].references for index in scored]
-    )
-    words = vocabulary(_all_attributes(records))
-    marks = {
-        index: check_attributes(rows[index]["prediction"], asked[index].attributes or {}, words) for index in order
-    }
-    metrics: dict[str, Any] = {**captions.corpus, **attribute_metrics(list(marks.values()))}
-    metrics |= {"records": len(records), "records_answered": len(order), "records_with_references": len(scored)}
-    metrics["caption_metrics_reason"] = _reasons(captions)
-    own = {index: {name: values[at] for name, values in captions.per_item.items()} for at, index in enumerate(scored)}
-    described = []
-    for index in order:
-        row = {key: value for key, value in rows[index].items() if key not in ("scores", "correct")}
-        row |= {"scores": own[index]} if own.get(index) else {}
-        row |= {"correct": marks[index]} if marks[index] else {}
-        described.append(row)
-    return metrics, described
-
-
-def _all_attributes(records: Sequence[Record]) -> Iterator[Mapping[str, str]]:
-    for record in records:
-        for region in record.regions:
-            yield region.attributes
-
-
-def _reasons(captions: CaptionScores) -> str | None:
-    """Why scores are missing, each reason once, with the scores it took away."""
-    missing: dict[str, list[str]] = {}
-    for name, reason in captions.reasons.items():
-        missing.setdefault(reason, []).append(name)
-    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in missing.items()) or None

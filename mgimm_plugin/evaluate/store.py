@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.evaluate.ranks import Ranks
 
 PREDICTIONS_FILE = "predictions.jsonl"
 METRICS_FILE = "metrics.json"
 REPORT_FILE = "report.html"
 RUN_FILE = "run.json"
+_PART = "predictions.rank-{}.jsonl"
 
 # By the ends of their names; other files in the folder (logs, an evaluation's own results) change nothing.
 _MODEL_FILES = (".safetensors", ".bin", "config.json", "tokenizer.json", "tokenizer.model")
@@ -76,35 +78,63 @@ class PredictionStore:
         settings: Everything that the predictions depend on; kept in ``run.json``.
         details: What else ``run.json`` shall say; may differ between the parts of a resumed run.
         resume: Go on with predictions that are there; False starts over.
+        ranks: The processes that predict together; each appends to a file of its own.
 
     Raises:
         MgimmError: The folder holds predictions that were made with other settings, or a broken line.
     """
 
     def __init__(
-        self, folder: Path, settings: Mapping[str, Any], details: Mapping[str, Any], *, resume: bool = True
+        self,
+        folder: Path,
+        settings: Mapping[str, Any],
+        details: Mapping[str, Any],
+        *,
+        resume: bool = True,
+        ranks: Ranks | None = None,
     ) -> None:
+        ranks = ranks or Ranks()
         self.folder = folder
-        self.rows: dict[int, dict[str, Any]] = {}
+        self._file = folder / (PREDICTIONS_FILE if ranks.count == 1 else _PART.format(ranks.rank))
+        if ranks.is_first:
+            self._start(settings, details, resume)
+        ranks.wait()
+        self.rows = _read_whole_lines(folder / PREDICTIONS_FILE)
+
+    def _start(self, settings: Mapping[str, Any], details: Mapping[str, Any], resume: bool) -> None:
+        folder = self.folder
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / PREDICTIONS_FILE
-        if not resume:
-            path.unlink(missing_ok=True)
-        elif path.is_file():
+        paths = [path for path in (folder / PREDICTIONS_FILE, *_parts(folder)) if path.is_file()]
+        rows: dict[int, dict[str, Any]] = {}
+        if resume and paths:
             self._check_settings(settings)
-            self.rows = _read_whole_lines(path)
+            for path in paths:
+                rows |= _read_whole_lines(path)
         # What an earlier run concluded does not hold while new predictions come in.
         for name in (METRICS_FILE, REPORT_FILE):
             (folder / name).unlink(missing_ok=True)
         write_whole(folder / RUN_FILE, to_json({"settings": settings, **details}))
-        write_whole(path, to_lines(self.rows.values()))
+        write_whole(folder / PREDICTIONS_FILE, to_lines(rows.values()))
+        for path in _parts(folder):
+            path.unlink()
 
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
         """Add predictions; they are in the file when this returns. Each has its record's position in ``index``."""
         rows = list(rows)
-        with (self.folder / PREDICTIONS_FILE).open("a", encoding="utf-8") as file:
+        with self._file.open("a", encoding="utf-8") as file:
             file.write(to_lines(rows))
         self.rows.update((row["index"], row) for row in rows)
+
+    def collect(self) -> None:
+        """Take in what the other ranks have predicted, once all are done."""
+        for path in _parts(self.folder):
+            self.rows |= _read_whole_lines(path)
+
+    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Put all predictions into the one file, in the order given."""
+        write_whole(self.folder / PREDICTIONS_FILE, to_lines(rows))
+        for path in _parts(self.folder):
+            path.unlink()
 
     def _check_settings(self, settings: Mapping[str, Any]) -> None:
         try:
@@ -120,6 +150,10 @@ class PredictionStore:
                 f"{self.folder} holds predictions made with another {', '.join(different)}: "
                 "choose another output folder, or start over with --no-resume"
             )
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob(_PART.format("*")))
 
 
 def read_predictions(folder: Path) -> list[dict[str, Any]]:
