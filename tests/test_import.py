@@ -79,7 +79,7 @@ LAYERS = (
     {"data", "model"},
     {"registration", "questions", "train"},
     {"predictor"},
-    {"evaluate"},
+    {"evaluate", "bench"},
     {"commands", "doctor"},
     {"cli"},
     {"__main__"},

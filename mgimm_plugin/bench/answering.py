@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -57,7 +57,9 @@ def evaluate(device: torch.device) -> Iterator[Measurement]:
         yield _compared("evaluate", f"{count} {kind} questions, batches of {BATCH}", usual, ours, device)
 
 
-def _compared(name: str, case: str, usual, ours, device: torch.device) -> Measurement:  # type: ignore[no-untyped-def]
+def _compared(
+    name: str, case: str, usual: Callable[[], list[str]], ours: Callable[[], list[str]], device: torch.device
+) -> Measurement:
     different = sum(a != b for a, b in zip(usual(), ours(), strict=True))
     times = in_turns(usual, ours, repeats=REPEATS, device=device)
     return Measurement(

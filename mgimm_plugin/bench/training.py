@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
 
 from mgimm_plugin.bench.measuring import Measurement, in_turns
 from mgimm_plugin.bench.usual import copies_of_the_image, loss_of_all_positions
@@ -47,7 +45,7 @@ def _compared(name: str, ready: Stage, size: int, accumulation: int, device: tor
         return curve
 
     usual = partial(train, partial(_usual_step, accumulation=accumulation, device=device))
-    ours = partial(train, partial(_our_step, device=device))
+    ours = partial(train, partial(our_step, device=device))
     difference = max(abs(a - b) for a, b in zip(usual(), ours(), strict=True))
     times = in_turns(usual, ours, device=device)
     samples = STEPS * size
@@ -63,15 +61,14 @@ def _compared(name: str, ready: Stage, size: int, accumulation: int, device: tor
 
 def _usual_step(indices: list[int], ready: Stage, *, accumulation: int, device: torch.device) -> list[float]:
     model = without_lora(ready.model)
-    interaction: nn.Module = model.get_model().region_encoder.interaction
-    items = []
+    interaction: Any = model.get_model().region_encoder.interaction
+    items: list[Any] = []
     for index in indices:
         ready.data.encoder.forget_images()
         items.append({**ready.data[index], "image_name": None})
     labelled = sum(int((item["labels"] != IGNORE_INDEX).sum()) for item in items)
     losses = []
-    ours = interaction.forward
-    interaction.forward = partial(copies_of_the_image, copy.copy(interaction))  # type: ignore[method-assign]
+    interaction.forward = partial(copies_of_the_image, interaction)
     try:
         for start in range(0, len(items), len(items) // accumulation):
             batch = to_device(ready.collate(items[start : start + len(items) // accumulation]), device)
@@ -79,11 +76,12 @@ def _usual_step(indices: list[int], ready: Stage, *, accumulation: int, device: 
             loss.backward()
             losses.append(loss.item())
     finally:
-        interaction.forward = ours  # type: ignore[method-assign]
+        del interaction.forward
     return losses
 
 
-def _our_step(indices: list[int], ready: Stage, *, device: torch.device) -> list[float]:
+def our_step(indices: list[int], ready: Stage, *, device: torch.device) -> list[float]:
+    """One step on the records ``indices``; the gradients are left on the parameters, the loss is returned."""
     batch = to_device(ready.collate([ready.data[index] for index in indices]), device)
     loss = ready.model(**batch, num_items_in_batch=(batch["labels"] != IGNORE_INDEX).sum()).loss
     loss.backward()

@@ -23,6 +23,7 @@ def attend(attention: MultiHeadAttention, query: Tensor, key: Tensor, value: Ten
 def one_box(module: RegionInteractiveModule, corners: Tensor, image: Tensor, positions: Tensor) -> Tensor:
     """The region interactive module on ``[..., 2, C]`` corners and their own ``[..., T, C]`` features."""
     tokens = corners
+    block: Any
     for block in module.blocks:
         if block.first:
             tokens = attend(block.self_attention, tokens, tokens, tokens)

@@ -17,6 +17,7 @@ from mgimm_plugin.train.building import build_model
 from mgimm_plugin.train.stages import build_data
 
 SEED = 4_242
+SCENES = 48
 
 
 class Stage(NamedTuple):
@@ -32,22 +33,22 @@ def _folder() -> TemporaryDirectory[str]:
     return TemporaryDirectory(prefix="mgimm-bench-")
 
 
-def scenes(count: int = 48) -> Path:
+def scenes() -> Path:
     """A folder of scenes of the small world, drawn once a process."""
     from mgimm_plugin.data.scenes import write_scenes
 
-    folder = Path(_folder().name) / f"scenes-{count}"
+    folder = Path(_folder().name) / f"scenes-{SCENES}"
     if not folder.exists():
-        write_scenes(folder, world="mini", count=count, seed=SEED, workers=1, progress=False)
+        write_scenes(folder, world="mini", count=SCENES, seed=SEED, workers=1, progress=False)
     return folder
 
 
-def records(kind: str, count: int = 48) -> list[Record]:
+def records(kind: str) -> list[Record]:
     """Records of those scenes; ``kind`` is ``region`` or ``image``."""
-    return list(read_records(scenes(count) / f"{kind}.jsonl"))
+    return list(read_records(scenes() / f"{kind}.jsonl"))
 
 
-def stage(name: str, device: torch.device, *flags: str) -> Stage:
+def stage(name: str, device: torch.device) -> Stage:
     """One of the two stages from the bundled bases; ``name`` is ``region`` or ``image``."""
     folder, playground = scenes(), playground_folder()
     arguments = parse_arguments(
@@ -55,7 +56,8 @@ def stage(name: str, device: torch.device, *flags: str) -> Stage:
             *("--stage", name, "--report_to", "none", "--output_dir", str(folder / "run")),
             *("--model_name_or_path", str(playground / "mini-llama"), "--vision_tower", str(playground / "mini-clip")),
             *("--data_path", str(folder / f"{name}.jsonl"), "--image_folder", str(folder)),
-            *("--mm_region_mlp_dim", "256", "--model_max_length", "1024", *flags),
+            # No dropout: both ways are to give the same loss.
+            *("--mm_region_mlp_dim", "256", "--model_max_length", "1024", "--lora_dropout", "0"),
             *(("--use_cpu", "True") if device.type == "cpu" else ()),
         ]
     )

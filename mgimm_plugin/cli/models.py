@@ -181,3 +181,21 @@ def llava(
     from mgimm_patches.runner import run_module
 
     raise typer.Exit(run_module(module, args or []))
+
+
+@app.command(cls=Command, epilog="Example: mgimm bench --only rim,regions --json")
+def bench(
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="NAMES", help="Some of them, separated by commas. Default: all.")
+    ] = None,
+    device: DeviceOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of JSON objects.")] = False,
+) -> None:
+    """Measure speed and memory against the usual way.
+
+    rim, regions, evaluate, region-stage, image-stage, memory, data, start, scale-out: each as a ratio, both ways in
+    one run.
+    """
+    from mgimm_plugin.commands.bench import run
+
+    run([name.strip() for name in (only or "").split(",") if name.strip()], device=device, as_json=as_json)

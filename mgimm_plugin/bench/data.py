@@ -1,0 +1,61 @@
+"""The data path: opening a large file, and loading beside the model's own work."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from mgimm_plugin.bench.measuring import Measurement, in_turns
+from mgimm_plugin.bench.training import our_step
+from mgimm_plugin.bench.workload import scenes, stage
+from mgimm_plugin.data.files import RecordFile
+from mgimm_plugin.train.sampling import ImageGroupedSampler
+
+RECORDS = 38_320
+"""As many as DIOR-RSVG has."""
+
+
+def data(device: torch.device) -> Iterator[Measurement]:
+    """Opening as many records as DIOR-RSVG has; and loading a batch against the step that it is for."""
+    folder = scenes()
+    lines = (folder / "region.jsonl").read_text().splitlines()
+    file = folder / "many.jsonl"
+    file.write_text("".join(lines[i % len(lines)] + "\n" for i in range(RECORDS)))
+
+    def usual() -> list[object]:
+        return [json.loads(line) for line in file.read_text().splitlines()]
+
+    difference = float(usual()[RECORDS // 2] != RecordFile(file).load(RECORDS // 2))
+    times = in_turns(usual, lambda: RecordFile(file).load(RECORDS // 2), device=device)
+    yield Measurement(
+        name="data", case=f"{RECORDS:,} records opened, one read", usual_s=times[0], ours_s=times[1],
+        max_difference=difference, more={"file_mib": file.stat().st_size / 2**20},
+    )  # fmt: skip
+    yield _loading(device, folder)
+
+
+def _loading(device: torch.device, folder: Path) -> Measurement:
+    """Seconds of loading a batch in a random order and by image, and of the step."""
+    ready, size, steps = stage("region", device), 32, 4
+    by_image = list(ImageGroupedSampler(ready.data.image_numbers, 0))[: size * steps]
+    shuffled = torch.randperm(len(ready.data), generator=torch.Generator().manual_seed(0)).tolist()[: size * steps]
+
+    def load(order: list[int], forget: bool) -> None:
+        for start in range(0, len(order), size):
+            if forget:
+                ready.data.encoder.forget_images()
+            ready.collate([ready.data[index] for index in order[start : start + size]])
+
+    times = in_turns(lambda: load(shuffled, True), lambda: load(by_image, True), device=device)
+    start = time.perf_counter()
+    for first in range(0, size * steps, size):
+        our_step(by_image[first : first + size], ready, device=device)
+    step = (time.perf_counter() - start) / steps - times[1] / steps
+    return Measurement(
+        name="data", case=f"loading {steps} batches of {size} records", usual_s=times[0], ours_s=times[1],
+        more={"step_s": step, "loading_share_with_one_worker": min(1.0, times[1] / steps / step)},
+    )  # fmt: skip

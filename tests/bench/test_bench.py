@@ -1,0 +1,85 @@
+"""The benchmarks compare two ways that give the same, and say so."""
+
+import json
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from mgimm_plugin.bench import BENCHMARKS, get_benchmark
+from mgimm_plugin.bench.measuring import Measurement, in_turns
+from mgimm_plugin.cli import app
+from mgimm_plugin.errors import MgimmError
+
+CPU = torch.device("cpu")
+
+
+def test_both_ways_are_called_in_turns_and_the_medians_returned():
+    calls = []
+    usual, ours = in_turns(lambda: calls.append("usual"), lambda: calls.append("ours"), repeats=3)
+    assert calls == ["usual", "ours"] * 4
+    assert usual >= 0
+    assert ours >= 0
+
+
+def test_a_measurement_has_the_fields_of_the_json_output():
+    row = Measurement(name="rim", case="forward", usual_s=3.0, ours_s=1.5, max_difference=0.0, more={"boxes": 2})
+    assert row.as_dict() == {
+        **{"name": "rim", "case": "forward", "usual_s": 3.0, "ours_s": 1.5, "max_difference": 0.0},
+        **{"ratio": 2.0, "boxes": 2},
+    }
+
+
+def test_both_ways_of_the_region_interactive_module_agree():
+    rows = list(get_benchmark("rim")(CPU, boxes=3, patches=12))
+    assert [row.case for row in rows] == ["forward", "forward and backward"]
+    assert all(row.max_difference < 1e-4 for row in rows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["region-stage", "image-stage"])
+def test_both_ways_of_a_stage_have_the_same_loss_curve(name, monkeypatch):
+    get_benchmark(name)  # imports the module
+    from mgimm_plugin.bench import training, workload
+
+    for constant in ("REGION_BATCH", "IMAGE_BATCH", "STEPS"):
+        monkeypatch.setattr(training, constant, 2)
+    monkeypatch.setattr(workload, "SCENES", 3)
+    (row,) = get_benchmark(name)(CPU)
+    assert row.max_difference < 1e-4
+
+
+@pytest.mark.slow
+def test_answers_of_many_regions_are_those_of_one_after_another(monkeypatch):
+    get_benchmark("regions")
+    from mgimm_plugin.bench import answering, workload
+
+    monkeypatch.setattr(answering, "REGIONS", 3)
+    monkeypatch.setattr(workload, "SCENES", 3)
+    (row,) = get_benchmark("regions")(CPU)
+    assert row.max_difference == 0
+
+
+def test_every_benchmark_of_the_help_exists_and_others_are_refused():
+    result = CliRunner().invoke(app, ["bench", "--help"])
+    for name in BENCHMARKS:
+        assert name in result.output
+        assert callable(get_benchmark(name))
+    with pytest.raises(MgimmError, match="no benchmark 'speed'; there are rim, "):
+        get_benchmark("speed")
+
+
+def test_json_is_a_list_of_measurements(monkeypatch):
+    from mgimm_plugin import bench
+
+    monkeypatch.setitem(bench.BENCHMARKS, "rim", ("rim", "rim"))
+    get_benchmark("rim")
+    from mgimm_plugin.bench import rim
+
+    monkeypatch.setattr(rim, "CHANNELS", 64)
+    monkeypatch.setattr(rim.rim, "__kwdefaults__", {"boxes": 2, "patches": 4})
+    result = CliRunner().invoke(app, ["bench", "--only", "rim", "--json", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)
+    assert [row["name"] for row in rows] == ["rim", "rim"]
+    assert {"name", "usual_s", "ours_s", "ratio", "max_difference"} <= rows[0].keys()
