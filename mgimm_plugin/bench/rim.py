@@ -15,15 +15,17 @@ BOXES, PATCHES, CHANNELS = 64, 576, 1024
 """CLIP-L/14 at 336 px, as in the paper."""
 
 
-def rim(device: torch.device, *, boxes: int = BOXES, patches: int = PATCHES) -> Iterator[Measurement]:
+def rim(
+    device: torch.device, *, boxes: int = BOXES, patches: int = PATCHES, channels: int = CHANNELS
+) -> Iterator[Measurement]:
     """Forward, and forward with backward, of one image's boxes in float32."""
     torch.manual_seed(0)
-    module = RegionInteractiveModule(CHANNELS, depth=2, heads=8, mlp_dim=2048).to(device)
-    corners = torch.randn(boxes, 2, CHANNELS, device=device).sin()
-    features = torch.randn(1, patches, CHANNELS, device=device)
+    module = RegionInteractiveModule(channels, depth=2, heads=8, mlp_dim=2048).to(device)
+    corners = torch.randn(boxes, 2, channels, device=device).sin()
+    features = torch.randn(1, patches, channels, device=device)
     index = torch.zeros(boxes, dtype=torch.int64, device=device)
-    positions = torch.randn(patches, CHANNELS, device=device).sin()
-    weights = torch.randn(boxes, 2, CHANNELS, device=device)
+    positions = torch.randn(patches, channels, device=device).sin()
+    weights = torch.randn(boxes, 2, channels, device=device)
 
     def usual() -> Tensor:
         return loop_over_boxes(module, corners, features, index, positions)
@@ -34,7 +36,7 @@ def rim(device: torch.device, *, boxes: int = BOXES, patches: int = PATCHES) -> 
     def gradients(way: Callable[[], Tensor]) -> list[Tensor]:
         return list(torch.autograd.grad((way() * weights).sum(), list(module.parameters())))
 
-    more = {"boxes": boxes, "patches": patches, "channels": CHANNELS}
+    more = {"boxes": boxes, "patches": patches, "channels": channels}
     with torch.no_grad():
         difference = float((usual() - ours()).abs().max())
         times = in_turns(usual, ours, device=device)

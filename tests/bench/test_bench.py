@@ -31,7 +31,7 @@ def test_a_measurement_has_the_fields_of_the_json_output():
 
 
 def test_both_ways_of_the_region_interactive_module_agree():
-    rows = list(get_benchmark("rim")(CPU, boxes=3, patches=12))
+    rows = list(get_benchmark("rim")(CPU, boxes=3, patches=12, channels=64))
     assert [row.case for row in rows] == ["forward", "forward and backward"]
     assert all(row.max_difference < 1e-4 for row in rows)
 
@@ -44,7 +44,7 @@ def test_both_ways_of_a_stage_have_the_same_loss_curve(name, monkeypatch):
 
     for constant in ("REGION_BATCH", "IMAGE_BATCH", "STEPS"):
         monkeypatch.setattr(training, constant, 2)
-    monkeypatch.setattr(workload, "SCENES", 3)
+    monkeypatch.setattr(workload, "SCENES", 4)
     (row,) = get_benchmark(name)(CPU)
     assert row.max_difference < 1e-4
 
@@ -62,22 +62,16 @@ def test_answers_of_many_regions_are_those_of_one_after_another(monkeypatch):
 
 def test_every_benchmark_of_the_help_exists_and_others_are_refused():
     result = CliRunner().invoke(app, ["bench", "--help"])
+    said = "".join(result.output.split())
     for name in BENCHMARKS:
-        assert name in result.output
+        assert name in said
         assert callable(get_benchmark(name))
     with pytest.raises(MgimmError, match="no benchmark 'speed'; there are rim, "):
         get_benchmark("speed")
 
 
 def test_json_is_a_list_of_measurements(monkeypatch):
-    from mgimm_plugin import bench
-
-    monkeypatch.setitem(bench.BENCHMARKS, "rim", ("rim", "rim"))
-    get_benchmark("rim")
-    from mgimm_plugin.bench import rim
-
-    monkeypatch.setattr(rim, "CHANNELS", 64)
-    monkeypatch.setattr(rim.rim, "__kwdefaults__", {"boxes": 2, "patches": 4})
+    monkeypatch.setattr(get_benchmark("rim"), "__kwdefaults__", {"boxes": 2, "patches": 4, "channels": 64})
     result = CliRunner().invoke(app, ["bench", "--only", "rim", "--json", "--device", "cpu"])
     assert result.exit_code == 0, result.output
     rows = json.loads(result.stdout)
