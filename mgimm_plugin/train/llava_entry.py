@@ -70,6 +70,7 @@ class LlavaTrainingArguments(llava_train.TrainingArguments):
     """LLaVA's settings with its defaults, and what our trainer asks for beside them."""
 
     mm_region_lr: float | None = field(default=None, metadata={"help": "Learning rate of the region encoder."})
+    group_by_image: bool = field(default=False, metadata={"help": "Records of one image in one batch."})
 
     @property
     def stage(self) -> str:
