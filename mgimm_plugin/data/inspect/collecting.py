@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any
 
-from mgimm_plugin.data.records import Record, Turn, _Parser
+from mgimm_plugin.data.record_parsing import RecordParser
+from mgimm_plugin.data.records import Record, Turn
 from mgimm_plugin.errors import RecordError
 
 
@@ -29,7 +30,7 @@ def problems_of(obj: object, *, file: object = None, index: int | None = None) -
     return collector.problems
 
 
-class _Collector(_Parser):
+class _Collector(RecordParser):
     """Notes a part that is bad and reads on; what stands for a bad part is never handed out."""
 
     def __init__(self, file: object, index: int | None) -> None:
@@ -81,4 +82,4 @@ _SURVIVED_BY: dict[object, tuple[str, ...]] = {
 
 for _instead, _names in _SURVIVED_BY.items():
     for _name in _names:
-        setattr(_Collector, _name, _noting(getattr(_Parser, _name), _instead))
+        setattr(_Collector, _name, _noting(getattr(RecordParser, _name), _instead))
