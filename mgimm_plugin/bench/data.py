@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from mgimm_plugin.bench.measuring import Measurement, in_turns
-from mgimm_plugin.bench.training import our_step
-from mgimm_plugin.bench.workload import scenes, stage
+from mgimm_plugin.bench.measuring import Measurement, in_turns, wait_for
+from mgimm_plugin.bench.training import batch_step
+from mgimm_plugin.bench.workload import scenes, stage, to_device
 from mgimm_plugin.data.files import RecordFile
 from mgimm_plugin.train.sampling import ImageGroupedSampler
 
@@ -39,23 +39,28 @@ def data(device: torch.device) -> Iterator[Measurement]:
 
 
 def _loading(device: torch.device, folder: Path) -> Measurement:
-    """Seconds of loading a batch in a random order and by image, and of the step."""
+    """Loading batches in a random order and by image; and how many processes have to load for one that trains."""
     ready, size, steps = stage("region", device), 32, 4
     by_image = list(ImageGroupedSampler(ready.data.image_numbers, 0))[: size * steps]
     shuffled = torch.randperm(len(ready.data), generator=torch.Generator().manual_seed(0)).tolist()[: size * steps]
 
-    def load(order: list[int], forget: bool) -> None:
+    def load(order: list[int]) -> None:
         for start in range(0, len(order), size):
-            if forget:
-                ready.data.encoder.forget_images()
+            ready.data.encoder.forget_images()
             ready.collate([ready.data[index] for index in order[start : start + size]])
 
-    times = in_turns(lambda: load(shuffled, True), lambda: load(by_image, True), device=device)
+    times = in_turns(lambda: load(shuffled), lambda: load(by_image), device=device)
+    batches = [
+        to_device(ready.collate([ready.data[index] for index in by_image[first : first + size]]), device)
+        for first in range(0, size * steps, size)
+    ]
+    wait_for(device)
     start = time.perf_counter()
-    for first in range(0, size * steps, size):
-        our_step(by_image[first : first + size], ready, device=device)
-    step = (time.perf_counter() - start) / steps - times[1] / steps
+    for batch in batches:
+        batch_step(ready.model, batch)
+    wait_for(device)
+    step = (time.perf_counter() - start) / steps
     return Measurement(
         name="data", case=f"loading {steps} batches of {size} records", usual_s=times[0], ours_s=times[1],
-        more={"step_s": step, "loading_share_with_one_worker": min(1.0, times[1] / steps / step)},
+        more={"step_s": step, "loaders_that_feed_one_model": times[1] / steps / step},
     )  # fmt: skip

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 
 from mgimm_plugin.bench.measuring import Measurement, in_turns
-from mgimm_plugin.bench.usual import copies_of_the_image, loss_of_all_positions
+from mgimm_plugin.bench.usual import CopiesOfTheImage, loss_of_all_positions
 from mgimm_plugin.bench.workload import Stage, stage, to_device
 from mgimm_plugin.constants import IGNORE_INDEX
 from mgimm_plugin.model.lora import without_lora
@@ -36,7 +37,8 @@ def _compared(name: str, ready: Stage, size: int, accumulation: int, device: tor
 
     def train(losses: Callable[[list[int], Any], list[float]]) -> list[float]:
         ready.model.load_state_dict(start)
-        optimizer = torch.optim.AdamW([p for p in ready.model.parameters() if p.requires_grad], lr=1e-3)
+        trained = [parameter for parameter in ready.model.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(trained, lr=1e-3)
         curve = []
         for indices in batches:
             curve.append(sum(losses(indices, ready)))
@@ -60,29 +62,42 @@ def _compared(name: str, ready: Stage, size: int, accumulation: int, device: tor
 
 
 def _usual_step(indices: list[int], ready: Stage, *, accumulation: int, device: torch.device) -> list[float]:
-    model = without_lora(ready.model)
-    interaction: Any = model.get_model().region_encoder.interaction
     items: list[Any] = []
     for index in indices:
         ready.data.encoder.forget_images()
-        items.append({**ready.data[index], "image_name": None})
+        items.append({**ready.data[index], "image_name": None})  # rows without a name have an image each
     labelled = sum(int((item["labels"] != IGNORE_INDEX).sum()) for item in items)
     losses = []
-    interaction.forward = partial(copies_of_the_image, interaction)
-    try:
-        for start in range(0, len(items), len(items) // accumulation):
-            batch = to_device(ready.collate(items[start : start + len(items) // accumulation]), device)
+    rows = len(items) // accumulation
+    with _copies_of_the_image(ready.model) as model:
+        for start in range(0, len(items), rows):
+            batch = to_device(ready.collate(items[start : start + rows]), device)
             loss = loss_of_all_positions(model, batch, labelled)
             loss.backward()
             losses.append(loss.item())
-    finally:
-        del interaction.forward
     return losses
+
+
+@contextmanager
+def _copies_of_the_image(model: Any) -> Iterator[Any]:
+    """The model with the usual region interactive module in the place of ours."""
+    base = without_lora(model)
+    encoder = base.get_model().region_encoder
+    ours = encoder.interaction
+    encoder.interaction = CopiesOfTheImage(ours)
+    try:
+        yield base
+    finally:
+        encoder.interaction = ours
 
 
 def our_step(indices: list[int], ready: Stage, *, device: torch.device) -> list[float]:
     """One step on the records ``indices``; the gradients are left on the parameters, the loss is returned."""
-    batch = to_device(ready.collate([ready.data[index] for index in indices]), device)
-    loss = ready.model(**batch, num_items_in_batch=(batch["labels"] != IGNORE_INDEX).sum()).loss
+    return [batch_step(ready.model, to_device(ready.collate([ready.data[index] for index in indices]), device))]
+
+
+def batch_step(model: Any, batch: dict[str, Any]) -> float:
+    """Forward and backward of a batch on the model's device; the loss."""
+    loss = model(**batch, num_items_in_batch=(batch["labels"] != IGNORE_INDEX).sum()).loss
     loss.backward()
-    return [loss.item()]
+    return loss.item()

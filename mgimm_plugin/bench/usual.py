@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mgimm_plugin.model.region_interactive import MultiHeadAttention, RegionInteractiveModule
 
@@ -45,11 +45,17 @@ def loop_over_boxes(
     return torch.stack([one_box(module, box, features[image], positions) for box, image in boxes])
 
 
-def copies_of_the_image(
-    module: RegionInteractiveModule, corners: Tensor, features: Tensor, image_index: Tensor, positions: Tensor
-) -> Tensor:
-    """``RegionInteractiveModule.forward``, all boxes at once, each with its own copy of the image."""
-    return one_box(module, corners, features[image_index], positions)
+class CopiesOfTheImage(nn.Module):
+    """The region interactive module, with its weights, for all boxes at once: each has its own copy of the image."""
+
+    def __init__(self, module: RegionInteractiveModule) -> None:
+        super().__init__()
+        self.final_norm = module.final_norm  # the region encoder asks it for the dtype
+        self._module = module
+
+    def forward(self, corners: Tensor, features: Tensor, image_index: Tensor, positions: Tensor) -> Tensor:
+        """As ``RegionInteractiveModule.forward``."""
+        return one_box(self._module, corners, features[image_index], positions)
 
 
 def loss_of_all_positions(model: Any, batch: dict[str, Any], num_items: Tensor | int) -> Tensor:
