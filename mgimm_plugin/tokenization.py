@@ -8,8 +8,10 @@ that add a BOS token and with those that do not.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import repeat
 from typing import Any
 
 from llava.conversation import Conversation, SeparatorStyle
@@ -80,9 +82,17 @@ def end_token_ids(template: str, tokenizer: Any) -> list[int]:
     Raises:
         MgimmError: The template ends with a text that this tokenizer splits into several tokens.
     """
-    end = end_token(_conversation_for(template, tokenizer))
+    ids = [_end_id(template, end_token(_conversation_for(template, tokenizer)), tokenizer)]
+    if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ids:
+        ids.append(tokenizer.eos_token_id)
+    return ids
+
+
+@lru_cache(maxsize=16)
+def _end_id(template: str, end: str, tokenizer: Any) -> int:
+    """The id of a template's end token; kept, as every conversation asks for it."""
     # After a word, as in an answer: by itself sentencepiece would put its leading space before it.
-    word, ended = (tokenizer(text, add_special_tokens=False).input_ids for text in ("a", "a" + end))
+    word, ended = tokenizer(["a", "a" + end], add_special_tokens=False).input_ids
     ids = ended[len(word) :]
     if len(ids) != 1:
         raise MgimmError(
@@ -90,9 +100,7 @@ def end_token_ids(template: str, tokenizer: Any) -> list[int]:
             f"splits into {len(ids)} tokens; choose a template whose end token it knows "
             f"(its own is {tokenizer.eos_token!r})"
         )
-    if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ids:
-        ids = [*ids, tokenizer.eos_token_id]
-    return list(ids)
+    return ids[0]
 
 
 def _conversation_for(template: str, tokenizer: Any) -> Conversation:
@@ -136,20 +144,26 @@ def _tokenize_with_spans(prompt: str, spans: Sequence[Span], tokenizer: Any) -> 
     labels = [IGNORE_INDEX] * len(ids)
     if ids and tokenizer.bos_token and prompt.startswith(tokenizer.bos_token):
         ids, labels = [], []  # the template wrote it already
+    pieces = [piece for piece in _SENTINEL_PATTERN.split(prompt) if piece]
+    encoded = _encode([piece for piece in pieces if piece not in _SENTINELS], tokenizer, with_offsets=bool(spans))
     position = 0
-    for piece in _SENTINEL_PATTERN.split(prompt):
+    for piece in pieces:
         if piece in _SENTINELS:
             ids.append(_SENTINELS[piece])
             labels.append(IGNORE_INDEX)
-        elif piece:
-            encoded = tokenizer(piece, add_special_tokens=False, return_offsets_mapping=bool(spans))
-            ids.extend(encoded.input_ids)
-            if spans:
-                labels.extend(_labels(encoded.input_ids, encoded.offset_mapping, position, spans))
-            else:
-                labels.extend([IGNORE_INDEX] * len(encoded.input_ids))
+        else:
+            new_ids, offsets = next(encoded)
+            ids.extend(new_ids)
+            labels.extend(_labels(new_ids, offsets, position, spans) if spans else [IGNORE_INDEX] * len(new_ids))
         position += len(piece)
     return TokenizedConversation(ids, labels)
+
+
+def _encode(texts: list[str], tokenizer: Any, *, with_offsets: bool) -> Iterator[tuple[Sequence[int], Sequence[Span]]]:
+    """Ids and character offsets of each text, in one call of the tokenizer; a slow one has no offsets."""
+    if texts:
+        encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=with_offsets)
+        yield from zip(encoded.input_ids, encoded.offset_mapping if with_offsets else repeat(()), strict=False)
 
 
 def _labels(ids: Sequence[int], offsets: Sequence[Span], shift: int, spans: Sequence[Span]) -> list[int]:
