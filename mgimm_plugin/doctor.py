@@ -29,6 +29,9 @@ PACKAGES = (
     "gradio",
     "deepspeed",
     "pycocoevalcap",
+    "matplotlib",
+    "jinja2",
+    "rasterio",
 )
 LLAVA_VERSION = "1.2.2.post1"
 JAVA_HINT = "Java (on Debian and Ubuntu: apt-get install default-jre-headless)"
@@ -157,6 +160,8 @@ def _commands(installed: set[str], has_java: bool) -> Iterable[CommandState]:
     yield CommandState("describe, train", core)
     yield CommandState("train with DeepSpeed", core + lacking(("deepspeed",), "train"))
     yield CommandState("evaluate: caption scores", core + captions)
+    yield CommandState("stats --output, preview", core + lacking(("matplotlib", "jinja2"), "data"))
+    yield CommandState("prepare geojson", core + lacking(("rasterio",), "geo"))
     yield CommandState("playground, llava serve.gradio_web_server", core + lacking(("gradio",), "demo"))
 
 

@@ -64,6 +64,33 @@ def test_a_file_that_is_not_there_is_named(tmp_path, command):
         command([tmp_path / "gone.jsonl"])
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda file, images: validate.run([file], images=images),
+        lambda file, images: preview.run([file], file.parent / "sheet", images=images),
+    ],
+    ids=["validate", "preview"],
+)
+def test_an_image_folder_that_is_not_there_is_said_once(data, command, capsys):
+    with pytest.raises(MgimmError, match=r"image folder .*nosuch does not exist"):
+        command(data, data.parent / "nosuch")
+    with pytest.raises(MgimmError, match=r"image folder .*data\.jsonl is a file"):
+        command(data, data)
+    assert capsys.readouterr().out == ""
+    assert not (data.parent / "sheet").exists()
+
+
+@pytest.mark.parametrize("lines", [[], ["no json", "3"]], ids=["empty", "bad"])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_file_without_a_good_record_has_no_statistics(tmp_path, lines, as_json, capsys):
+    path = write_lines(tmp_path / "data.jsonl", lines)
+    with pytest.raises(MgimmError, match="mgimm validate says why"):
+        stats.run([path], as_json=as_json, output=tmp_path / "stats")
+    assert capsys.readouterr().out == ""
+    assert not (tmp_path / "stats").exists()
+
+
 def test_statistics_as_table_json_and_plots(data, capsys, tmp_path):
     stats.run([data], output=tmp_path / "new" / "stats")
     table = capsys.readouterr().out

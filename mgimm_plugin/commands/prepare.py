@@ -17,6 +17,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from mgimm_plugin.commands.reporting import check_image_folder
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.prepare.converting import Conversion, Prepared, convert
 from mgimm_plugin.data.prepare.reading import load_json, read_text
@@ -74,7 +75,8 @@ def prepare(
         )
 
     get_source_format(source_format)
-    for path in (*inputs, *([] if images is None else [images])):
+    check_image_folder(images)
+    for path in inputs:
         if not path.exists():
             raise MgimmError(f"{path} does not exist")
     joined: dict[str, list[Path]] = {}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import typer
 
+from mgimm_plugin.commands.reporting import check_image_folder
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.inspect.contact_sheet import choose_records, load_picture, make_tiles
 from mgimm_plugin.data.inspect.sheet_page import write_page
@@ -42,9 +43,10 @@ def run(
 
     Raises:
         RecordError: A file as a whole cannot be read.
-        MgimmError: No file has a record that can be read.
+        MgimmError: No file has a record that can be read, or there is no folder of images.
         MissingExtraError: jinja2 or matplotlib is not installed.
     """
+    check_image_folder(images)
     choice = choose_records(files, count, seed=seed)
     if not choice.chosen:
         raise MgimmError(f"no record in {', '.join(map(str, files))} can be shown; mgimm validate says why")

@@ -14,6 +14,7 @@ import typer
 
 from mgimm_plugin.data.inspect.statistics import collect_statistics
 from mgimm_plugin.data.inspect.tables import statistics_table
+from mgimm_plugin.errors import MgimmError
 
 STATISTICS_FILE = "stats.json"
 PLOTS_FILE = "stats.png"
@@ -38,10 +39,12 @@ def run(
 
     Raises:
         RecordError: A file as a whole cannot be read.
-        MgimmError: The tokenizer cannot be loaded.
+        MgimmError: No file has a good record, or the tokenizer cannot be loaded.
         MissingExtraError: matplotlib is not installed, and ``output`` is given.
     """
     statistics = collect_statistics(files, tokenizer=tokenizer, progress=progress)
+    if not statistics["records"]["good"]:
+        raise MgimmError(f"no good record in {', '.join(map(str, files))}; mgimm validate says why")
     # Half a surrogate pair, which JSON may hold, would be no UTF-8: ASCII it is.
     text = json.dumps(statistics, indent=2, allow_nan=False)
     typer.echo(text if as_json else statistics_table(statistics).encode("utf-8", "backslashreplace").decode())

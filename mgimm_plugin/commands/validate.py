@@ -11,6 +11,7 @@ from pathlib import Path
 
 import typer
 
+from mgimm_plugin.commands.reporting import check_image_folder
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.inspect.problems import Tally, find_problems
 from mgimm_plugin.data.inspect.wording import counted
@@ -38,7 +39,9 @@ def run(
 
     Raises:
         RecordError: A file as a whole cannot be read.
+        MgimmError: There is no folder of images.
     """
+    check_image_folder(images)
     worst = 0
     for file in files:
         tally = Tally()

@@ -16,7 +16,7 @@ def test_report_names_versions_patches_and_commands():
 
 def test_missing_extra_is_named_with_the_command_it_is_for(monkeypatch):
     def version(name, real=module.importlib.metadata.version):
-        if name == "gradio":
+        if name in ("gradio", "matplotlib", "rasterio"):
             raise module.importlib.metadata.PackageNotFoundError(name)
         return "2.5.0" if name == "torch" else real(name)
 
@@ -26,6 +26,8 @@ def test_missing_extra_is_named_with_the_command_it_is_for(monkeypatch):
     report = doctor()
     lacking = {command.command: " ".join(command.missing) for command in report.commands}
     assert "mgimm-plugin[demo]" in lacking["playground, llava serve.gradio_web_server"]
+    assert "matplotlib (pip install 'mgimm-plugin[data]')" in lacking["stats --output, preview"]
+    assert "mgimm-plugin[geo]" in lacking["prepare geojson"]
     assert "Java" in lacking["evaluate: caption scores"]
     assert not lacking["describe, train"]
     assert not report.healthy  # torch is older than the range

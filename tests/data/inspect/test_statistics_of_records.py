@@ -101,6 +101,12 @@ def test_lengths_in_tokens_are_those_of_the_tokenizer(tmp_path):
     assert statistics["mean"] == pytest.approx(sum(expected) / 300, abs=0.01)
 
 
+@pytest.mark.parametrize("name", ["nosuch", "./no/such", "/no/such", "no/such/folder"])
+def test_a_tokenizer_that_is_no_folder_and_no_id_of_the_hub_is_not_looked_for_there(tmp_path, name):
+    with pytest.raises(MgimmError, match=rf"tokenizer {name}: there is no such folder"):
+        counted(tmp_path, [region_record()], tokenizer=name)
+
+
 def test_a_tokenizer_that_is_none_is_an_error_of_one_line(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     with pytest.raises(MgimmError, match=r"tokenizer .* cannot be loaded"):

@@ -180,7 +180,7 @@ def test_a_set_does_not_take_the_place_of_its_own_source(source, tmp_path):
         ({"joins": ["nothing=x.json"]}, "no source format 'nothing'"),
         ({"columns": ["bbox"]}, "--column 'bbox' is not FIELD=COLUMN"),
         ({"image_size": "800"}, "--image-size '800' is not WIDTHxHEIGHT"),
-        ({"images": Path("/nowhere")}, "/nowhere does not exist"),
+        ({"images": Path("/nowhere")}, "image folder /nowhere does not exist"),
     ],
 )
 def test_wrong_settings_are_named(source, tmp_path, settings, message):
