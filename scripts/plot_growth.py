@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Measure how cost grows with boxes, patches, batch and length, and draw it beside the usual way.
+"""Measure how time and memory grow with boxes, patches, batch and length, and draw them beside the usual way.
 
 python scripts/plot_growth.py docs/images/growth.png
 """
@@ -10,19 +10,27 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import mgimm_plugin
-from mgimm_plugin.bench.measuring import wait_for
+from mgimm_plugin.bench.measuring import peak_mib, wait_for
 
-Curve = dict[int, float]
+Way = Callable[[], Any]
+Case = tuple[int, Way | None, Way]
+"""A size, the usual way (None where it would take too long), and ours."""
 REPEATS = 3
-LARGEST_COPY = 64
-"""The usual way takes 2.4 MB for each box and tensor; with more boxes it is left out."""
+BOXES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+PATCHES = (64, 144, 256, 576, 1024, 2304)
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
+LENGTHS = (128, 256, 512, 1024, 2048, 4096)
+VOCABULARY = 32_000
+LARGEST_USUAL = 64
+"""With more boxes the usual way takes minutes and many GB."""
 
 
 def main() -> None:
@@ -34,115 +42,111 @@ def main() -> None:
     mgimm_plugin.register()
     device = torch.device(options.device)
     panels = {
-        "boxes of one image": region_module(device, "boxes", (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)),
-        "patches of the image (16 boxes)": region_module(device, "patches", (64, 144, 256, 576, 1024)),
-        "questions answered together": answers(device, (1, 2, 4, 8, 16, 32, 64)),
-        "words of the answer (16 regions)": lengths(device, (5, 10, 20, 40, 80)),
+        "boxes of one image\nregion module, 576 patches": region_module(device, [(size, 576) for size in BOXES], 0),
+        "patches\nregion module, 16 boxes": region_module(device, [(16, size) for size in PATCHES], 1),
+        "records of a region-stage step\nbundled bases": batches(device),
+        f"positions of a row\n{VOCABULARY:,} words, 2 rows": lengths(device),
     }
-    options.output.with_suffix(".json").write_text(json.dumps(panels, indent=2) + "\n")
-    draw(panels, options.output)
+    curves = {title: measured(title, cases, device) for title, cases in panels.items()}
+    options.output.with_suffix(".json").write_text(json.dumps(curves, indent=1) + "\n")
+    draw(curves, options.output)
 
 
-def timed(function: Callable[[], Any], device: torch.device) -> float:
-    """Median seconds, after one call to warm up."""
-    times = []
-    for _ in range(REPEATS + 1):
-        wait_for(device)
-        start = time.perf_counter()
-        function()
-        wait_for(device)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
-
-
-@torch.no_grad()
-def region_module(device: torch.device, what: str, sizes: Sequence[int]) -> dict[str, Curve]:
-    """The region interactive module at the paper's width."""
-    from mgimm_plugin.bench.rim import CHANNELS, PATCHES
+def region_module(device: torch.device, shapes: list[tuple[int, int]], varied: int) -> Iterator[Case]:
+    """Forward and backward of the region interactive module at the paper's width, (boxes, patches)."""
+    from mgimm_plugin.bench.rim import CHANNELS
     from mgimm_plugin.bench.usual import loop_over_boxes
     from mgimm_plugin.model.region_interactive import RegionInteractiveModule
 
     torch.manual_seed(0)
     module = RegionInteractiveModule(CHANNELS, depth=2, heads=8, mlp_dim=2048).to(device)
-    curves: dict[str, Curve] = {"a loop over boxes": {}, "ours": {}}
-    for size in sizes:
-        boxes, patches = (size, PATCHES) if what == "boxes" else (16, size)
-        corners = torch.randn(boxes, 2, CHANNELS, device=device)
-        features = torch.randn(1, patches, CHANNELS, device=device)
-        index = torch.zeros(boxes, dtype=torch.int64, device=device)
-        positions = torch.randn(patches, CHANNELS, device=device)
-        inputs = (corners, features, index, positions)
-        curves["ours"][size] = timed(lambda inputs=inputs: module(*inputs), device)  # type: ignore[misc]
-        if boxes <= LARGEST_COPY:
-            curves["a loop over boxes"][size] = timed(
-                lambda inputs=inputs: loop_over_boxes(module, *inputs),  # type: ignore[misc]
-                device,
-            )
-        print(what, size, {name: round(curve[size], 4) for name, curve in curves.items() if size in curve}, flush=True)
+    for shape in shapes:
+        boxes, patches = shape
+        inputs = (
+            torch.randn(boxes, 2, CHANNELS, device=device),
+            torch.randn(1, patches, CHANNELS, device=device),
+            torch.zeros(boxes, dtype=torch.int64, device=device),
+            torch.randn(patches, CHANNELS, device=device),
+        )
+
+        def backward(way: Callable[..., torch.Tensor], inputs: tuple[torch.Tensor, ...] = inputs) -> None:
+            way(*inputs).sum().backward()
+            module.zero_grad()
+
+        usual = partial(backward, partial(loop_over_boxes, module)) if boxes <= LARGEST_USUAL else None
+        yield shape[varied], usual, partial(backward, module)
+
+
+def batches(device: torch.device) -> Iterator[Case]:
+    """Steps of the region stage, loading included."""
+    from mgimm_plugin.bench.training import our_step, usual_step
+    from mgimm_plugin.bench.workload import stage
+    from mgimm_plugin.train.sampling import ImageGroupedSampler
+
+    ready = stage("region", device)
+    order = list(ImageGroupedSampler(ready.data.image_numbers, 0))
+    for size in BATCHES:
+        steps = (partial(step, order[:size], ready, device=device) for step in (usual_step, our_step))
+        yield size, *steps
+
+
+def lengths(device: torch.device) -> Iterator[Case]:
+    """Steps of a language model with a fifth of the positions labelled."""
+    from mgimm_plugin.bench.memory import step_ways
+
+    for length in LENGTHS:
+        yield length, *step_ways(VOCABULARY, length, device)
+
+
+def measured(title: str, cases: Iterator[Case], device: torch.device) -> dict[str, dict[str, dict[int, float]]]:
+    """Seconds and MiB of both ways, by size."""
+    curves: dict[str, dict[str, dict[int, float]]] = {
+        what: {"usual": {}, "ours": {}} for what in ("seconds", "MiB of tensors")
+    }
+    for size, *ways in cases:
+        for name, way in zip(("usual", "ours"), ways, strict=True):
+            if way is not None:
+                curves["seconds"][name][size] = timed(way, device)
+                curves["MiB of tensors"][name][size] = peak_mib(way, device)
+        print(title.splitlines()[0], size, {what: [ways[n].get(size) for n in ways] for what, ways in curves.items()})
     return curves
 
 
-def answers(device: torch.device, sizes: Sequence[int]) -> dict[str, Curve]:
-    """Questions about regions of one image, one after another and together, with the bundled model."""
-    ask = _asker(device)
-    curves: dict[str, Curve] = {"one after another": {}, "ours": {}}
-    for size in sizes:
-        curves["ours"][size] = timed(lambda size=size: ask(size, size, 40), device)  # type: ignore[misc]
-        curves["one after another"][size] = timed(lambda size=size: ask(size, 1, 40), device)  # type: ignore[misc]
-        print("batch", size, {name: round(curve[size], 4) for name, curve in curves.items()}, flush=True)
-    return curves
+def timed(way: Way, device: torch.device) -> float:
+    """Median seconds, after one call to warm up."""
+    times = []
+    for _ in range(REPEATS + 1):
+        wait_for(device)
+        start = time.perf_counter()
+        way()
+        wait_for(device)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])
 
 
-def lengths(device: torch.device, sizes: Sequence[int]) -> dict[str, Curve]:
-    """The same with answers of a given number of tokens at most."""
-    ask = _asker(device)
-    curves: dict[str, Curve] = {"one after another": {}, "ours": {}}
-    for size in sizes:
-        curves["ours"][size] = timed(lambda size=size: ask(16, 16, size), device)  # type: ignore[misc]
-        curves["one after another"][size] = timed(lambda size=size: ask(16, 1, size), device)  # type: ignore[misc]
-        print("length", size, {name: round(curve[size], 4) for name, curve in curves.items()}, flush=True)
-    return curves
-
-
-def _asker(device: torch.device) -> Callable[[int, int, int], object]:
-    from mgimm_plugin.predictor import Predictor
-    from mgimm_plugin.resources import playground_folder
-
-    predictor = Predictor.from_pretrained(device=device, dtype=torch.float32)
-    predictor.set_image(playground_folder() / "examples" / "images" / "000000.jpg")
-    boxes = [(4.0 * (i % 8), 20.0 * (i // 8 % 8), 4.0 * (i % 8) + 60, 20.0 * (i // 8 % 8) + 50) for i in range(64)]
-
-    def ask(count: int, batch: int, words: int) -> object:
-        return predictor.describe_regions(boxes[:count], batch_size=batch, max_new_tokens=words)
-
-    return ask
-
-
-def draw(panels: dict[str, dict[str, Curve]], output: Path) -> None:
-    """One panel each, both axes logarithmic, every line named where it ends."""
+def draw(panels: dict[str, dict[str, dict[str, dict[int, float]]]], output: Path) -> None:
+    """Time above memory, a column for each panel, all axes logarithmic, every line named where it ends."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.3), layout="constrained")
-    for axis, (title, curves) in zip(axes, panels.items(), strict=True):
-        for (name, curve), color in zip(curves.items(), ("#8a8f98", "#c2410c"), strict=True):
-            axis.loglog(list(curve), list(curve.values()), color=color, marker="o", markersize=3, linewidth=1.8)
-            last = max(curve)
-            axis.annotate(
-                name,
-                (last, curve[last]),
-                xytext=(0, 6),
-                textcoords="offset points",
-                ha="right",
-                color=color,
-                fontsize=9,
-            )
-        axis.set_title(title, fontsize=10, loc="left")
-        axis.set_ylabel("seconds" if axis is axes[0] else "")
-        axis.grid(True, which="major", linewidth=0.4, color="#d8dade")
-        axis.spines[["top", "right"]].set_visible(False)
+    figure, grid = pyplot.subplots(2, len(panels), figsize=(3.3 * len(panels), 5.4), layout="constrained", sharex="col")
+    for column, (title, rows) in zip(grid.T, panels.items(), strict=True):
+        column[0].set_title(title, fontsize=10, loc="left")
+        for axis, (what, curves) in zip(column, rows.items(), strict=True):
+            for (name, curve), color in zip(curves.items(), ("#8a8f98", "#c2410c"), strict=True):
+                axis.loglog(list(curve), list(curve.values()), color=color, marker="o", markersize=3, linewidth=1.8)
+                last = max(curve)
+                axis.annotate(
+                    name, (last, curve[last]), xytext=(0, 6), textcoords="offset points", ha="right", color=color,
+                    fontsize=9,
+                )  # fmt: skip
+            axis.set_ylabel(what if column is grid.T[0] else "")
+            axis.grid(True, which="major", linewidth=0.4, color="#d8dade")
+            axis.spines[["top", "right"]].set_visible(False)
+        column[1].set_xticks(list(curves["ours"]), [f"{size:,}" for size in curves["ours"]], fontsize=8)
+        column[1].minorticks_off()
     output.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(output, dpi=110)
 
