@@ -11,6 +11,7 @@ from typing import Any
 
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.evaluate.ranks import Ranks
+from mgimm_plugin.model.paths import resolve_folder
 
 PREDICTIONS_FILE = "predictions.jsonl"
 METRICS_FILE = "metrics.json"
@@ -32,13 +33,29 @@ def data_fingerprint(path: Path) -> str:
 
 
 def model_fingerprint(folder: Path) -> str:
-    """One hash over the configs and weights in a checkpoint folder, so that a model tuned anew is another model."""
+    """One hash over configs and weights, so that a model tuned anew is another model.
+
+    Args:
+        folder: A checkpoint. The language model and the vision tower that its config names are part of it, where they
+            are local folders.
+    """
     digest = hashlib.sha256()
-    for file in sorted(folder.iterdir()):
-        if file.is_file() and file.name.endswith(_MODEL_FILES):
-            digest.update(f"{file.name}:{file.stat().st_size}:".encode())
-            _hash_samples(digest, file)
+    for part in (folder, *_named_folders(folder)):
+        for file in sorted(part.iterdir()):
+            if file.is_file() and file.name.endswith(_MODEL_FILES):
+                digest.update(f"{file.name}:{file.stat().st_size}:".encode())
+                _hash_samples(digest, file)
     return digest.hexdigest()
+
+
+def _named_folders(folder: Path) -> list[Path]:
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+        names = [config.get(key) for key in ("mm_base_model", "mm_vision_tower")]
+    except (OSError, ValueError, AttributeError):
+        return []  # nothing that could have been loaded
+    found = [Path(resolve_folder(name, folder)) for name in names if name]
+    return [path for path in found if path.is_dir()]
 
 
 def _hash_samples(digest: Any, path: Path) -> None:

@@ -116,6 +116,20 @@ def test_a_model_tuned_anew_in_the_same_folder_is_another_model(run, answerer, t
         run(answerer, model=model)
 
 
+@pytest.mark.parametrize("part", ["mm_base_model", "mm_vision_tower"])
+def test_other_weights_under_the_name_of_a_base_are_another_model(run, answerer, tmp_path, part):
+    for folder in ("model", "base"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "model" / "config.json").write_text(json.dumps({part: "../base"}))
+    (tmp_path / "base" / "model.safetensors").write_bytes(b"first")
+    run(Answerer(), model=tmp_path / "model")
+    run(answerer, model=tmp_path / "model")
+    assert answerer.asked == []
+    (tmp_path / "base" / "model.safetensors").write_bytes(b"other")
+    with pytest.raises(MgimmError, match="another model"):
+        run(answerer, model=tmp_path / "model")
+
+
 def test_a_broken_line_is_an_error_that_names_it(run, tmp_path):
     run(Answerer())
     predictions = tmp_path / "out" / "predictions.jsonl"
