@@ -29,6 +29,7 @@ from mgimm_plugin.constants import (
     REGION_QUESTION,
 )
 from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.model.decoding import decode_greedily
 from mgimm_plugin.model.families import family_of
 from mgimm_plugin.model.loading import LoadedModel, load_model
 from mgimm_plugin.questions import Box, EncodedImage, ImageLike, Question, QuestionEncoder
@@ -159,6 +160,7 @@ class Predictor:
         if batch_size < 1:
             raise MgimmError(f"batch_size is {batch_size}; it must be at least 1")
         options = self._generation_options(max_new_tokens, num_beams, temperature)
+        search = decode_greedily if num_beams == 1 and temperature == 0 else None
         prompts = [self._encoder.tokenize(question, max_new_tokens) for question in questions]
         # Longest first: a batch too large for the memory fails at once. The sort is stable, so that neighbours, which
         # often share an image, stay together.
@@ -168,7 +170,7 @@ class Predictor:
             for start in range(0, len(order), batch_size):
                 rows = order[start : start + batch_size]
                 batch = self._encoder.batch([questions[i] for i in rows], [prompts[i] for i in rows])
-                new_ids = self.model.generate(**batch, **options).tolist()
+                new_ids = self.model.generate(**batch, **options, custom_generate=search).tolist()
                 answers.update(zip(rows, map(self._decode, new_ids), strict=True))
                 if on_progress is not None:
                     on_progress(len(answers))

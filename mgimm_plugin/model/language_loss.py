@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import DynamicCache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from mgimm_plugin.constants import IGNORE_INDEX
+from mgimm_plugin.model.shared_prefix import prefix_cache
 from mgimm_plugin.model.splicing import Spliced
 
 
@@ -31,10 +30,11 @@ def training_output(causal_lm: Any, spliced: Spliced, prefix: int, **kwargs: Any
     Returns:
         The loss; no logits.
     """
-    cache = _prefix_cache(causal_lm.model, spliced, prefix) if prefix else None
+    embeds = spliced.inputs_embeds
+    cache = prefix_cache(causal_lm.model, embeds[:1, :prefix], len(embeds)) if prefix else None
     num_items = kwargs.pop("num_items_in_batch", None)
     decoded = causal_lm.model(
-        inputs_embeds=spliced.inputs_embeds[:, prefix:],
+        inputs_embeds=embeds[:, prefix:],
         attention_mask=spliced.attention_mask,
         position_ids=spliced.position_ids[:, prefix:],
         past_key_values=cache,
@@ -77,13 +77,3 @@ def frozen_prefix(causal_lm: Any, input_ids: Tensor, attention_mask: Tensor, lab
 
 def _embedding_parameters(causal_lm: Any) -> list[Tensor]:
     return list(causal_lm.model.get_input_embeddings().parameters())
-
-
-@torch.no_grad()
-def _prefix_cache(decoder: Any, spliced: Spliced, prefix: int) -> DynamicCache:
-    """Keys and values of the prefix, once computed and seen by all rows."""
-    cache = DynamicCache(config=decoder.config)
-    decoder(inputs_embeds=spliced.inputs_embeds[:1, :prefix], past_key_values=cache, use_cache=True)
-    rows = spliced.inputs_embeds.shape[0]
-    cache.batch_repeat_interleave(rows)
-    return cache
