@@ -21,11 +21,13 @@ class RegionCollator:
         pad_token_id: What fills ``input_ids``; masked out, so any id will do.
         frame_size: Side S of the vision tower's input in pixels, the shape of a batch without images.
         padding_side: ``right`` for training, ``left`` for generation.
+        no_features: ``[0, T, C]``, where items have features for images: those of a batch without images.
     """
 
     pad_token_id: int
     frame_size: int
     padding_side: Literal["right", "left"] = "right"
+    no_features: Tensor | None = None
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
         """Build a batch of B items with N images and R boxes; N and R may be 0.
@@ -33,7 +35,8 @@ class RegionCollator:
         Returns:
             In this order (the Trainer takes the batch size from the first entry, boxes must not be it):
             ``input_ids [B, L]`` int64, ``attention_mask [B, L]`` bool, ``labels [B, L]`` int64,
-            ``images [U, 3, S, S]`` float32 (a list of ``[V, 3, S, S]`` for anyres), each distinct image once,
+            ``images [U, 3, S, S]`` float32 (a list of ``[V, 3, S, S]`` for anyres), each distinct image once, or
+            ``image_features [U, T, C]`` (``[V, T, C]``) in their place,
             ``image_sizes`` N times (width, height), ``image_row [N]`` the row that owns an image, ``boxes [R, 4]``
             int64 in 1/BOX_UNITS of the tower's frame, in the order of the rows and of their ``<region>`` tokens,
             ``image_index [R]`` which of the N images a box is in, and ``image_source [N]`` which of the U each is.
@@ -53,7 +56,7 @@ class RegionCollator:
             "input_ids": self._pad(ids, self.pad_token_id),
             "attention_mask": self._pad([torch.ones_like(row, dtype=torch.bool) for row in ids], False),
             "labels": self._pad([item["labels"] for item in items], IGNORE_INDEX),
-            "images": self._stack(list(images.values())),
+            "images" if self.no_features is None else "image_features": self._stack(list(images.values())),
             "image_sizes": image_sizes,
             "image_row": torch.tensor(image_row, dtype=torch.int64),
             "boxes": torch.cat([item["boxes"] for item in items]),
@@ -67,6 +70,9 @@ class RegionCollator:
         )
 
     def _stack(self, images: list[Tensor]) -> Tensor | list[Tensor]:
+        nothing = self.no_features
+        if nothing is None:
+            nothing = torch.empty((0, 3, self.frame_size, self.frame_size))
         if not images:
-            return torch.empty((0, 3, self.frame_size, self.frame_size))
-        return torch.stack(images) if all(image.ndim == 3 for image in images) else images
+            return nothing
+        return torch.stack(images) if all(image.ndim == nothing.ndim - 1 for image in images) else images

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,6 +19,7 @@ from mgimm_plugin.constants import (
     REGION_TOKENS_PER_BOX,
 )
 from mgimm_plugin.data.encoding import ImageEncoder, Item, RecordEncoder
+from mgimm_plugin.data.feature_store import FeatureStore
 from mgimm_plugin.data.files import RecordFile
 from mgimm_plugin.data.formats import REGION_INSTRUCTION, format_of
 from mgimm_plugin.data.mixture import DataSource, Mixture, replay_counts, weighted_counts
@@ -119,6 +121,15 @@ class InstructionDataset(Dataset[Item]):
                 self._skip_list.add(error)
         raise RecordError("not one of its records can be used", file=self.files[source].path)
 
+    def image_files(self) -> list[Path]:
+        """The distinct images of all records in the order of the files; records that cannot be used are passed over."""
+        names = (summary.image for file in self._summarize() for summary in file)
+        return [self.image_folder / name for name in dict.fromkeys(names) if name is not None]
+
+    def use_features(self, features: FeatureStore) -> None:
+        """Give items the features of their image (``image``) from now on, and decode none."""
+        self.encoder = replace(self.encoder, features=features)
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; the Trainer calls it before each one."""
         self._epoch.fill_(int(epoch))
@@ -153,14 +164,19 @@ class InstructionDataset(Dataset[Item]):
         ]
 
     def _summaries(self) -> Iterator[_Summary]:
-        """What a sampler wants to know of each item of this epoch; every record is read once for it."""
+        """What a sampler wants to know of each item of this epoch."""
+        summaries = self._summarize()
+        for index in range(len(self)):
+            source, place = self.mixture.locate(int(self._epoch), index)
+            yield summaries[source][place]
+
+    def _summarize(self) -> list[list[_Summary]]:
+        """A summary of each record of each file; every record is read once for it."""
         if self._record_summaries is None:
             self._record_summaries = [
                 [self._summary(source, index) for index in range(len(file))] for source, file in enumerate(self.files)
             ]
-        for index in range(len(self)):
-            source, place = self.mixture.locate(int(self._epoch), index)
-            yield self._record_summaries[source][place]
+        return self._record_summaries
 
     def record(self, source: int, index: int) -> Record:
         """Return a record of a file, checked.

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NoReturn, TypedDict
 
 import numpy as np
 import torch
@@ -14,10 +14,11 @@ from PIL import Image
 from torch import Tensor
 
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS, IMAGE_TOKEN_INDEX, REGION_TOKEN_INDEX, REGION_TOKENS_PER_BOX
+from mgimm_plugin.data.feature_store import FeatureStore
 from mgimm_plugin.data.formats import Presentation
 from mgimm_plugin.data.images import frame_size_of, open_image, preprocess_image
 from mgimm_plugin.data.records import Record
-from mgimm_plugin.errors import RecordError, SequenceTooLongError
+from mgimm_plugin.errors import ImageError, RecordError, SequenceTooLongError
 from mgimm_plugin.geometry import clip_boxes, frame_for, quantize_boxes
 from mgimm_plugin.tokenization import tokenize_conversation
 
@@ -33,7 +34,7 @@ class Item(TypedDict):
     labels: Tensor
     """``[L]`` int64, IGNORE_INDEX where there is no loss."""
     image: Tensor | None
-    """``[3, S, S]`` float32, or ``[V, 3, S, S]`` for anyres."""
+    """``[3, S, S]`` float32, or ``[V, 3, S, S]`` for anyres; ``[T, C]`` or ``[V, T, C]`` where features are cached."""
     image_name: str | None
     """Its path as the record has it: what tells that two rows have the same image."""
     image_size: tuple[int, int] | None
@@ -136,6 +137,7 @@ class RecordEncoder:
         template: Name of the conversation template.
         context_length: Positions of the language model.
         tokens_per_image: Positions that one view of an image takes.
+        features: Features of all images, which then are not decoded.
     """
 
     images: ImageEncoder
@@ -143,6 +145,7 @@ class RecordEncoder:
     template: str
     context_length: int
     tokens_per_image: int
+    features: FeatureStore | None = None
     _recent: OrderedDict[Path, tuple[Tensor, tuple[int, int]]] = field(default_factory=OrderedDict, repr=False)
 
     def encode(self, record: Record, presentation: Presentation, image_folder: Path) -> tuple[Item, int]:
@@ -173,7 +176,7 @@ class RecordEncoder:
             # All boxes are mapped, so that an error names the region by its place in the record.
             boxes, clipped = self.images.encode_boxes([region.bbox for region in record.regions], *size)
             boxes = boxes[list(presentation.region_indices)]
-            if image.ndim == 4:
+            if image.ndim == (4 if self.features is None else 3):
                 check_length(tokens.input_ids, self.tokens_per_image * len(image), self.context_length)
         item = Item(
             input_ids=torch.tensor(tokens.input_ids, dtype=torch.int64),
@@ -191,13 +194,20 @@ class RecordEncoder:
         self._recent.clear()
 
     def _read(self, path: Path) -> tuple[Tensor, tuple[int, int]]:
-        """An image as the tower takes it, and its size; the last few are at hand."""
+        """An image as the tower takes it, or what the tower made of it, and its size; the last few are at hand."""
+        if self.features is not None:
+            return self.features.read(path) or self._fail(path)
         if path not in self._recent:
             picture = self.images.open(path)
             if len(self._recent) == RECENT_IMAGES:
                 self._recent.popitem(last=False)
             self._recent[path] = self.images.encode_image(picture), picture.size
         return self._recent[path]
+
+    def _fail(self, path: Path) -> NoReturn:
+        """Say why an image has no features: nearly always because it cannot be encoded."""
+        self.images.encode_image(self.images.open(path))
+        raise ImageError(f"image {path} could not be read when features were cached; start the run again")
 
 
 def _check_size(record: Record, width: int, height: int) -> None:

@@ -22,9 +22,10 @@ from mgimm_plugin.model.paths import resolve_folder
 from mgimm_plugin.model.placing import FeaturePlacing
 from mgimm_plugin.model.region_encoder import RegionSettings, build_region_encoder
 from mgimm_plugin.model.seeded import reset_leaf, reset_seeded, seeded_normal_
-from mgimm_plugin.model.vision_features import VisionFeatures, encode_vision
+from mgimm_plugin.model.vision_features import VisionFeatures, encode_vision, join_features
 
 Images = Tensor | Sequence[Tensor]
+ImageFeatures = VisionFeatures | Tensor | Sequence[Tensor]
 
 
 class MgimmMetaModel(LlavaMetaModel):
@@ -106,6 +107,11 @@ class MgimmMetaForCausalLM(FeaturePlacing, LlavaMetaForCausalLM):
         """Run the vision tower alone; ``generate(image_features=...)`` then asks many questions of one image."""
         return encode_vision(self.get_vision_tower(), images)
 
+    def _features(self, images: Images | None, features: ImageFeatures | None) -> VisionFeatures | None:
+        if features is None:
+            return None if images is None else self.encode_vision(images)
+        return features if isinstance(features, VisionFeatures) else join_features(features)
+
     def encode_images(self, images: Tensor) -> Tensor:
         """LLaVA's: ``[N, 3, S, S]`` to projected ``[N, T, D]``."""
         return self._project(self.encode_vision(images).base)
@@ -124,6 +130,7 @@ class MgimmMetaForCausalLM(FeaturePlacing, LlavaMetaForCausalLM):
         boxes: Tensor | None = None,
         image_index: Tensor | None = None,
         image_source: Tensor | None = None,
+        image_features: ImageFeatures | None = None,
         **kwargs: Any,
     ) -> Any:
         """The family's forward, over spliced embeddings.
@@ -141,13 +148,15 @@ class MgimmMetaForCausalLM(FeaturePlacing, LlavaMetaForCausalLM):
             boxes: ``[R, 4]`` integers, xyxy in 1/65536 of the tower's frame.
             image_index: ``[R]``, the image that each box is in.
             image_source: ``[N]``: which of ``images`` each image is, where several rows have the same one.
+            image_features: What the tower made of them, ``[N, T, C]`` or N times ``[V, T, C]`` (anyres); then it does
+                not run, and ``images`` are not needed.
             **kwargs: Passed on; ``num_items_in_batch`` among them, so that accumulation does not change gradients.
 
         Returns:
             The family's output. In training with labels and images it has the loss and no logits.
         """
-        if inputs_embeds is None and images is not None and input_ids is not None:
-            features = self.encode_vision(images)
+        features = None if input_ids is None or inputs_embeds is not None else self._features(images, image_features)
+        if features is not None and input_ids is not None:
             spliced = self.splice_batch(
                 input_ids, attention_mask, labels, features, image_sizes, image_row, boxes, image_index, image_source
             )
@@ -177,7 +186,7 @@ class MgimmMetaForCausalLM(FeaturePlacing, LlavaMetaForCausalLM):
         boxes: Tensor | None = None,
         image_index: Tensor | None = None,
         image_source: Tensor | None = None,
-        image_features: VisionFeatures | None = None,
+        image_features: ImageFeatures | None = None,
         **kwargs: Any,
     ) -> Any:
         """Generate after prompts with images and regions, padded on either side.
@@ -188,9 +197,8 @@ class MgimmMetaForCausalLM(FeaturePlacing, LlavaMetaForCausalLM):
         input_ids = inputs if inputs is not None else kwargs.pop("input_ids")
         attention_mask = kwargs.pop("attention_mask", None)
         kwargs.pop("position_ids", None)
-        if images is not None and image_features is None:
-            image_features = self.encode_vision(images)
-        if image_features is None:
+        features = self._features(images, image_features)
+        if features is None:
             if (input_ids < 0).any():
                 raise RecordError("the prompt speaks of an image or a region, but no images were given")
             embeds = self.model.get_input_embeddings()(input_ids)
@@ -199,7 +207,7 @@ class MgimmMetaForCausalLM(FeaturePlacing, LlavaMetaForCausalLM):
             input_ids,
             attention_mask,
             None,
-            image_features,
+            features,
             image_sizes,
             image_row,
             boxes,

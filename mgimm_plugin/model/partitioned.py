@@ -14,13 +14,14 @@ def shape_of(tensor: Tensor) -> torch.Size:
     return torch.Size(getattr(tensor, "ds_shape", tensor.shape))
 
 
-def whole(tensor: Tensor, *, modify: bool = False) -> AbstractContextManager[Any]:
-    """Gather a split tensor inside the context; with ``modify`` rank 0's values are what all ranks keep.
+def whole(*tensors: Tensor, modify: bool = False) -> AbstractContextManager[Any]:
+    """Gather split tensors inside the context; with ``modify`` rank 0's values are what all ranks keep.
 
     All ranks have to enter it together. Other tensors are left alone.
     """
-    if not hasattr(tensor, "ds_id"):
+    split = [tensor for tensor in tensors if hasattr(tensor, "ds_id")]
+    if not split:
         return nullcontext()
     import deepspeed
 
-    return deepspeed.zero.GatheredParameters([tensor], modifier_rank=0 if modify else None)
+    return deepspeed.zero.GatheredParameters(split, modifier_rank=0 if modify else None)

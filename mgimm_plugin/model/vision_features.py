@@ -24,9 +24,24 @@ class VisionFeatures(NamedTuple):
     """Number of views of each image."""
 
 
+def join_features(features: Tensor | Sequence[Tensor]) -> VisionFeatures:
+    """What ``encode_vision`` gives, from the features of each image.
+
+    Args:
+        features: ``[N, T, C]``; or for anyres N times ``[V, T, C]``, the base view first.
+    """
+    if isinstance(features, Tensor):
+        return VisionFeatures(features, None, (1,) * features.shape[0])
+    counts = tuple(views.shape[0] for views in features)
+    return VisionFeatures(torch.stack([views[0] for views in features]), torch.cat(list(features)), counts)
+
+
 @torch.no_grad()
 def encode_vision(tower: Any, images: Tensor | Sequence[Tensor]) -> VisionFeatures:
     """Run the frozen tower once over all views of all images.
+
+    It computes in its own precision, outside autocast: its features are the same in training, which may be under
+    autocast or DeepSpeed, at inference, and in a cache.
 
     Args:
         tower: LLaVA's ``CLIPVisionTower``.
@@ -34,15 +49,16 @@ def encode_vision(tower: Any, images: Tensor | Sequence[Tensor]) -> VisionFeatur
     """
     if isinstance(images, Tensor) and images.ndim == 4:
         if images.shape[0]:
-            return VisionFeatures(tower(images.to(tower.dtype)), None, (1,) * images.shape[0])
+            return join_features(_run(tower, images))
         # No image in the whole batch: the pass is still made, as under ZeRO-3 every rank has to gather the weights.
-        nothing = tower(images.new_zeros((1, *images.shape[1:]), dtype=tower.dtype))[:0]
-        return VisionFeatures(nothing, None, ())
+        return join_features(_run(tower, images.new_zeros((1, *images.shape[1:])))[:0])
     views = [view if view.ndim == 4 else view[None] for view in images]
-    features = tower(torch.cat(list(views)).to(tower.dtype))
-    counts = tuple(view.shape[0] for view in views)
-    firsts = torch.tensor((0, *counts[:-1]), device=features.device).cumsum(0)
-    return VisionFeatures(features[firsts], features, counts)
+    return join_features(_run(tower, torch.cat(list(views))).split([view.shape[0] for view in views]))
+
+
+def _run(tower: Any, pixels: Tensor) -> Tensor:
+    with torch.autocast(pixels.device.type, enabled=False):
+        return tower(pixels.to(tower.dtype))
 
 
 def merge_views(

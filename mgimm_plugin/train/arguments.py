@@ -114,6 +114,10 @@ class DataArguments(llava_train.DataArguments):
     on_error: str = field(
         default="raise", metadata={"help": "raise, or skip: list bad records in skipped.jsonl and go on."}
     )
+    vision_feature_cache: str | None = field(
+        default=None,
+        metadata={"help": "Folder in which the tower's features of every image are kept, between runs and stages too."},
+    )
     max_pixels: int = field(default=DEFAULT_MAX_PIXELS, metadata={"help": "Images with more pixels are refused."})
 
 

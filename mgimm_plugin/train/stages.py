@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from mgimm_plugin.model.lora import without_lora
 from mgimm_plugin.model.saving import barrier, is_first_rank
 from mgimm_plugin.train.arguments import DataArguments, ModelArguments, TrainingArguments, parse_arguments
 from mgimm_plugin.train.building import build_model
+from mgimm_plugin.train.feature_cache import cache_features
 from mgimm_plugin.train.trainer import MgimmTrainer
 
 logger = logging.getLogger(__name__)
@@ -69,7 +71,7 @@ def run_stage(model_args: ModelArguments, data_args: DataArguments, args: Traini
 def build_data(
     model: Any, tokenizer: Any, data_args: DataArguments, args: TrainingArguments
 ) -> tuple[InstructionDataset, InstructionDataset | None, RegionCollator]:
-    """Build data sets and collator for a model.
+    """Build data sets and collator for a model; fills ``--vision_feature_cache``, where one is named.
 
     Returns:
         Training set, evaluation set or None, collator.
@@ -103,7 +105,12 @@ def build_data(
         if data_args.eval_data_path
         else None
     )
-    return train_set, eval_set, RegionCollator(tokenizer.pad_token_id, tower.config.image_size)
+    collator = RegionCollator(tokenizer.pad_token_id, tower.config.image_size)
+    if data_args.vision_feature_cache:
+        sets = [train_set] if eval_set is None else [train_set, eval_set]
+        no_features = cache_features(Path(data_args.vision_feature_cache), tower, sets, args)
+        collator = replace(collator, no_features=no_features)
+    return train_set, eval_set, collator
 
 
 def parse_source(text: str) -> DataSource:
