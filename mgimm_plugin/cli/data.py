@@ -76,7 +76,7 @@ def prepare(
 ) -> None:
     """Turn a foreign dataset into records.
 
-    Writes record files, dataset.json (the card), report.md and dropped.jsonl (what was left out, and why).
+    Writes record files, dataset.json (the card), report.md and dropped.ndjson (what was left out, and why).
     """
     from mgimm_plugin.commands.prepare import prepare as run
 

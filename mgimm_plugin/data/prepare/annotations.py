@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mgimm_plugin.data.records import Box, Turn
@@ -71,6 +72,8 @@ class AnnotatedImage:
         dialogues: Conversations of the source.
         split: The source's split, where it is one of images.
         extra: What else the source says of it; kept in the records.
+        file: The source's file that it is annotated in, or the first of several.
+        index: Its position in that file, where the file has a list of images.
     """
 
     source_id: str
@@ -83,3 +86,5 @@ class AnnotatedImage:
     dialogues: tuple[Dialogue, ...] = ()
     split: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    file: Path | None = None
+    index: int | None = None

@@ -1,4 +1,4 @@
-"""What a set says of itself: ``dataset.json`` for programs, ``report.md`` for people, ``dropped.jsonl`` for both."""
+"""What a set says of itself: ``dataset.json`` for programs, ``report.md`` for people, ``dropped.ndjson`` for both."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Tally:
                 self.attributes.update(region["attributes"].keys())
 
     def drop(self, entry: Mapping[str, Any]) -> None:
-        """Count an entry of ``dropped.jsonl``."""
+        """Count an entry of ``dropped.ndjson``."""
         reason = _VARYING.sub("...", entry["reason"])
         self.dropped[reason] += 1
         place = [f"{name} {entry[name]}" for name in ("file", "index", "record", "field") if entry[name] is not None]
@@ -98,7 +98,7 @@ class Places:
         return os.path.basename(path)
 
     def entry(self, error: RecordError) -> dict[str, Any]:
-        """An error as a line of ``dropped.jsonl``."""
+        """An error as a line of ``dropped.ndjson``."""
         reason = error.message
         for folder, shown in self._folders.items():
             reason = reason.replace(folder, shown or "IMAGES")

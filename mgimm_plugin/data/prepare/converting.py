@@ -133,6 +133,11 @@ def _converted(
             losses.note(
                 f"Of {joined.read} images of joined sources, {joined.matched} are images of the first source too."
             )
+            if joined.confused:
+                losses.note(
+                    f"Images with the file name of another in another folder: {joined.confused}. Texts are joined by "
+                    "file name alone: one of the two has the texts of both."
+                )
         for sourced in joined.rest():
             yield sourced, (), f"joined {sourced.source_format}"
 
@@ -141,12 +146,15 @@ def _converted(
         for other in texts:
             everything.update(contents(other.image) | {"images": 0})
         tally.read.update(everything)
+        before = len(losses.dropped)
         checked = checker.check(sourced.image, has_texts=bool(texts), source=origin)
         built = []
         if checked is not None:
             image, pixels = checked
             built = builder.build(replace(sourced, image=image), pixels, texts)
         written = [record for record in built if writer.add(record)]
+        file, index = sourced.image.file, sourced.image.index
+        losses.dropped[before:] = [error.at(file=file, index=index) for error in losses.dropped[before:]]
         for record in written:
             tally.add(record)
         tally.images += bool(written)

@@ -21,7 +21,7 @@ from mgimm_plugin.errors import MgimmError, RecordError
 
 CARD: Final = "dataset.json"
 REPORT: Final = "report.md"
-DROPPED: Final = "dropped.jsonl"
+DROPPED: Final = "dropped.ndjson"  # not .jsonl: a pattern for the records leaves it out
 MADE_BY: Final = "mgimm prepare"
 
 _SPLITS: Final = 16
@@ -86,7 +86,7 @@ class SetWriter:
         return True
 
     def drop(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Write entries of ``dropped.jsonl``."""
+        """Write entries of ``dropped.ndjson``."""
         for entry in entries:
             line = json.dumps(entry, ensure_ascii=False) + "\n"
             self._dropped.write(line.encode("utf-8", "backslashreplace").decode())

@@ -347,16 +347,16 @@ TABLE = Sample(
 )
 
 
-def geotiff(width: int = 60, height: int = 40) -> bytes:
+def geotiff(width: int = 60, height: int = 40, dtype: str = "uint8") -> bytes:
     """A raster of half meters in UTM zone 16 north, its top left corner at 733601, 3725139."""
     import numpy as np
     from rasterio.io import MemoryFile
     from rasterio.transform import Affine
 
-    profile = {"driver": "GTiff", "width": width, "height": height, "count": 3, "dtype": "uint8", "crs": "EPSG:32616"}
+    profile = {"driver": "GTiff", "width": width, "height": height, "count": 3, "dtype": dtype, "crs": "EPSG:32616"}
     with MemoryFile() as memory:
         with memory.open(**profile, transform=Affine(0.5, 0, 733601, 0, -0.5, 3725139)) as file:
-            file.write(np.full((3, height, width), 90, dtype=np.uint8))
+            file.write(np.full((3, height, width), 90, dtype=dtype))
         return bytes(memory.read())
 
 

@@ -86,7 +86,7 @@ def test_the_full_join_accounts_for_every_pair(full):
         "images": DESCRIPTIONS, "objects": None, "captions": 0, "descriptions": DESCRIPTIONS, "dialogues": 0,
     }  # fmt: skip
     assert card["text"] == {"image.jsonl": {"source": DESCRIPTIONS}, "region.jsonl": {"source": OBJECTS}}
-    assert (output / "dropped.jsonl").read_text() == ""
+    assert (output / "dropped.ndjson").read_text() == ""
     guided = Counter()
     for part in SPLITS:
         for record in records(output / "image-disjoint" / part / "image.jsonl"):
@@ -161,7 +161,7 @@ def test_a_broken_file_costs_its_own_objects_and_shifts_no_number(tmp_path):
     found, right = official_numbers(tmp_path / "out"), parts_of(source)
     assert 80 <= len(found) < 90
     assert all(right[number] == part for number, part in found.items())
-    (dropped,) = records(tmp_path / "out" / "dropped.jsonl")
+    (dropped,) = records(tmp_path / "out" / "dropped.ndjson")
     assert dropped["file"].endswith(name)
     assert "XML" in dropped["reason"]
 
@@ -205,7 +205,7 @@ def test_an_object_without_a_good_box_keeps_its_number(tmp_path):
     found, right = official_numbers(tmp_path / "out"), parts_of(source)
     assert len(found) == 89
     assert all(right[number] == part for number, part in found.items())
-    (dropped,) = records(tmp_path / "out" / "dropped.jsonl")
+    (dropped,) = records(tmp_path / "out" / "dropped.ndjson")
     assert (dropped["record"], dropped["field"]) == (f"{path.stem}-0", "bndbox")
 
 
@@ -215,7 +215,7 @@ def test_bad_lines_of_a_split_file_are_accounted_for(tmp_path):
     taken = (source / "train.txt").read_text().split()[0]
     (source / "val.txt").write_text("\n".join(["x", taken, *numbers[2:]]))
     prepare("dior-rsvg", [source], tmp_path / "out", progress=False)
-    reasons = [entry["reason"] for entry in records(tmp_path / "out" / "dropped.jsonl")]
+    reasons = [entry["reason"] for entry in records(tmp_path / "out" / "dropped.ndjson")]
     assert reasons == ["'x' is not the number of an object", f"object {taken} is in train already"]
     found = official_numbers(tmp_path / "out")
     assert Counter(found.values())["unassigned"] == 2

@@ -24,7 +24,7 @@ def entry(name, text="A dam.", boxes=(), **fields):
 
 
 def dropped(output):
-    return [(item["record"], item["field"], item["reason"]) for item in records(output / "dropped.jsonl")]
+    return [(item["record"], item["field"], item["reason"]) for item in records(output / "dropped.ndjson")]
 
 
 def card(output):
@@ -76,6 +76,24 @@ def test_an_image_of_a_joined_source_may_have_the_id_of_another_image(dior, tmp_
     (record,) = records(out / "val" / "image.jsonl")
     assert (record["image"], record["source_id"]) == ("other.jpg", "00001")
     assert not dropped(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("first", "joined"), [(["1.jpg"], ["a/1.jpg", "b/1.jpg"]), (["a/1.jpg", "b/1.jpg"], ["1.jpg"])]
+)
+def test_images_of_one_name_in_two_folders_that_share_texts_are_noted(tmp_path, first, joined):
+    annotations = [{"image_id": number, "category_id": 1, "bbox": [1, 1, 5, 5]} for number in range(len(first))]
+    images = [{"id": number, "file_name": name} for number, name in enumerate(first)]
+    value = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "ship"}]}
+    (tmp_path / "coco.json").write_text(json.dumps(value))
+    texts = [{"filename": name, "sentences": [{"raw": f"Text of {name}."}]} for name in joined]
+    (tmp_path / "texts.json").write_text(json.dumps({"images": texts}))
+    joins = [f"karpathy={tmp_path}/texts.json"]
+    prepare("coco", [tmp_path / "coco.json"], tmp_path / "out", joins=joins, progress=False)
+    assert any(
+        note.startswith("Images with the file name of another in another folder: 1.")
+        for note in card(tmp_path / "out")["notes"]
+    )
 
 
 def test_each_joined_text_is_used_once_and_each_that_is_not_has_its_reason(dior, tmp_path):
@@ -213,6 +231,7 @@ def test_what_is_lost_with_an_image_is_counted_by_kind(voc, tmp_path):
     (voc / "b.xml").write_text((voc / "a.xml").read_text().replace("a.png", "gone.png"))
     prepare("voc", [voc], tmp_path / "out", images=tmp_path / "images", progress=False)
     assert dropped(tmp_path / "out") == [("b", "image", "image gone.png does not exist")]
+    assert [entry["file"] for entry in records(tmp_path / "out" / "dropped.ndjson")] == ["voc/b.xml"]
     lost = card(tmp_path / "out")["lost_with_image"]
     assert {kind: number for kind, number in lost.items() if number} == {"images": 1, "objects": 2}
     assert "Lost with images that were dropped" in (tmp_path / "out" / "report.md").read_text()

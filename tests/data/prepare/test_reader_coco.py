@@ -59,6 +59,25 @@ def test_the_same_id_twice_is_an_error_and_a_bad_outline_costs_the_outline(tmp_p
     assert [error.field for error in losses.dropped] == ["id", "annotations[0].segmentation"]
 
 
+def test_two_files_that_disagree_on_the_size_of_an_image_are_told(tmp_path):
+    small = {"id": 1, "file_name": "a.png", "width": 60, "height": 40}
+    annotation = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5]}
+    files = coco(images=[small], annotations=[annotation])
+    files |= {"labels/b.json": coco(images=[small | {"width": 120}], annotations=[annotation])["labels/a.json"]}
+    ((image,), losses) = read("coco", tmp_path, files)
+    assert (image.width, len(image.objects)) == (60, 1)
+    size, orphan = losses.dropped
+    assert (size.file.name, size.index, size.record, size.field) == ("b.json", 0, "1", "width")
+    assert "is 120x40 here, and 60x40 in" in size.message
+    assert "there is no image" in orphan.message
+
+
+def test_an_image_knows_its_place_in_its_file(tmp_path):
+    images = [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}]
+    found, _ = read("coco", tmp_path, coco(images=images))
+    assert [(image.file.name, image.index) for image in found] == [("a.json", 0), ("a.json", 1)]
+
+
 def test_results_are_joined_to_the_images_of_another_file(tmp_path):
     files = coco() | {"labels/results.json": json.dumps([{"image_id": 1, "caption": "A ship."}]).encode()}
     ((image,), losses) = read("coco", tmp_path, files)

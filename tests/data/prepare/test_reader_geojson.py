@@ -63,6 +63,12 @@ def test_a_bad_feature_costs_that_feature(tmp_path):
     assert "lies in none of the rasters" in str(losses.dropped[0])
 
 
+def test_a_raster_that_training_refuses_is_told(tmp_path):
+    ((image,), losses) = read("geojson", tmp_path, {**GEOJSON.files, "labels/a.tif": geotiff(dtype="uint16")})
+    assert len(image.objects) == 2
+    assert "a.tif has pixels of type uint16, not 8 bits a channel" in losses.notes[0]
+
+
 def test_parts_and_holes_are_accounted_for(tmp_path):
     outline = [*TRIANGLE, TRIANGLE[0]]
     geometry = {"type": "MultiPolygon", "coordinates": [[outline, outline], [outline]]}

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from mgimm_plugin.data.prepare.source import get_source_format
+from mgimm_plugin.data.prepare.source import Source, get_source_format
 from mgimm_plugin.errors import RecordError
 from tests.data.prepare.samples import YOLO, boxes, read
 
@@ -18,6 +18,17 @@ def test_dota_keeps_the_oriented_box_beside_the_one_around_it(tmp_path):
     assert (second.file_name, second.width, second.extra) == ("P0002.png", None, {"imagesource": "GF"})
     assert boxes(second) == [("plane", (1, 1, 9, 8))]
     assert not losses.dropped
+
+
+def test_a_label_file_taken_for_a_list_is_noted_and_read_where_it_is_given(tmp_path):
+    line = b"1 1 9 1 9 8 1 8 plane 0\n"
+    files = {"labels/P1.txt": line, "labels/test.txt": line, "labels/Source.txt": line}
+    ((image,), losses) = read("dota", tmp_path, files)
+    assert image.source_id == "P1"
+    assert "not for labels: Source.txt, test.txt." in losses.notes[0]
+    source = Source([tmp_path / "labels" / "test.txt"])
+    assert [image.source_id for image in get_source_format("dota").read(source)] == ["test"]
+    assert not source.losses.notes
 
 
 def test_dota_corners_outside_the_image_are_kept_as_they_are(tmp_path):

@@ -62,10 +62,15 @@ def test_every_record_is_one_that_training_takes(source, tmp_path):
             assert f"{format_of(record).name.split('-')[0]}.jsonl" == Path(path).name
 
 
+def test_every_jsonl_of_a_set_holds_records(source, tmp_path):
+    convert(source, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").rglob("*.jsonl")} == {"region.jsonl", "image.jsonl"}
+
+
 def test_the_card_and_the_report_account_for_everything(source, tmp_path):
     convert(source, tmp_path / "out")
     card = json.loads((tmp_path / "out" / "dataset.json").read_text())
-    dropped = [json.loads(line) for line in (tmp_path / "out" / "dropped.jsonl").read_text().splitlines()]
+    dropped = [json.loads(line) for line in (tmp_path / "out" / "dropped.ndjson").read_text().splitlines()]
     report = (tmp_path / "out" / "report.md").read_text()
     assert [(entry["file"], entry["record"], entry["field"]) for entry in dropped] == [
         ("DIOR/Annotations/00002.xml", "00002-0", "bndbox")
@@ -147,7 +152,7 @@ def test_text_that_no_file_can_hold_is_dropped(source, tmp_path):
     (tmp_path / "dior-gpg-test.json").write_text(json.dumps(entries))
     prepare("mgimm", [tmp_path / "dior-gpg-test.json"], tmp_path / "out", progress=False)
     assert "Größe 橋." in (tmp_path / "out" / "test" / "image.jsonl").read_text(encoding="utf-8")
-    assert len((tmp_path / "out" / "dropped.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+    assert len((tmp_path / "out" / "dropped.ndjson").read_text(encoding="utf-8").splitlines()) == 1
 
 
 def test_questions_are_the_users_where_there_are_some(source, tmp_path):

@@ -175,6 +175,8 @@ def _image(entry: Mapping[str, Any], reading: _Reading, file_name: str | None) -
         height=height,
         objects=tuple(reading.objects),
         dialogues=(dialogue,) if reading.turns else (),
+        file=reading.where["file"],
+        index=reading.where["index"],
     )
 
 

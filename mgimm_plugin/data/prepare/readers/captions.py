@@ -43,6 +43,8 @@ def read_karpathy(source: Source) -> Iterator[AnnotatedImage]:
                 captions=captions,
                 split=None if split is None else words(split, field="split"),
                 extra=plain(entry, _KARPATHY_FIELDS, source.losses),
+                file=path,
+                index=index,
             )
         except RecordError as error:
             source.losses.drop(error.at(file=path, index=index))
@@ -70,6 +72,8 @@ def read_detailed(source: Source) -> Iterator[AnnotatedImage]:
                 descriptions=() if text is None else (sentence(text, field="text_output"),),
                 dialogues=tuple(question_dialogues(pairs, source.losses, file=path, index=index, record=written)),
                 extra=plain(entry, _DETAILED_FIELDS, source.losses),
+                file=path,
+                index=index,
             )
         except RecordError as error:
             source.losses.drop(error.at(file=path, index=index))

@@ -38,6 +38,7 @@ class _Gathered:
 
     entry: Mapping[str, Any]
     file: Path
+    index: int
     objects: list[AnnotatedObject] = field(default_factory=list)
     captions: list[str] = field(default_factory=list)
 
@@ -70,13 +71,13 @@ class _Gathering:
             value = {"annotations": value}
         if not isinstance(value, dict) or not value.keys() & {"images", "annotations"}:
             raise RecordError("is no COCO file: it has neither images nor annotations")
-        here = self._images(value, path)
+        images = self._images(value, path) if value.get("images") else self._by_id
         categories = self._categories(value, path)
         seen: set[str] = set()
         for index, entry in objects_of(value.get("annotations"), self._losses, "annotations", file=path):
             where = f"annotations[{index}]"
             try:
-                self._annotation(entry, here, categories, seen, path, where)
+                self._annotation(entry, images, categories, seen, path, where)
             except RecordError as error:
                 name = entry.get("id")
                 record = name if isinstance(name, str | int) else None
@@ -92,13 +93,25 @@ class _Gathering:
                 if name in here:
                     raise RecordError("an image of this id came before; this one is left out", record=name, field="id")
                 file_name = words(first_of(entry, ("file_name", "filename")), record=name, field="file_name")
+                image = self._by_name.get(file_name) or _Gathered(entry, path, index)
+                self._check_size(entry, image, name)
             except RecordError as error:
                 self._losses.drop(error.at(file=path, index=index, field=f"images[{index}]"))
                 continue
-            here[name] = image = self._by_name.setdefault(file_name, _Gathered(entry, path))
+            here[name] = self._by_name[file_name] = image
             image.entry = {**entry, **image.entry}
             self._by_id.setdefault(name, image)
         return here
+
+    def _check_size(self, entry: Mapping[str, Any], image: _Gathered, name: str) -> None:
+        said, before = ([of.get(side) for side in ("width", "height")] for of in (entry, image.entry))
+        if None not in (*said, *before) and said != before:
+            raise RecordError(
+                f"is {said[0]}x{said[1]} here, and {before[0]}x{before[1]} in {image.file}: "
+                "its boxes here may be in another frame",
+                record=name,
+                field="width",
+            )
 
     def _categories(self, value: Mapping[str, Any], path: Path) -> dict[str, str]:
         categories = dict(enumerate(self._source.classes))
@@ -113,14 +126,14 @@ class _Gathering:
     def _annotation(
         self,
         entry: Mapping[str, Any],
-        here: Mapping[str, _Gathered],
+        images: Mapping[str, _Gathered],
         categories: Mapping[str, str],
         seen: set[str],
         path: Path,
         where: str,
     ) -> None:
         image_id = identity(entry.get("image_id"), field="image_id")
-        image = here.get(image_id) or (None if here else self._by_id.get(image_id))
+        image = images.get(image_id)
         if image is None:
             raise RecordError(f"there is no image {shown(image_id)}", field="image_id")
         name = f"{image_id}-{len(image.objects)}"
@@ -212,6 +225,8 @@ class _Gathering:
             captions=tuple(image.captions),
             split=None if split is None else words(split, field="split"),
             extra=plain(image.entry, _IMAGE_FIELDS, self._losses),
+            file=image.file,
+            index=image.index,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,7 +42,8 @@ def read(source: Source) -> Iterator[AnnotatedImage]:
     names, ids = ImageNames(source), Ids(source.losses)
     for path, index, entry in conversation_entries(source):
         try:
-            yield _image(parse_record(entry, file=path, index=index), source, names, ids)
+            image = _image(parse_record(entry, file=path, index=index), source, names, ids)
+            yield replace(image, file=path, index=index)
         except RecordError as error:
             source.losses.drop(error.at(file=path, index=index))
 

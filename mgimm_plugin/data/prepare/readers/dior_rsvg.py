@@ -183,7 +183,9 @@ def _image(root: Element, path: Path, source: Source, names: ImageNames, parts: 
             source.losses.drop(error.at(file=path, record=name))
     file_name = names.named((root.findtext("filename") or "").strip() or f"{path.stem}.jpg", field="filename")
     width, height = _size(root) or source.size_of(file_name) or (None, None)
-    return AnnotatedImage(source_id=path.stem, file_name=file_name, width=width, height=height, objects=tuple(objects))
+    return AnnotatedImage(
+        source_id=path.stem, file_name=file_name, width=width, height=height, objects=tuple(objects), file=path
+    )
 
 
 def _object(element: Element, name: str, part: str | None) -> AnnotatedObject:

@@ -67,6 +67,11 @@ def read(source: Source) -> Iterator[AnnotatedImage]:
     ids = Ids(source.losses)
     for name, image in gathered.items():
         if image.objects:
+            if image.raster.dtype != "uint8":
+                source.losses.note(
+                    f"{name} has pixels of type {image.raster.dtype}, not 8 bits a channel: as an image it is refused. "
+                    "Convert it to 8-bit RGB."
+                )
             yield AnnotatedImage(
                 source_id=ids.unique(str(PurePosixPath(name).with_suffix(""))),
                 file_name=name,

@@ -132,6 +132,8 @@ def _image(
         objects=tuple(objects),
         descriptions=(description,),
         extra=plain(entry, _FIELDS, source.losses),
+        file=path,
+        index=index,
     )
 
 

@@ -117,11 +117,13 @@ def read_yolo(source: Source) -> Iterator[AnnotatedImage]:
 
 
 def _read(source: Source, parse: Parse, suffix: str, *, needs_size: bool = False) -> Iterator[AnnotatedImage]:
-    paths = [
-        path
-        for path in files_in(source.inputs, {".txt"})
-        if path in source.inputs or not (path.stem.lower() in _BESIDE or is_class_list(path))
-    ]
+    found = [path for path in files_in(source.inputs, {".txt"}) if path in source.inputs or not is_class_list(path)]
+    paths = [path for path in found if path in source.inputs or path.stem.lower() not in _BESIDE]
+    if len(paths) < len(found):
+        left = ", ".join(sorted({path.name for path in found} - {path.name for path in paths}))
+        source.losses.note(
+            f"By their names taken for lists and notes, not for labels: {left}. One that is given as an input is read."
+        )
     if not paths:
         raise RecordError("the inputs have no label file, only lists and notes")
     names = ImageNames(source)
@@ -138,7 +140,7 @@ def _read(source: Source, parse: Parse, suffix: str, *, needs_size: bool = False
             objects = tuple(_objects(source, path, name, lines, size, parse))
             width, height = size or (None, None)
             yield AnnotatedImage(
-                source_id=name, file_name=file_name, width=width, height=height, objects=objects, extra=extra
+                source_id=name, file_name=file_name, width=width, height=height, objects=objects, extra=extra, file=path
             )
         except RecordError as error:
             source.losses.drop(error.at(file=path))

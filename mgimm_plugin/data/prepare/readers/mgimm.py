@@ -73,7 +73,7 @@ class _Reader:
         for index, entry in objects_of(value.get("images"), self._losses, "images", file=path):
             try:
                 name = identity(entry.get("id"), field=f"images[{index}].id")
-                yield self._image(self._ids.unique(name), entry, path, objects=tuple(objects.pop(name, ())))
+                yield self._image(self._ids.unique(name), entry, path, index, objects=tuple(objects.pop(name, ())))
             except RecordError as error:
                 self._losses.drop(error.at(file=path, field=f"images[{index}]"))
         for name, orphans in objects.items():
@@ -89,7 +89,7 @@ class _Reader:
                 # Several entries about one image are several records.
                 name = self._ids.unique(identity(entry.get("image_id"), field="image_id"))
                 objects = tuple(self._boxes(entry, name, path, index))
-                yield self._image(name, entry, path, objects=objects, **self._said(entry, len(objects)))
+                yield self._image(name, entry, path, index, objects=objects, **self._said(entry, len(objects)))
             except RecordError as error:
                 self._losses.drop(error.at(file=path, index=index))
 
@@ -119,7 +119,7 @@ class _Reader:
             turns[0] = Turn("human", f"{DEFAULT_REGION_TOKEN * regions}\n{turns[0].value}")
         return {"dialogues": (Dialogue(turns=tuple(turns), objects=tuple(range(regions))),)}
 
-    def _image(self, name: str, entry: Mapping[str, Any], path: Path, **fields: Any) -> AnnotatedImage:
+    def _image(self, name: str, entry: Mapping[str, Any], path: Path, index: int, **fields: Any) -> AnnotatedImage:
         file_name = self._names.named(entry.get("file_name"), field="file_name")
         if entry.get("width") is None or entry.get("height") is None:
             width, height = self._source.size_of(file_name) or (None, None)
@@ -127,7 +127,16 @@ class _Reader:
             width, height = checked_size(entry["width"], entry["height"])
         part = _PART.search(path.stem)
         split = part[1] if part else None
-        return AnnotatedImage(source_id=name, file_name=file_name, width=width, height=height, split=split, **fields)
+        return AnnotatedImage(
+            source_id=name,
+            file_name=file_name,
+            width=width,
+            height=height,
+            split=split,
+            file=path,
+            index=index,
+            **fields,
+        )
 
 
 def _turns(entry: Mapping[str, Any]) -> list[Turn]:

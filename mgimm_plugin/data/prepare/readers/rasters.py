@@ -28,6 +28,7 @@ class Raster:
         name: Path relative to the folder it was found in.
         width: Width in pixels.
         height: Height in pixels.
+        dtype: Type of its numbers, such as ``uint8``.
         transform: ``a, b, c, d, e, f`` from pixels to the reference system.
         crs: The reference system, as WKT.
     """
@@ -35,6 +36,7 @@ class Raster:
     name: str
     width: int
     height: int
+    dtype: str
     transform: tuple[float, ...]
     crs: str
 
@@ -85,11 +87,12 @@ def open_raster(path: Path, name: str) -> Raster:
                 crs = None if file.crs is None else file.crs.to_wkt()
                 transform = tuple(float(value) for value in file.transform)[:6]
                 width, height = int(file.width), int(file.height)
+                dtype = ", ".join(sorted(set(file.dtypes)))
     except _failures() as error:
         raise ImageError(f"cannot be read as a raster: {error}", file=path) from error
     if not crs:
         raise ImageError("has no reference system: it does not say where on the earth it lies", file=path)
-    return Raster(name, width, height, transform, crs)
+    return Raster(name, width, height, dtype, transform, crs)
 
 
 @lru_cache(maxsize=64)

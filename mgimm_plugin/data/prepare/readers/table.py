@@ -49,6 +49,7 @@ class _Gathered:
     """An image and what the rows have said of it so far."""
 
     file: Path
+    index: int
     name: str | None = None
     size: tuple[int, int] | None = None
     split: str | None = None
@@ -90,7 +91,9 @@ class _Gathering:
             seen.update(row)
             columns = self._columns(row)
             try:
-                self._row({name: row.get(column) for name, column in columns.items()}, row, set(columns.values()), path)
+                self._row(
+                    {name: row.get(column) for name, column in columns.items()}, row, set(columns.values()), path, index
+                )
             except RecordError as error:
                 self._losses.drop(error.at(file=path, index=index))
         for name, column in self._source.columns.items():
@@ -108,9 +111,9 @@ class _Gathering:
         found = {name: next((column for column in usual if column in row), None) for name, usual in looked_for.items()}
         return {name: column for name, column in found.items() if column is not None}
 
-    def _row(self, values: Mapping[str, Any], row: Mapping[str, Any], used: set[str], path: Path) -> None:
+    def _row(self, values: Mapping[str, Any], row: Mapping[str, Any], used: set[str], path: Path, index: int) -> None:
         file_name = self._names.named(values.get("image"), field="image")
-        image = self._images.setdefault(file_name, _Gathered(path))
+        image = self._images.setdefault(file_name, _Gathered(path, index))
         size = _size(values)
         if size is not None and image.size not in (None, size):
             raise RecordError(f"an earlier row says that {file_name} is of another size", field="width")
@@ -187,6 +190,8 @@ class _Gathering:
                 descriptions=tuple(image.descriptions),
                 split=image.split or _shared({item.split for item in image.objects}),
                 extra=image.extra,
+                file=image.file,
+                index=image.index,
             )
 
 

@@ -48,7 +48,9 @@ def _image(path: Path, name: str, source: Source, names: ImageNames) -> Annotate
             objects.append(_object(element, item))
         except RecordError as error:
             source.losses.drop(error.at(file=path, record=item))
-    return AnnotatedImage(source_id=name, file_name=file_name, width=width, height=height, objects=tuple(objects))
+    return AnnotatedImage(
+        source_id=name, file_name=file_name, width=width, height=height, objects=tuple(objects), file=path
+    )
 
 
 def _object(element: Element, name: str) -> AnnotatedObject:

@@ -75,6 +75,7 @@ def _image(path: Path, name: str, source: Source, names: ImageNames) -> Annotate
         descriptions=tuple(descriptions),
         dialogues=tuple(question_dialogues(pairs, losses, file=path, record=name)),
         extra=plain(value, _IMAGE_FIELDS, losses),
+        file=path,
     )
 
 
