@@ -166,10 +166,11 @@ class Predictor:
         # often share an image, stay together.
         order = sorted(range(len(questions)), key=lambda i: -len(prompts[i]))
         answers: dict[int, str] = {}
+        at_hand: dict[object, EncodedImage] = {}
         with self._warning_of_clipped_boxes():
             for start in range(0, len(order), batch_size):
                 rows = order[start : start + batch_size]
-                batch = self._encoder.batch([questions[i] for i in rows], [prompts[i] for i in rows])
+                batch = self._encoder.batch([questions[i] for i in rows], [prompts[i] for i in rows], at_hand)
                 new_ids = self.model.generate(**batch, **options, custom_generate=search).tolist()
                 answers.update(zip(rows, map(self._decode, new_ids), strict=True))
                 if on_progress is not None:

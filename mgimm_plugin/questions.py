@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from mgimm_plugin.tokenization import build_prompt, tokenize_prompt
 
 Box = Sequence[float]
 """xyxy in pixels of the original image."""
+
+_TEXTS_AT_HAND = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,16 +85,17 @@ class QuestionEncoder:
         )
         self.clipped_boxes = 0
         self._tokens_per_image = self.model.get_vision_tower().num_patches
+        # Most questions of a file are asked in the same words.
+        self._ids_of = lru_cache(maxsize=_TEXTS_AT_HAND)(self._tokenize_text)
 
-    def tokenize(self, question: Question, max_new_tokens: int) -> list[int]:
+    def tokenize(self, question: Question, max_new_tokens: int) -> Sequence[int]:
         """Return the ids of a question's prompt, once its tokens, boxes and image are seen to agree.
 
         Raises:
             RecordError: They do not.
             SequenceTooLongError: Prompt and answer together are longer than the model's context.
         """
-        prompt = build_prompt([("human", question.text)], self.template, self.tokenizer)
-        ids = tokenize_prompt(prompt, self.tokenizer)
+        ids = self._ids_of(question.text)
         regions, images = ids.count(REGION_TOKEN_INDEX), ids.count(IMAGE_TOKEN_INDEX)
         with _naming(question):
             if regions != len(question.boxes):
@@ -106,7 +110,12 @@ class QuestionEncoder:
             check_length(ids, self._tokens_per_image, self.context_length, answer_length=max_new_tokens)
         return ids
 
-    def batch(self, questions: Sequence[Question], prompts: Sequence[Sequence[int]]) -> dict[str, Any]:
+    def batch(
+        self,
+        questions: Sequence[Question],
+        prompts: Sequence[Sequence[int]],
+        at_hand: dict[object, EncodedImage] | None = None,
+    ) -> dict[str, Any]:
         """Build the arguments of ``generate`` for a batch, left-padded, on the model's device.
 
         Images that several questions share, as one object or one path, go through the vision tower once.
@@ -114,6 +123,7 @@ class QuestionEncoder:
         Args:
             questions: The questions of the batch.
             prompts: Their ids, from ``tokenize``.
+            at_hand: The encoded images of the batch before, which become those of this one.
 
         Raises:
             ImageError: An image cannot be read.
@@ -129,7 +139,10 @@ class QuestionEncoder:
         }
         rows = [row for row, question in enumerate(questions) if question.image is not None]
         if rows:
-            encoded = self._encoded([questions[row] for row in rows])
+            encoded = self._encoded([questions[row] for row in rows], at_hand or {})
+            if at_hand is not None:
+                at_hand.clear()
+                at_hand.update(encoded)
             keys = [_key(questions[row].image) for row in rows]
             distinct = list(dict.fromkeys(keys))
             boxes, sizes = [], [encoded[key].size for key in keys]
@@ -151,8 +164,11 @@ class QuestionEncoder:
 
     def encode_images(self, images: Sequence[Image.Image]) -> list[EncodedImage]:
         """Run one vision pass over RGB images."""
-        tensors = [self.images.encode_image(image).to(self.model.device) for image in images]
-        features = self.model.encode_vision(tensors if tensors[0].ndim == 4 else torch.stack(tensors))
+        tensors, device = [self.images.encode_image(image) for image in images], self.model.device
+        several_views = tensors[0].ndim == 4
+        features = self.model.encode_vision(
+            [views.to(device) for views in tensors] if several_views else torch.stack(tensors).to(device)
+        )
         views = [None] * len(images) if features.views is None else features.views.split(features.view_counts)
         return [
             EncodedImage(
@@ -169,7 +185,12 @@ class QuestionEncoder:
         """
         return to_rgb(image) if isinstance(image, Image.Image) else self.images.open(image)
 
-    def _encoded(self, questions: Sequence[Question]) -> dict[object, EncodedImage]:
+    def _tokenize_text(self, text: str) -> list[int]:
+        return tokenize_prompt(build_prompt([("human", text)], self.template, self.tokenizer), self.tokenizer)
+
+    def _encoded(
+        self, questions: Sequence[Question], at_hand: Mapping[object, EncodedImage]
+    ) -> dict[object, EncodedImage]:
         """Return the encoded images of the questions, by ``_key``."""
         encoded: dict[object, EncodedImage] = {}
         opened: dict[object, Image.Image] = {}
@@ -177,6 +198,8 @@ class QuestionEncoder:
             image, key = question.image, _key(question.image)
             if isinstance(image, EncodedImage):
                 encoded[key] = image
+            elif key in at_hand:
+                encoded[key] = at_hand[key]
             elif image is not None and key not in opened:
                 with _naming(question):
                     opened[key] = self.open(image)

@@ -108,6 +108,17 @@ def test_images_that_questions_share_are_seen_once(predictor, questions, monkeyp
     assert seen == [1]
 
 
+def test_an_image_that_batches_share_is_seen_once(predictor, images, monkeypatch):
+    seen = []
+    encode_vision = predictor.model.encode_vision
+    monkeypatch.setattr(
+        predictor.model, "encode_vision", lambda images: seen.append(len(images)) or encode_vision(images)
+    )
+    asked = [Question(image, "<region>\nWhat is it?", [(0, 0, 30, 30 + i)]) for image in images[:2] for i in range(3)]
+    predictor.answer(asked, batch_size=2, **LENGTH)
+    assert seen == [1, 1]
+
+
 def test_pieces_of_a_stream_are_the_answer(predictor, images):
     predictor.set_image(images[0])
     text, boxes = "<image>\n<region>\nWhat?", [(0, 0, 30, 30)]
