@@ -125,12 +125,15 @@ def evaluate(
     Writes predictions.jsonl, metrics.json and report.html. Run again after an interruption, it goes on.
     """
     from mgimm_plugin.commands.evaluate import run
+    from mgimm_plugin.evaluate.ranks import is_first_process
 
     metrics = run(
         model, base, data, images, output, compare=compare or (), device=device, dtype=dtype, batch_size=batch_size,
         max_new_tokens=max_new_tokens, num_beams=num_beams, blank_image=blank_image, regions=str(regions),
         resume=not no_resume, on_error=str(on_error), max_pixels=max_pixels,
     )  # fmt: skip
+    if not is_first_process():
+        return
     for name, value in metrics.items():
         if isinstance(value, float):
             typer.echo(f"{name:24} {value:.4f}")

@@ -10,6 +10,7 @@ from typing import Any
 from mgimm_plugin.commands.loading import load_predictor
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.evaluate import Run, evaluate, write_report
+from mgimm_plugin.evaluate.ranks import is_first_process
 from mgimm_plugin.evaluate.store import REPORT_FILE, RUN_FILE
 
 
@@ -45,7 +46,7 @@ def run(
     """
     predictor, name = load_predictor(model, base, device=device, dtype=dtype, max_pixels=max_pixels)
     metrics = evaluate(predictor, data, images, output, model=name, base=base, max_pixels=max_pixels, **options)
-    if compare:
+    if compare and is_first_process():
         runs = [Run(_name(folder), folder) for folder in (output, *compare)]
         write_report(output / REPORT_FILE, runs)
     return metrics

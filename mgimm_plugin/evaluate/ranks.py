@@ -1,16 +1,26 @@
-"""Several processes that evaluate one model together, as torchrun starts them."""
+"""Several processes that evaluate one model together, as torchrun or another launcher starts them.
+
+They keep in touch through the launcher's key-value store alone: no process group is needed, and none is in the way.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
-_PATIENCE = timedelta(days=1)
-"""How long a rank that is done waits for the others."""
+from mgimm_plugin.errors import MgimmError
+
+_JOINING = timedelta(minutes=30)
+"""How long the first rank waits for the others to start: each loads the model beforehand."""
+_LOOK_AROUND_S = 0.1
+"""How often a rank that waits for another looks whether it is there, or has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,46 +30,137 @@ class Ranks:
     Attributes:
         rank: Its number, from 0.
         count: How many there are.
+        store: What they share, a ``torch.distributed.Store``; None for a single process.
     """
 
     rank: int = 0
     count: int = 1
+    store: Any = None
 
     @property
     def is_first(self) -> bool:
         """Whether this one writes the results."""
         return self.rank == 0
 
-    def share(self, todo: Sequence[int]) -> list[int]:
-        """This rank's part of the work, a run of neighbours: records of one image stay together."""
-        return list(todo[len(todo) * self.rank // self.count : len(todo) * (self.rank + 1) // self.count])
+    def batches(self, todo: Sequence[int], size: int) -> Iterator[tuple[int, list[int]]]:
+        """Take the next batch whenever this rank is free, so that none waits for one whose answers are long.
+
+        The batches are those of a single process, whatever the number of ranks.
+
+        Args:
+            todo: Positions of the records; the same on all ranks.
+            size: Records in a batch.
+
+        Yields:
+            Where in ``todo`` a batch starts, and the batch: a run of neighbours, which often share an image.
+
+        Raises:
+            MgimmError: Another rank has failed.
+        """
+        starts = range(0, len(todo), size)
+        for number in range(len(starts)) if self.store is None else self._numbers():
+            if number >= len(starts):
+                return
+            yield starts[number], list(todo[starts[number] : starts[number] + size])
 
     def wait(self) -> None:
         """Wait for all ranks."""
         self.gather(None)
 
     def gather(self, value: Any) -> list[Any]:
-        """The values of all ranks, by rank."""
-        if self.count == 1:
-            return [value]
-        from torch import distributed
+        """The values of all ranks, by rank; they travel as JSON. All ranks call it equally often.
 
-        values = [None] * self.count
-        distributed.all_gather_object(values, value)
-        return values
+        Raises:
+            MgimmError: Another rank has failed.
+        """
+        if self.store is None:
+            return [value]
+        with _in_touch():
+            call = self.store.add(f"calls of {self.rank}", 1)
+            self.store.set(f"{call} of {self.rank}", json.dumps(value))
+            return [json.loads(self._read(f"{call} of {rank}")) for rank in range(self.count)]
+
+    def leave(self) -> None:
+        """End in agreement; the first rank, which may hold the store, goes last."""
+        with _in_touch():
+            if self.store.add("left", 1) == self.count:
+                self.store.set("all left", "")
+            if self.is_first:
+                self._read("all left")
+
+    def give_up(self) -> None:
+        """Tell the others that this rank has failed."""
+        from torch.distributed import DistError
+
+        with suppress(DistError):  # the store itself may be what is gone
+            self.store.compare_set("failed", "", str(self.rank))  # the first one says why
+
+    def _numbers(self) -> Iterator[int]:
+        while True:
+            with _in_touch():
+                self._check()
+                number = self.store.add("batches", 1) - 1
+            yield number
+
+    def _read(self, key: str) -> bytes:
+        while not self.store.check([key]):
+            self._check()
+            time.sleep(_LOOK_AROUND_S)
+        return self.store.get(key)
+
+    def _check(self) -> None:
+        if self.store.check(["failed"]):
+            raise MgimmError(f"process {self.store.get('failed').decode()} has failed, and this one stops with it")
 
 
 @contextmanager
 def joined_ranks() -> Iterator[Ranks]:
-    """The ranks that torchrun started; a single one otherwise."""
+    """The ranks that a launcher started (``RANK``, ``WORLD_SIZE``, ``MASTER_ADDR``, ``MASTER_PORT``), or a single one.
+
+    Raises:
+        MgimmError: The launcher has not said which rank this is, or another rank has failed.
+    """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield Ranks()
         return
-    from torch import distributed
+    from torch.distributed import PrefixStore
 
-    distributed.init_process_group("gloo", timeout=_PATIENCE)
+    with _in_touch():
+        store, rank = _common_store()
+        evaluation = store.add(f"mgimm evaluations of {rank}", 1)  # a process may evaluate several times
+    ranks = Ranks(rank, count, PrefixStore(f"mgimm evaluation {evaluation}", store))
     try:
-        yield Ranks(distributed.get_rank(), count)
-    finally:
-        distributed.destroy_process_group()
+        yield ranks
+        ranks.leave()
+    except BaseException:  # whatever it is, the others need not wait
+        ranks.give_up()
+        raise
+
+
+def is_first_process() -> bool:
+    """Whether a launcher has started this process as the first, or not at all."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@cache
+def _common_store() -> tuple[Any, int]:
+    """The launcher's store and this process's rank. Kept: the first process may be its only server."""
+    from torch.distributed.rendezvous import rendezvous
+
+    try:
+        store, rank, _ = next(iter(rendezvous("env://", timeout=_JOINING)))
+    except ValueError as error:  # a variable is not set
+        raise MgimmError(f"WORLD_SIZE says that there are several processes, but: {error}") from error
+    return store, rank
+
+
+@contextmanager
+def _in_touch() -> Iterator[None]:
+    """A store that cannot be reached is another process's end."""
+    from torch.distributed import DistNetworkError
+
+    try:
+        yield
+    except DistNetworkError as error:
+        raise MgimmError(f"the first process cannot be reached; its own message may say why ({error})") from error

@@ -113,18 +113,17 @@ def evaluate(
     )
     with joined_ranks() as ranks:
         store = PredictionStore(output, settings, details, resume=resume, ranks=ranks)
-        todo = ranks.share([index for index in range(len(records)) if index not in store.rows])
+        todo = [index for index in range(len(records)) if index not in store.rows]
         with tqdm(total=len(todo), unit="record", disable=not (progress and ranks.is_first)) as bar:
-            for start in range(0, len(todo), batch_size):
-                some = todo[start : start + batch_size]
+            for start, some in ranks.batches(todo, batch_size):
                 answers = session.ask([(index, records[index], asked[index]) for index in some])
                 store.append(
                     _row(index, records[index], asked[index], answers[index], session.clipped.get(index, 0))
                     for index in some
                     if index in answers
                 )
-                bar.update(len(some))
-        skipped = {index: text for part in ranks.gather(session.skipped) for index, text in part.items()}
+                bar.update(start + len(some) - bar.n)  # what other ranks have taken counts as well
+        skipped = {index: text for part in ranks.gather([*session.skipped.items()]) for index, text in part}
         if not ranks.is_first:
             return _results_of_first(ranks)
         store.collect()

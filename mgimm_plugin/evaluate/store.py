@@ -98,7 +98,8 @@ class PredictionStore:
         ranks: The processes that predict together; each appends to a file of its own.
 
     Raises:
-        MgimmError: The folder holds predictions that were made with other settings, or a broken line.
+        MgimmError: The folder holds predictions that were made with other settings, or a broken line; or it is not
+            the same one for all ranks.
     """
 
     def __init__(
@@ -116,6 +117,8 @@ class PredictionStore:
         if ranks.is_first:
             self._start(settings, details, resume)
         ranks.wait()
+        if ranks.count > 1:
+            self._check_shared(ranks)
         self.rows = _read_whole_lines(folder / PREDICTIONS_FILE)
 
     def _start(self, settings: Mapping[str, Any], details: Mapping[str, Any], resume: bool) -> None:
@@ -134,6 +137,19 @@ class PredictionStore:
         write_whole(folder / PREDICTIONS_FILE, to_lines(rows.values()))
         for path in _parts(folder):
             path.unlink()
+
+    def _check_shared(self, ranks: Ranks) -> None:
+        """Find out before the work, not after it, that nodes have a folder each."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._file.touch()
+        ranks.wait()
+        seen = [path for path in _parts(self.folder) if path.is_file()]
+        ranks.wait()
+        if len(seen) != ranks.count:
+            raise MgimmError(
+                f"{self.folder}: {len(seen)} of {ranks.count} processes write here: the output folder has to be on a "
+                "file system that all nodes share"
+            )
 
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
         """Add predictions; they are in the file when this returns. Each has its record's position in ``index``."""
