@@ -15,7 +15,7 @@ from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.inspect.contact_sheet import choose_records, load_picture, make_tiles
 from mgimm_plugin.data.inspect.sheet_page import write_page
 from mgimm_plugin.data.inspect.sheet_picture import draw_sheet
-from mgimm_plugin.data.inspect.wording import counted
+from mgimm_plugin.data.wording import counted
 from mgimm_plugin.errors import MgimmError
 
 PICTURE_FILE = "sheet.png"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-Box = tuple[float, float, float, float]
+from mgimm_plugin.data.record_types import Box
 
 SIZES: Final = ("small", "medium", "large")
 SIZE_LIMITS: Final = (0.1, 0.25)

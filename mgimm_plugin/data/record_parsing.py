@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
-from mgimm_plugin.data.record_types import Box, Record, Region, Turn
+from mgimm_plugin.data.record_types import Box, Polygon, Record, Region, Turn
 from mgimm_plugin.errors import BoxError, RecordError
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -92,7 +92,7 @@ class RecordParser:
             self.fail(f"must be an object of names and texts, not {_kind(value)}", where)
         return value
 
-    def polygon(self, value: object, where: str) -> tuple[tuple[float, float], ...] | None:
+    def polygon(self, value: object, where: str) -> Polygon | None:
         """An outline, or None."""
         points = self.items(value, where)
         if not points:

@@ -9,6 +9,10 @@ from typing import Any
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
 
 Box = tuple[float, float, float, float]
+"""``x1, y1, x2, y2``."""
+
+Polygon = tuple[tuple[float, float], ...]
+"""``x, y`` of each corner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Region:
     category: str | None = None
     phrase: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
-    polygon: tuple[tuple[float, float], ...] | None = None
+    polygon: Polygon | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from mgimm_plugin.data.files import RecordFile
 from mgimm_plugin.data.record_parsing import RecordParser
-from mgimm_plugin.data.record_types import Box, Record, Region, Turn
+from mgimm_plugin.data.record_types import Box, Polygon, Record, Region, Turn
 
-__all__ = ["Box", "Record", "Region", "Turn", "parse_record", "read_records", "record_to_json"]
+__all__ = ["Box", "Polygon", "Record", "Region", "Turn", "parse_record", "read_records", "record_to_json"]
 
 
 def parse_record(obj: object, *, file: object = None, index: int | None = None) -> Record:

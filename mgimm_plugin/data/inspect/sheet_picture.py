@@ -10,7 +10,7 @@ from typing import Final
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from mgimm_plugin.data.inspect.contact_sheet import Mark, Tile, place_tags, tag_scale
-from mgimm_plugin.data.inspect.wording import counted
+from mgimm_plugin.data.wording import counted
 from mgimm_plugin.errors import MissingExtraError
 
 TILE_WIDTH: Final = 420

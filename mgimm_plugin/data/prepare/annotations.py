@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mgimm_plugin.data.records import Box, Turn
-
-Points = tuple[tuple[float, float], ...]
+from mgimm_plugin.data.records import Box, Polygon, Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +29,7 @@ class AnnotatedObject:
     bbox: Box
     category: str | None = None
     phrase: str | None = None
-    polygon: Points | None = None
+    polygon: Polygon | None = None
     split: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)

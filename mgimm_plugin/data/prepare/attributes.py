@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mgimm_plugin.data.measures import SIZES, position_word, size_word
-from mgimm_plugin.data.prepare.annotations import AnnotatedObject, Points
+from mgimm_plugin.data.prepare.annotations import AnnotatedObject
 from mgimm_plugin.data.prepare.colors import dominant_color
 from mgimm_plugin.data.prepare.naming import category_words, with_articles
+from mgimm_plugin.data.records import Polygon
 
 NEEDS_SIZE: Final = ("size", "position")
 """Attributes that need the image's width and height."""
@@ -102,7 +103,7 @@ class Outline(NamedTuple):
         return self.longer / self.shorter if self.shorter > 0 else math.inf
 
 
-def outline_of(points: Points) -> Outline | None:
+def outline_of(points: Polygon) -> Outline | None:
     """Measure an outline: the rectangle of smallest area, one side along an edge, around it; None where it is flat."""
     xy = np.asarray(points, dtype=np.float64)
     edges = np.roll(xy, -1, axis=0) - xy

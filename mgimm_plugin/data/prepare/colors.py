@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mgimm_plugin.data.prepare.annotations import Points
-from mgimm_plugin.data.records import Box
+from mgimm_plugin.data.records import Box, Polygon
 
 COLOR_WORDS: Final = (
     "black", "white", "gray", "red", "orange", "brown", "beige", "yellow", "green", "blue", "purple", "pink",
@@ -37,7 +36,7 @@ _HUES: Final = (
 )
 
 
-def dominant_color(image: Image.Image, box: Box, polygon: Points | None = None) -> str | None:
+def dominant_color(image: Image.Image, box: Box, polygon: Polygon | None = None) -> str | None:
     """Name the color of a region.
 
     Args:
@@ -94,7 +93,7 @@ def lab(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
 
 
-def _pixels(image: Image.Image, box: Box, polygon: Points | None) -> NDArray[np.uint8]:
+def _pixels(image: Image.Image, box: Box, polygon: Polygon | None) -> NDArray[np.uint8]:
     """The ``[N, 3]`` pixels that count, at most ``_SAMPLES`` squared."""
     x1, y1, x2, y2 = box
     if polygon is None:

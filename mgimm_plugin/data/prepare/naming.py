@@ -8,9 +8,9 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 
+from mgimm_plugin.data.wording import plural
+
 _BOUNDARY: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s_\-/]+")
-_SAME_PLURAL: Final = frozenset({"aircraft", "people", "sheep"})
-_IRREGULAR: Final = {"person": "people", "man": "men", "woman": "women", "child": "children"}
 _NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 # "a one-way road", "a unit", "a U-shaped harbor": written with a vowel, spoken with a consonant.
 _ARTICLE: Final = re.compile(r"\b([Aa]) (?=[aeiouAEIOU])(?!one|uni|use|u-|U-|U )")
@@ -28,22 +28,6 @@ def category_words(category: str) -> str:
         return _table()[key]
     words = [word for word in _BOUNDARY.split(category) if word]
     return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words) or category
-
-
-def plural(words: str) -> str:
-    """The plural of a class name; its last word changes."""
-    *head, last = words.split(" ")
-    if last in _SAME_PLURAL:
-        return words
-    if last in _IRREGULAR:
-        last = _IRREGULAR[last]
-    elif re.search(r"[^aeiou]y$", last):
-        last = last[:-1] + "ies"
-    elif last.endswith(("s", "x", "z", "ch", "sh")):
-        last += "es"
-    else:
-        last += "s"
-    return " ".join((*head, last))
 
 
 def counted(count: int, words: str) -> str:

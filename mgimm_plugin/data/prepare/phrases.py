@@ -15,7 +15,8 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final
 
-from mgimm_plugin.data.prepare.naming import counted, plural, with_articles
+from mgimm_plugin.data.prepare.naming import counted, with_articles
+from mgimm_plugin.data.wording import joined, plural
 
 REFERENCES: Final = 3
 """Other sentences that say the same of a region, kept as references, at most."""
@@ -105,7 +106,7 @@ def image_description(attributes: Sequence[Mapping[str, str]], key: str, *, seed
     counts = Counter(item["category"] for item in attributes)
     parts = [counted(count, words) for words, count in counts.most_common()]
     are = "is" if next(iter(counts.most_common()))[1] == 1 else "are"
-    sentences = [_chosen("counts", {"counts": _listed(parts), "are": are}, key, seed)]
+    sentences = [_chosen("counts", {"counts": joined(parts), "are": are}, key, seed)]
     sentences += _gatherings(attributes, counts, key, seed)
     told = 0
     for number, item in enumerate(attributes):
@@ -157,10 +158,6 @@ def _fill(pattern: str, values: Mapping[str, str]) -> str:
 @lru_cache(maxsize=256)
 def _required(pattern: str) -> frozenset[str]:
     return frozenset(_NAME.findall(_OPTIONAL.sub("", pattern)))
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _number(seed: int, key: str) -> int:

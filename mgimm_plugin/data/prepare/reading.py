@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
-from mgimm_plugin.data.prepare.annotations import Points
-from mgimm_plugin.data.records import Box
+from mgimm_plugin.data.records import Box, Polygon
 from mgimm_plugin.errors import BoxError, RecordError
 from mgimm_plugin.geometry import Boxes, as_boxes
 
@@ -253,7 +252,7 @@ def checked_box(values: object, to_xyxy: Callable[[Any], Boxes] = as_boxes, **wh
 
 def checked_points(
     values: object, to_pixels: Callable[[Any], NDArray[np.float64]] | None = None, **where: Any
-) -> Points:
+) -> Polygon:
     """Turn an outline of a source into points.
 
     Args:

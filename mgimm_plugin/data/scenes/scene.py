@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-Box = tuple[float, float, float, float]
-"""``x1, y1, x2, y2`` in pixels of the scene, continuous edges, 0-based."""
+from mgimm_plugin.data.record_types import Box, Polygon
 
-Points = tuple[tuple[float, float], ...]
-"""``x, y`` in the same frame."""
+Points = NDArray[np.float64]
+"""``[P, 2]``: ``x, y`` of each."""
+
+RGB = tuple[int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,7 @@ class SceneObject:
         shape: Word for its shape.
         size: Word that follows from the box.
         position: Word that follows from the box.
-        box: The exact box around what is drawn of it, its shadow apart.
+        box: xyxy in pixels of the scene: the exact box around what is drawn of it, its shadow apart.
         polygon: Its outline.
         facts: More that is true of it, as JSON (what it stands on, its relations); written into its region.
     """
@@ -36,7 +38,7 @@ class SceneObject:
     size: str
     position: str
     box: Box
-    polygon: Points | None = None
+    polygon: Polygon | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -16,11 +16,12 @@ from mgimm_plugin.data.scenes.overhead.text.claims import (
     unmentioned,
 )
 from mgimm_plugin.data.scenes.overhead.text.grammar import read_data
-from mgimm_plugin.data.scenes.overhead.text.lexicon import POSITION_WORDS, plural
+from mgimm_plugin.data.scenes.overhead.text.lexicon import POSITION_WORDS
 from mgimm_plugin.data.scenes.overhead.text.reading import read
 from mgimm_plugin.data.scenes.overhead.text.texts import texts
 from mgimm_plugin.data.scenes.overhead.vocabulary import CATEGORIES, COLORS, SETTINGS, SHAPES
 from mgimm_plugin.data.scenes.scene import Scene
+from mgimm_plugin.data.wording import plural
 from tests.data.scenes.overhead_scenes import a_scene, an_object, random_scene
 
 Check = Callable[[str], list[str]]

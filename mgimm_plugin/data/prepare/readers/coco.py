@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject, Points
+from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
 from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
 from mgimm_plugin.data.prepare.readers.json_files import first_of, objects_of
 from mgimm_plugin.data.prepare.reading import (
@@ -21,6 +21,7 @@ from mgimm_plugin.data.prepare.reading import (
     words,
 )
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
+from mgimm_plugin.data.records import Polygon
 from mgimm_plugin.errors import RecordError
 from mgimm_plugin.geometry import points_to_xyxy, xywh_to_xyxy
 
@@ -179,7 +180,7 @@ class _Gathering:
             extra=extra,
         )
 
-    def _polygon(self, segmentation: object) -> Points | None:
+    def _polygon(self, segmentation: object) -> Polygon | None:
         if segmentation is None or segmentation == []:
             return None
         if isinstance(segmentation, dict):

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject, Points
+from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
 from mgimm_plugin.data.prepare.readers.captions import question_dialogues
 from mgimm_plugin.data.prepare.readers.image_names import ImageNames, file_ids, identity, plain
 from mgimm_plugin.data.prepare.readers.json_files import objects_of
 from mgimm_plugin.data.prepare.reading import checked_box, checked_points, files_in, load_json, sentence, shown
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
+from mgimm_plugin.data.records import Polygon
 from mgimm_plugin.errors import RecordError
 from mgimm_plugin.geometry import Boxes, fractions_to_pixels, points_to_xyxy
 
@@ -105,7 +106,7 @@ def _object(entry: Mapping[str, Any], name: str, size: tuple[int, int] | None, s
     )
 
 
-def _polygon(corners: object, size: tuple[int, int]) -> Points | None:
+def _polygon(corners: object, size: tuple[int, int]) -> Polygon | None:
     if corners is None or corners == []:
         return None
     if not isinstance(corners, list) or len(corners) != 8:

@@ -8,8 +8,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from mgimm_plugin.data.scenes.mini.glyphs import Part
 from mgimm_plugin.data.scenes.mini.grounds import ground
 from mgimm_plugin.data.scenes.mini.layout import MiniObject
-
-RGB = tuple[int, int, int]
+from mgimm_plugin.data.scenes.scene import RGB
 
 _OVERSAMPLING = 2
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Points = NDArray[np.float64]
+from mgimm_plugin.data.scenes.scene import Points
+
 Pair = tuple[float, float]
 
 

@@ -10,6 +10,7 @@ from numpy.random import Generator
 
 from mgimm_plugin.data.scenes.mini.vocabulary import CATEGORIES, COLORS, POSITIONS, SHAPE_WORDS, SIZES
 from mgimm_plugin.data.scenes.scene import SceneObject
+from mgimm_plugin.data.wording import joined, plural
 
 REGION_PATTERNS: Final = (
     "A {size} {color} {shape} {category} in the {position} of the image.",
@@ -80,8 +81,10 @@ def count_phrase(objects: Sequence[SceneObject]) -> str:
     """Such as "three ships and two storage tanks", the most frequent category first."""
     names = [item.category for item in objects]
     ordered = sorted(set(names), key=lambda name: (-names.count(name), CATEGORIES.index(name)))
-    counts = [f"{NUMBER_WORDS[names.count(name)]} {name}{'s' if names.count(name) > 1 else ''}" for name in ordered]
-    return counts[0] if len(counts) == 1 else f"{', '.join(counts[:-1])} and {counts[-1]}"
+    counts = [
+        f"{NUMBER_WORDS[names.count(name)]} {name if names.count(name) == 1 else plural(name)}" for name in ordered
+    ]
+    return joined(counts)
 
 
 def parse_attributes(text: str) -> dict[str, str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
-Box = tuple[float, float, float, float]
-"""``x1, y1, x2, y2`` in pixels of the scene, continuous edges, 0-based."""
+from mgimm_plugin.data.measures import POSITIONS, SIZES
+from mgimm_plugin.data.record_types import Box
 
 SHAPES: Final[dict[str, tuple[str, ...]]] = {
     "airplane": ("straight-winged", "swept-winged", "delta-winged"),
@@ -42,16 +42,8 @@ SETTINGS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Grounds, and the colors that stand out on each."""
 
-SIZES: Final = ("small", "medium", "large")
 SIZE_LIMITS: Final = (0.184, 0.246)
 """Side of the square of a box's area, as a part of the frame's: below the first is small, from the second on large."""
-
-POSITIONS: Final = (
-    ("top left", "top middle", "top right"),
-    ("middle left", "center", "middle right"),
-    ("bottom left", "bottom middle", "bottom right"),
-)
-"""Words of the 3 x 3 grid, by row and column. None contains another, so that a word match is unambiguous."""
 
 ATTRIBUTES: Final = ("category", "color", "shape", "size", "position")
 

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.random import Generator
 
 from mgimm_plugin.data.measures import POSITIONS, SIZE_LIMITS, position_word, relative_side, size_word
+from mgimm_plugin.data.record_types import Box
 from mgimm_plugin.data.scenes.overhead.glyphs import Glyph, placed
-from mgimm_plugin.data.scenes.overhead.place.plan import Points, turn
+from mgimm_plugin.data.scenes.overhead.place.plan import turn
 from mgimm_plugin.data.scenes.overhead.vocabulary import COLORS
-from mgimm_plugin.data.scenes.scene import Box, SceneObject
-
-RGB = tuple[int, int, int]
+from mgimm_plugin.data.scenes.scene import RGB, Points, SceneObject
 
 GAP: Final = 0.014
 """Room between boxes, and to the edge of the frame."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-RGB = tuple[int, int, int]
+from mgimm_plugin.data.scenes.scene import RGB
 
 _SUMMER: Final[dict[str, RGB]] = {
     "grass": (104, 122, 72),

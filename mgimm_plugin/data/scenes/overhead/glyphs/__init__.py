@@ -27,7 +27,8 @@ from mgimm_plugin.data.scenes.overhead.glyphs import (
     stadium,
     towers,
 )
-from mgimm_plugin.data.scenes.overhead.glyphs.forms import Glyph, Part, Points, Sketch
+from mgimm_plugin.data.scenes.overhead.glyphs.forms import Glyph, Part, Sketch
+from mgimm_plugin.data.scenes.scene import Points
 
 __all__ = ["Glyph", "Part", "Points", "bounds", "glyph", "placed"]
 

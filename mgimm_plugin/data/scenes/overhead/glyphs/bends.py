@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mgimm_plugin.data.scenes.overhead.glyphs.forms import Pair, Points, Polygon
+from mgimm_plugin.data.scenes.overhead.glyphs.forms import Pair, Polygon
+from mgimm_plugin.data.scenes.scene import Points
 
 
 class Bend(NamedTuple):

@@ -14,9 +14,9 @@ from functools import lru_cache
 from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-Points = NDArray[np.float64]
+from mgimm_plugin.data.scenes.scene import Points
+
 Pair = tuple[float, float]
 Polygon = list[Pair]
 T = TypeVar("T")

@@ -12,8 +12,9 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from mgimm_plugin.data.scenes.overhead.place.plan import Points, rectangle
-from mgimm_plugin.data.scenes.overhead.styles import RGB, Style
+from mgimm_plugin.data.scenes.overhead.place.plan import rectangle
+from mgimm_plugin.data.scenes.overhead.styles import Style
+from mgimm_plugin.data.scenes.scene import RGB, Points
 
 _OUTLINES: Final = np.stack(
     [np.cos(np.linspace(0, 2 * np.pi, 9, endpoint=False)), np.sin(np.linspace(0, 2 * np.pi, 9, endpoint=False))], axis=1

@@ -9,9 +9,8 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from mgimm_plugin.data.scenes.overhead.glyphs.forms import Glyph, Part, Points
-
-RGB = tuple[int, int, int]
+from mgimm_plugin.data.scenes.overhead.glyphs.forms import Glyph, Part
+from mgimm_plugin.data.scenes.scene import RGB, Points
 
 PALETTE: Final[dict[str, RGB]] = {
     "tire": (22, 22, 24),

@@ -6,10 +6,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from mgimm_plugin.data.scenes.overhead.objects import RGB
 from mgimm_plugin.data.scenes.overhead.picture.details import Detail
-from mgimm_plugin.data.scenes.overhead.place.plan import Points, turn
+from mgimm_plugin.data.scenes.overhead.place.plan import turn
 from mgimm_plugin.data.scenes.overhead.place.site import Site
+from mgimm_plugin.data.scenes.scene import RGB, Points
 
 _HOUSES: Final = ((146, 104, 90), (122, 112, 106), (160, 146, 124), (104, 98, 96), (136, 118, 98), (168, 160, 148))
 _HALLS: Final = ((150, 150, 146), (132, 136, 138), (166, 158, 142), (120, 122, 124), (146, 138, 128))

@@ -15,7 +15,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-Points = NDArray[np.float64]
+from mgimm_plugin.data.scenes.scene import Points
 
 GRID: Final = 128
 """Cells along a side of the map that tells which patch is at a place."""

@@ -8,9 +8,10 @@ from typing import Final
 import numpy as np
 
 from mgimm_plugin.data.scenes.overhead.objects import GAP, Pose
-from mgimm_plugin.data.scenes.overhead.place.plan import Points, Strip, turn
+from mgimm_plugin.data.scenes.overhead.place.plan import Strip, turn
 from mgimm_plugin.data.scenes.overhead.place.routes import add_road
 from mgimm_plugin.data.scenes.overhead.place.site import Site
+from mgimm_plugin.data.scenes.scene import Points
 
 ROUTES = {
     "bridge": ("river",),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from mgimm_plugin.data.scenes.overhead.place.plan import NOTHING, Plan, Points, Strip, crossing_line, ribbon
+from mgimm_plugin.data.scenes.overhead.place.plan import NOTHING, Plan, Strip, crossing_line, ribbon
+from mgimm_plugin.data.scenes.scene import Points
 
 
 def side_line(line: Points, shift: float) -> Points:

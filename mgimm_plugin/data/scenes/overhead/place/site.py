@@ -8,6 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from mgimm_plugin.data.record_types import Box
 from mgimm_plugin.data.scenes.overhead.objects import (
     GAP,
     RGB,
@@ -17,10 +18,10 @@ from mgimm_plugin.data.scenes.overhead.objects import (
     make_object,
     stands_out,
 )
-from mgimm_plugin.data.scenes.overhead.place.plan import GRID, NOTHING, Patch, Plan, Points
+from mgimm_plugin.data.scenes.overhead.place.plan import GRID, NOTHING, Patch, Plan
 from mgimm_plugin.data.scenes.overhead.styles import Style
 from mgimm_plugin.data.scenes.overhead.vocabulary import KINDS, SURFACES
-from mgimm_plugin.data.scenes.scene import Box
+from mgimm_plugin.data.scenes.scene import Points
 
 _REACHING: Final = {"bridge": 0.4, "dam": 0.5, "harbor": 0.7, "train station": 0.1, "expressway toll station": 0.4}
 """How much of what must reach beyond its own surface is at least on it: a bridge has its ends on the banks."""

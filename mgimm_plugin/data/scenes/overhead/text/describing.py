@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from mgimm_plugin.data.scenes.overhead.text.grammar import capitalized, load_grammar
-from mgimm_plugin.data.scenes.overhead.text.lexicon import plural
-from mgimm_plugin.data.scenes.overhead.text.wording import APPEARANCE, Wording, joined, one_of, words
+from mgimm_plugin.data.scenes.overhead.text.wording import APPEARANCE, Wording, one_of, words
+from mgimm_plugin.data.wording import joined, plural
 
 MOST_OBJECTS: Final = 12
 """Of more objects than these, the first are described, and the others only counted."""

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from mgimm_plugin.data.measures import POSITIONS, SIZES
 from mgimm_plugin.data.scenes.overhead.text.grammar import read_data
 from mgimm_plugin.data.scenes.overhead.vocabulary import CATEGORIES, COLORS, SHAPES
+from mgimm_plugin.data.wording import plural
 
 POSITION_WORDS: Final = tuple(word for row in POSITIONS for word in row)
 
@@ -30,11 +31,6 @@ class Token(NamedTuple):
     kind: str
     value: Any
     text: str
-
-
-def plural(category: str) -> str:
-    """Such as "ships"."""
-    return f"{category}es" if category.endswith("s") else f"{category}s"
 
 
 def tokens_of(text: str) -> list[Token]:

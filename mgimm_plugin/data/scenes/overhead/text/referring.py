@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from mgimm_plugin.data.scenes.overhead.text.grammar import load_grammar
-from mgimm_plugin.data.scenes.overhead.text.lexicon import plural
 from mgimm_plugin.data.scenes.overhead.text.relations import arguable
 from mgimm_plugin.data.scenes.overhead.text.wording import Wording, one_of, words
+from mgimm_plugin.data.wording import plural
 
 Slots = dict[str, str]
 

@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from mgimm_plugin.data.scenes.scene import Box, Points, SceneObject
+from mgimm_plugin.data.record_types import Box, Polygon
+from mgimm_plugin.data.scenes.scene import SceneObject
 
 SIDES: Final = ("left of", "right of", "above", "below")
 NEXT_TO: Final = "next to"
@@ -172,7 +173,7 @@ def _is_neighbor(one: SceneObject, other: SceneObject, size: float) -> bool:
     return one.polygon is None or other.polygon is None or _distance(one.polygon, other.polygon) <= limit
 
 
-def _distance(one: Points, other: Points) -> float:
+def _distance(one: Polygon, other: Polygon) -> float:
     """Smallest distance between two outlines that do not cross."""
     first, second = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
     return min(_to_outline(first, second), _to_outline(second, first))

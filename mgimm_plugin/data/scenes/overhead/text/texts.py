@@ -8,10 +8,10 @@ from numpy.random import Generator
 
 from mgimm_plugin.data.scenes.overhead.text.describing import describe
 from mgimm_plugin.data.scenes.overhead.text.grammar import load_grammar
-from mgimm_plugin.data.scenes.overhead.text.lexicon import plural
 from mgimm_plugin.data.scenes.overhead.text.referring import refer
 from mgimm_plugin.data.scenes.overhead.text.wording import Wording, one_of, words
 from mgimm_plugin.data.scenes.scene import Scene, SceneTexts
+from mgimm_plugin.data.wording import plural
 
 TEXTS = 5
 """Texts of each kind."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 from mgimm_plugin.data.scenes.overhead.text.grammar import read_data
 from mgimm_plugin.data.scenes.overhead.text.relations import INVERSE, Relation, extremes, relations_of
 from mgimm_plugin.data.scenes.scene import Scene, SceneObject
+from mgimm_plugin.data.wording import joined
 
 APPEARANCE = ("size", "color", "shape")
 """Attributes that may stand before a noun."""
@@ -30,11 +31,6 @@ def words() -> dict[str, Any]:
 def one_of(choices: Sequence[str], rng: Random) -> str:
     """One of some texts."""
     return choices[int(rng.random() * len(choices))]
-
-
-def joined(parts: Sequence[str]) -> str:
-    """Such as "a, b and c"."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 class Wording:

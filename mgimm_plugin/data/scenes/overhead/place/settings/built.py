@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from mgimm_plugin.data.scenes.overhead.place.plan import Plan, Points, Strip, crossing_line, frame, rectangle, turn
+from mgimm_plugin.data.scenes.overhead.place.plan import Plan, Strip, crossing_line, frame, rectangle, turn
 from mgimm_plugin.data.scenes.overhead.place.routes import add_rails, add_river, add_road, add_runway_strip, grid_cells
 from mgimm_plugin.data.scenes.overhead.place.settings.open_land import through, traffic
+from mgimm_plugin.data.scenes.scene import Points
 
 _BIG = frozenset({"stadium", "overpass", "ground track field", "baseball field", "golf field"})
 """Categories that need large blocks."""

@@ -8,7 +8,6 @@ from numpy.random import Generator
 from mgimm_plugin.data.scenes.overhead.place.plan import (
     NOTHING,
     Plan,
-    Points,
     Strip,
     crossing_line,
     frame,
@@ -16,6 +15,7 @@ from mgimm_plugin.data.scenes.overhead.place.plan import (
     turn,
 )
 from mgimm_plugin.data.scenes.overhead.place.routes import add_river, add_road, side_line
+from mgimm_plugin.data.scenes.scene import Points
 
 
 def _right_of(line: Points, far: float = 1.6) -> Points:

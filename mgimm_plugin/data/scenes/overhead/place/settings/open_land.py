@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from mgimm_plugin.data.scenes.overhead.place.plan import NOTHING, Plan, Points, Strip, crossing_line, frame, rectangle
+from mgimm_plugin.data.scenes.overhead.place.plan import NOTHING, Plan, Strip, crossing_line, frame, rectangle
 from mgimm_plugin.data.scenes.overhead.place.routes import (
     add_rails,
     add_river,
@@ -14,6 +14,7 @@ from mgimm_plugin.data.scenes.overhead.place.routes import (
     blob,
     grid_cells,
 )
+from mgimm_plugin.data.scenes.scene import Points
 
 _CROSSED = frozenset({"bridge", "dam"})
 """Categories that cross a river."""
