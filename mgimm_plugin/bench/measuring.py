@@ -92,3 +92,28 @@ def wait_for(device: torch.device | None) -> None:
     """Let a GPU finish what it was given."""
     if device is not None and device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def matrix_rate(device: torch.device) -> float:
+    """Operations a second of the device's matrix products in bfloat16: the best of ten."""
+    side = 8192 if device.type == "cuda" else 512
+    a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+    return 2 * side**3 / _best(lambda: a @ b, device)
+
+
+def copy_rate(device: torch.device) -> float:
+    """Bytes a second that the device reads and writes in a copy: the best of ten."""
+    source = torch.empty(2**30 if device.type == "cuda" else 2**26, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 2 * source.numel() / _best(lambda: target.copy_(source), device)
+
+
+def _best(function: Callable[[], Any], device: torch.device) -> float:
+    taken = []
+    for _ in range(11):
+        wait_for(device)
+        start = time.perf_counter()
+        function()
+        wait_for(device)
+        taken.append(time.perf_counter() - start)
+    return min(taken)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 
+from mgimm_plugin.bench.full_size import IMAGES, REGIONS, full_size
 from mgimm_plugin.bench.measuring import Measurement, in_turns
-from mgimm_plugin.bench.usual import CopiesOfTheImage, loss_of_all_positions
+from mgimm_plugin.bench.usual import copies_of_the_image, loss_of_all_positions
 from mgimm_plugin.bench.workload import Stage, stage, to_device
 from mgimm_plugin.constants import IGNORE_INDEX
-from mgimm_plugin.model.lora import without_lora
 from mgimm_plugin.train.sampling import ImageGroupedSampler
 
 STEPS = 4
@@ -23,11 +22,15 @@ REGION_BATCH, IMAGE_BATCH = 32, 8
 def region_stage(device: torch.device) -> Iterator[Measurement]:
     """Region records: a vision pass and a copy of the image for each box, all logits; against ours."""
     yield _compared("region-stage", stage("region", device), REGION_BATCH, 1, device)
+    if device.type == "cuda":
+        yield from full_size(REGIONS, device)
 
 
 def image_stage(device: torch.device) -> Iterator[Measurement]:
     """Image records with LoRA: one by one with accumulation, all logits; against one batch."""
     yield _compared("image-stage", stage("image", device), IMAGE_BATCH, IMAGE_BATCH, device)
+    if device.type == "cuda":
+        yield from full_size(IMAGES, device)
 
 
 def _compared(name: str, ready: Stage, size: int, accumulation: int, device: torch.device) -> Measurement:
@@ -70,26 +73,13 @@ def usual_step(indices: list[int], ready: Stage, *, accumulation: int = 1, devic
     labelled = sum(int((item["labels"] != IGNORE_INDEX).sum()) for item in items)
     losses = []
     rows = len(items) // accumulation
-    with _copies_of_the_image(ready.model) as model:
+    with copies_of_the_image(ready.model) as model:
         for start in range(0, len(items), rows):
             batch = to_device(ready.collate(items[start : start + rows]), device)
             loss = loss_of_all_positions(model, batch, labelled)
             loss.backward()
             losses.append(loss.item())
     return losses
-
-
-@contextmanager
-def _copies_of_the_image(model: Any) -> Iterator[Any]:
-    """The model with the usual region interactive module in the place of ours."""
-    base = without_lora(model)
-    encoder = base.get_model().region_encoder
-    ours = encoder.interaction
-    encoder.interaction = CopiesOfTheImage(ours)
-    try:
-        yield base
-    finally:
-        encoder.interaction = ours
 
 
 def our_step(indices: list[int], ready: Stage, *, device: torch.device) -> list[float]:

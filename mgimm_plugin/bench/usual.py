@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mgimm_plugin.model.lora import without_lora
 from mgimm_plugin.model.region_interactive import MultiHeadAttention, RegionInteractiveModule
 
 
@@ -56,6 +59,19 @@ class CopiesOfTheImage(nn.Module):
     def forward(self, corners: Tensor, features: Tensor, image_index: Tensor, positions: Tensor) -> Tensor:
         """As ``RegionInteractiveModule.forward``."""
         return one_box(self._module, corners, features[image_index], positions)
+
+
+@contextmanager
+def copies_of_the_image(model: Any) -> Iterator[Any]:
+    """The model, without its LoRA wrapper, with the usual region interactive module in the place of ours."""
+    base = without_lora(model)
+    encoder = base.get_model().region_encoder
+    ours = encoder.interaction
+    encoder.interaction = CopiesOfTheImage(ours)
+    try:
+        yield base
+    finally:
+        encoder.interaction = ours
 
 
 def loss_of_all_positions(model: Any, batch: dict[str, Any], num_items: Tensor | int) -> Tensor:

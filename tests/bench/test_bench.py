@@ -77,3 +77,15 @@ def test_json_is_a_list_of_measurements(monkeypatch):
     rows = json.loads(result.stdout)
     assert [row["name"] for row in rows] == ["rim", "rim"]
     assert {"name", "usual_s", "ours_s", "ratio", "max_difference"} <= rows[0].keys()
+
+
+@pytest.mark.parametrize("stage", ["region", "image"])
+def test_full_size_steps_agree_in_any_size(stage):
+    get_benchmark("rim")  # registers
+    from mgimm_plugin.bench import full_size
+
+    shape = full_size.Shape(64, 96, 2, 4, 100, tower_hidden=64, tower_layers=2, side=56)
+    load = full_size.Load(stage, rows=4, images=4 if stage == "image" else 2, regions=2, question=8, answer=4)
+    rows = list(full_size.full_size(load, CPU, shape))
+    assert [row.case.split()[-1] for row in rows] == (["adapter"] if stage == "region" else ["lora", "full"])
+    assert all(row.max_difference < 2e-2 for row in rows)  # bfloat16
