@@ -7,14 +7,14 @@ import os
 from array import array
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mgimm_plugin.errors import RecordError
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class RecordFile:
@@ -36,7 +36,7 @@ class RecordFile:
         self._values: list[Any] | None = None
         self._lines: NDArray[np.int64] = np.empty((0, 2), dtype=np.int64)
         try:
-            if _first_byte(self.path) == b"[":
+            if is_array(self.path):
                 self._values = self._decode_array()
             else:
                 self._lines = _line_spans(self.path)
@@ -60,7 +60,7 @@ class RecordFile:
             return json.loads(line)
         except (ValueError, RecursionError) as error:
             number = 1 + self._newlines_before(start)
-            self._fail(error, number, index)
+            raise not_json(error, self.path, number, index) from error
 
     def __getstate__(self) -> dict[str, Any]:
         # A file descriptor means nothing in another process.
@@ -78,39 +78,41 @@ class RecordFile:
 
     def _decode_array(self) -> list[Any]:
         try:
-            return json.loads(self.path.read_bytes().removeprefix(_BYTE_ORDER_MARK))
+            return json.loads(self.path.read_bytes().removeprefix(BYTE_ORDER_MARK))
         except json.JSONDecodeError as error:
-            self._fail(error, error.lineno, None)
+            raise not_json(error, self.path, error.lineno) from error
         except UnicodeDecodeError as error:
-            self._fail(error, 1 + self._newlines_before(error.start), None)
+            raise not_json(error, self.path, 1 + self._newlines_before(error.start)) from error
         except (ValueError, RecursionError) as error:
-            self._fail(error, 1, None)
+            raise not_json(error, self.path, 1) from error
 
     def _newlines_before(self, offset: int) -> int:
         with open(self.path, "rb") as file:
             return file.read(offset).count(b"\n")
 
-    def _fail(self, error: ValueError | RecursionError, line: int, index: int | None) -> NoReturn:
-        if isinstance(error, json.JSONDecodeError):
-            reason = error.msg
-        elif isinstance(error, UnicodeDecodeError):
-            reason = "it is not UTF-8"
-        elif isinstance(error, RecursionError):
-            reason = "it is nested too deeply"
-        else:  # a number of thousands of digits
-            reason = str(error)
-        message = f"line {line} is not valid JSON: {reason} (a file is a JSON array of records, or one record a line)"
-        raise RecordError(message, file=self.path, index=index) from error
 
-
-def _first_byte(path: Path) -> bytes:
-    """Return the first byte that is neither white space nor a byte order mark; nothing for a blank file."""
+def is_array(path: Path) -> bool:
+    """Whether a file is a JSON array: its first byte that is neither white space nor a byte order mark says so."""
     with open(path, "rb") as file:
         for line in file:
-            stripped = line.removeprefix(_BYTE_ORDER_MARK).lstrip()
+            stripped = line.removeprefix(BYTE_ORDER_MARK).lstrip()
             if stripped:
-                return stripped[:1]
-    return b""
+                return stripped.startswith(b"[")
+    return False
+
+
+def not_json(error: ValueError | RecursionError, file: Path, line: int, index: int | None = None) -> RecordError:
+    """What ``json.loads`` raised, as the error of a line of a file."""
+    if isinstance(error, json.JSONDecodeError):
+        reason = error.msg
+    elif isinstance(error, UnicodeDecodeError):
+        reason = "it is not UTF-8"
+    elif isinstance(error, RecursionError):
+        reason = "it is nested too deeply"
+    else:  # a number of thousands of digits
+        reason = str(error)
+    message = f"line {line} is not valid JSON: {reason} (a file is a JSON array of records, or one record a line)"
+    return RecordError(message, file=file, index=index)
 
 
 def _line_spans(path: Path) -> NDArray[np.int64]:
@@ -119,7 +121,7 @@ def _line_spans(path: Path) -> NDArray[np.int64]:
     offset = 0
     with open(path, "rb") as file:
         for line in file:
-            start = offset + (len(_BYTE_ORDER_MARK) if offset == 0 and line.startswith(_BYTE_ORDER_MARK) else 0)
+            start = offset + (len(BYTE_ORDER_MARK) if offset == 0 and line.startswith(BYTE_ORDER_MARK) else 0)
             offset += len(line)
             if line[start - offset :].strip():
                 spans.extend((start, offset))

@@ -30,12 +30,44 @@ def problems_of(obj: object, *, file: object = None, index: int | None = None) -
     return collector.problems
 
 
+def _noting(read: Callable[..., Any], instead: object = None) -> Callable[..., Any]:
+    """A way to read a part that notes what is wrong with it; ``instead`` stands for a part that is bad."""
+
+    @wraps(read)
+    def read_or_note(self: _Collector, *args: Any, **options: Any) -> Any:
+        try:
+            return read(self, *args, **options)
+        except RecordError as problem:
+            self.problems.append(problem)
+            return instead
+
+    return read_or_note
+
+
 class _Collector(RecordParser):
     """Notes a part that is bad and reads on; what stands for a bad part is never handed out."""
 
     def __init__(self, file: object, index: int | None) -> None:
         super().__init__(file, index)
         self.problems: list[RecordError] = []
+
+    record = _noting(RecordParser.record)
+    identity = _noting(RecordParser.identity)
+    text = _noting(RecordParser.text)
+    pixels = _noting(RecordParser.pixels)
+    check_size = _noting(RecordParser.check_size)
+    region = _noting(RecordParser.region)
+    names = _noting(RecordParser.names)
+    polygon = _noting(RecordParser.polygon)
+    point = _noting(RecordParser.point)
+    box = _noting(RecordParser.box)
+    turn = _noting(RecordParser.turn)
+    check_answer = _noting(RecordParser.check_answer)
+    check_image_tokens = _noting(RecordParser.check_image_tokens)
+    check_region_tokens = _noting(RecordParser.check_region_tokens)
+    check_image = _noting(RecordParser.check_image)
+    items = _noting(RecordParser.items, ())
+    turns = _noting(RecordParser.turns, ())
 
     def role(self, value: object, where: str, due: str) -> str:
         """Whose turn it is: what the file says where that is a role, even out of turn."""
@@ -57,29 +89,3 @@ class _Collector(RecordParser):
             self.check_region_tokens(record)
             if "image" not in bad:
                 self.check_image(record)
-
-
-def _noting(read: Callable[..., Any], instead: object) -> Callable[..., Any]:
-    @wraps(read)
-    def read_or_note(self: _Collector, *args: Any, **options: Any) -> Any:
-        try:
-            return read(self, *args, **options)
-        except RecordError as problem:
-            self.problems.append(problem)
-            return instead
-
-    return read_or_note
-
-
-_SURVIVED_BY: dict[object, tuple[str, ...]] = {
-    None: (
-        *("record", "identity", "text", "pixels", "check_size", "region", "names", "polygon", "point", "box"),
-        *("turn", "check_answer", "check_image_tokens", "check_region_tokens", "check_image"),
-    ),
-    (): ("items", "turns"),
-}
-"""What stands for a part that is bad, so that the parts after it can be read."""
-
-for _instead, _names in _SURVIVED_BY.items():
-    for _name in _names:
-        setattr(_Collector, _name, _noting(getattr(RecordParser, _name), _instead))

@@ -10,10 +10,8 @@ from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
-from mgimm_plugin.data.files import RecordFile
+from mgimm_plugin.data.files import BYTE_ORDER_MARK, RecordFile, is_array, not_json
 from mgimm_plugin.errors import RecordError
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +38,9 @@ class Entry:
         if self.line is None:
             return self._content
         try:
-            return json.loads(self._content.decode())
-        except json.JSONDecodeError as error:
-            reason = error.msg
-        except UnicodeDecodeError:
-            reason = "it is not UTF-8"
-        except RecursionError:
-            reason = "it is nested too deeply"
-        except ValueError:
-            reason = "it has a number of too many digits"
-        message = (
-            f"line {self.line} is not valid JSON: {reason} (a file is a JSON array of records, or one record a line)"
-        )
-        raise RecordError(message, file=self.file, index=self.index)
+            return json.loads(self._content)
+        except (ValueError, RecursionError) as error:
+            raise not_json(error, self.file, self.line, self.index) from error
 
 
 def entries(file: str | Path, *, progress: bool = False) -> Iterator[Entry]:
@@ -69,10 +57,9 @@ def entries(file: str | Path, *, progress: bool = False) -> Iterator[Entry]:
     """
     path = Path(file)
     try:
-        with open(path, "rb") as stream:
-            if _is_array(stream):
-                yield from _of_array(path, progress)
-                return
+        if is_array(path):
+            yield from _of_array(path, progress)
+            return
         with open(path, "rb") as stream:
             yield from _of_lines(path, stream, progress)
     except OSError as error:
@@ -83,7 +70,7 @@ def _of_lines(path: Path, stream: BinaryIO, progress: bool) -> Iterator[Entry]:
     index = 0
     with _bar(path, path.stat().st_size, "B", progress) as bar:
         for number, line in enumerate(stream, 1):
-            content = line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+            content = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
             if content.strip():
                 yield Entry(path, index, number, content)
                 index += 1
@@ -91,11 +78,7 @@ def _of_lines(path: Path, stream: BinaryIO, progress: bool) -> Iterator[Entry]:
 
 
 def _of_array(path: Path, progress: bool) -> Iterator[Entry]:
-    try:
-        values = RecordFile(path)
-    except (RecursionError, ValueError) as error:
-        reason = "is nested too deeply" if isinstance(error, RecursionError) else "has a number of too many digits"
-        raise RecordError(f"{reason} to be read as JSON", file=path) from error
+    values = RecordFile(path)
     with _bar(path, len(values), " records", progress) as bar:
         for index in range(len(values)):
             yield Entry(path, index, None, values.load(index))
@@ -107,11 +90,3 @@ def _bar(path: Path, total: int, unit: str, progress: bool) -> Any:
     return tqdm(
         total=total, desc=path.name, unit=unit, unit_scale=True, disable=None if progress else True, leave=False
     )
-
-
-def _is_array(stream: BinaryIO) -> bool:
-    for line in stream:
-        stripped = line.removeprefix(_BYTE_ORDER_MARK).lstrip()
-        if stripped:
-            return bool(stripped.startswith(b"["))
-    return False
