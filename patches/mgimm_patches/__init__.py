@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 _SERVERS = ("llava.serve.model_worker", "llava.serve.gradio_web_server")
 
 _MODULES = (
+    "compiler_when_used",
+    "transformers_listing",
     "training_imports",
     "trainer_arguments",
     "deepspeed_training",

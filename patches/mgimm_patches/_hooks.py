@@ -1,4 +1,4 @@
-"""Run a function right after a module has been executed, without importing the module.
+"""Run a function right before or after a module is executed, without importing the module.
 
 This is how the patches stay cheap: registering them imports neither torch nor LLaVA, and a process that never imports
 a module never pays for its patch.
@@ -15,27 +15,28 @@ from types import ModuleType
 Callback = Callable[[ModuleType], None]
 
 _callbacks: dict[str, list[Callback]] = {}
+_early_callbacks: dict[str, list[Callback]] = {}
 
 
 class _PostImportFinder(MetaPathFinder):
-    """Finds what the other finders find, and lets the loader call the callbacks once the module's body has run."""
+    """Finds what the other finders find, and lets the loader call the callbacks around the run of the module's body."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in _callbacks:
+        if fullname not in _callbacks and fullname not in _early_callbacks:
             return None
         for finder in sys.meta_path:
             if finder is self:
                 continue
             spec = finder.find_spec(fullname, path, target)
             if spec is not None:
-                _notify_after_execution(spec)
+                _notify_around_execution(spec)
                 return spec
         return None
 
 
-def _notify_after_execution(spec: ModuleSpec) -> None:
+def _notify_around_execution(spec: ModuleSpec) -> None:
     """Shadow ``exec_module`` on this spec's own loader: everything else of the loader (sources, resources) stays."""
     loader = spec.loader
     if loader is None:  # a namespace package: it has no body
@@ -43,8 +44,10 @@ def _notify_after_execution(spec: ModuleSpec) -> None:
     execute = loader.exec_module
 
     def exec_module(module: ModuleType) -> None:
+        for callback in tuple(_early_callbacks.get(spec.name, ())):
+            callback(module)
         execute(module)
-        for callback in tuple(_callbacks[spec.name]):
+        for callback in tuple(_callbacks.get(spec.name, ())):
             callback(module)
 
     loader.exec_module = exec_module  # type: ignore[method-assign]
@@ -56,11 +59,21 @@ _FINDER = _PostImportFinder()
 def when_imported(module_name: str, callback: Callback) -> None:
     """Call ``callback(module)`` after each execution of ``module_name``; at once where it is already imported."""
     _callbacks.setdefault(module_name, []).append(callback)
-    if _FINDER not in sys.meta_path:
-        sys.meta_path.insert(0, _FINDER)
+    _install()
     module = sys.modules.get(module_name)
     if module is not None:
         callback(module)
+
+
+def before_import(module_name: str, callback: Callback) -> None:
+    """Call ``callback(module)`` with the empty module before each execution; not for one that is imported already."""
+    _early_callbacks.setdefault(module_name, []).append(callback)
+    _install()
+
+
+def _install() -> None:
+    if _FINDER not in sys.meta_path:
+        sys.meta_path.insert(0, _FINDER)
 
 
 def rebind(old: object, new: object, *, package: str = "llava") -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import ModuleType
 
-from mgimm_patches._hooks import when_imported
+from mgimm_patches._hooks import before_import, when_imported
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Patch:
 
     Attributes:
         change: Receives the module; returns False where it found nothing to change.
+        early: Call ``change`` before the module's body runs, with the empty module; it is for what the body imports.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Patch:
     reason: str
     obsolete_when: str
     change: Callable[[ModuleType], bool]
+    early: bool = False
     state: str = field(default="pending", init=False)
     _registered: bool = field(default=False, init=False)
 
@@ -51,7 +54,12 @@ class Patch:
         """Make the change now or when the target is imported. Any number of times is harmless."""
         if not self._registered:
             self._registered = True
-            when_imported(self.target, self._run)
+            if not self.early:
+                when_imported(self.target, self._run)
+            elif self.target in sys.modules:
+                self.state = "not needed"  # it is too late, and does no harm
+            else:
+                before_import(self.target, self._run)
 
     def status(self) -> PatchStatus:
         """What has become of the patch so far."""

@@ -1,7 +1,7 @@
 import sys
 
 import mgimm_patches
-from mgimm_patches._hooks import rebind, when_imported
+from mgimm_patches._hooks import before_import, rebind, when_imported
 
 
 def test_applying_imports_neither_torch_nor_llava(run_python):
@@ -47,3 +47,12 @@ def test_every_patch_says_why_and_until_when():
     for row in rows:
         assert all((row.reason, row.obsolete_when, row.target))
         assert not row.state.startswith("failed"), row
+
+
+def test_early_callback_sees_the_module_before_its_body(tmp_path, monkeypatch):
+    (tmp_path / "early_module.py").write_text("import sys\nfound = sys.modules.pop('stand_in_for_early')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    before_import("early_module", lambda module: sys.modules.update(stand_in_for_early=module))
+    import early_module
+
+    assert early_module.found is early_module
