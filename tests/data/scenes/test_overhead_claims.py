@@ -19,6 +19,7 @@ from mgimm_plugin.data.scenes.overhead.text.grammar import read_data
 from mgimm_plugin.data.scenes.overhead.text.lexicon import POSITION_WORDS
 from mgimm_plugin.data.scenes.overhead.text.reading import read
 from mgimm_plugin.data.scenes.overhead.text.texts import texts
+from mgimm_plugin.data.scenes.overhead.text.truth import Truth
 from mgimm_plugin.data.scenes.overhead.vocabulary import CATEGORIES, COLORS, SETTINGS, SHAPES
 from mgimm_plugin.data.scenes.scene import Scene
 from mgimm_plugin.data.wording import plural
@@ -30,6 +31,7 @@ RED = an_object("ship", (10.0, 10.0, 60.0, 60.0), "red", "pointed", surface="wat
 BLUE = an_object("ship", (100.0, 12.0, 140.0, 52.0), "blue", "rounded", surface="water")
 TANK = an_object("storage tank", (160.0, 160.0, 215.0, 215.0), "white", "round", surface="pavement")
 SCENE = a_scene(RED, BLUE, TANK, features=({"kind": "river", "direction": "diagonal"},))
+TRUTH = Truth(SCENE)
 GOOD = "The image shows a port. There are two ships and one storage tank."
 
 NUMBERS = read_data("words")["numbers"]
@@ -43,11 +45,11 @@ def checked_texts(seed: int) -> Iterator[tuple[Scene, str, Check]]:
     said = texts(scene, np.random.default_rng(seed))
     for about in range(len(scene.objects)):
         for text in said.regions[about]:
-            yield scene, text, lambda new, about=about: region_contradictions(read(new), scene, about)
+            yield scene, text, lambda new, about=about: region_contradictions(read(new), Truth(scene), about)
         for text in said.referring[about]:
-            yield scene, text, lambda new, about=about: referring_contradictions(read(new), scene, about)
+            yield scene, text, lambda new, about=about: referring_contradictions(read(new), Truth(scene), about)
     for text in said.image:
-        yield scene, text, lambda new: image_contradictions(read(new), scene)
+        yield scene, text, lambda new: image_contradictions(read(new), Truth(scene))
 
 
 def swapped(text: str, old: tuple[str, ...], new: tuple[str, ...], rng: random.Random) -> str | None:
@@ -131,7 +133,7 @@ def test_another_setting_is_caught():
             for phrase in sorted(phrases[scene.setting], key=len, reverse=True):
                 if phrase in text:
                     wrong = text.replace(phrase, phrases[wrong_settings[seed % 7]][0])
-                    assert image_contradictions(read(wrong), scene), wrong
+                    assert image_contradictions(read(wrong), Truth(scene)), wrong
                     break
 
 
@@ -154,7 +156,7 @@ def test_another_setting_is_caught():
     ],
 )
 def test_descriptions_of_a_region_that_are_wrong(text, problem):
-    assert any(problem in found for found in region_contradictions(read(text), SCENE, 0))
+    assert any(problem in found for found in region_contradictions(read(text), TRUTH, 0))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def test_descriptions_of_a_region_that_are_wrong(text, problem):
     ],
 )
 def test_expressions_that_do_not_fit_one_object_alone(text, problem):
-    assert any(problem in found for found in referring_contradictions(read(text), SCENE, 0))
+    assert any(problem in found for found in referring_contradictions(read(text), TRUTH, 0))
 
 
 @pytest.mark.parametrize(
@@ -198,8 +200,8 @@ def test_expressions_that_do_not_fit_one_object_alone(text, problem):
     ],
 )
 def test_descriptions_of_a_scene_that_are_wrong(text, problem):
-    assert image_contradictions(read(GOOD), SCENE) == []
-    assert any(problem in found for found in image_contradictions(read(text), SCENE))
+    assert image_contradictions(read(GOOD), TRUTH) == []
+    assert any(problem in found for found in image_contradictions(read(text), TRUTH))
 
 
 @pytest.mark.parametrize(
@@ -215,11 +217,11 @@ def test_descriptions_of_a_scene_that_are_wrong(text, problem):
     ],
 )
 def test_true_descriptions_in_other_words_are_understood(text):
-    assert image_contradictions(read(text), SCENE) == []
+    assert image_contradictions(read(text), TRUTH) == []
 
 
 def test_objects_that_a_description_leaves_out_are_found():
-    assert unmentioned(read(f"{GOOD} A red ship lies in the top left."), SCENE) == [1, 2]
+    assert unmentioned(read(f"{GOOD} A red ship lies in the top left."), TRUTH) == [1, 2]
 
 
 def test_objects_named_in_free_text():
@@ -245,6 +247,6 @@ WORDS = st.sampled_from([
 def test_any_text_can_be_read_and_checked(text):
     named_objects(text)
     claims = read(text)
-    assert image_contradictions(claims, SCENE)
-    region_contradictions(claims, SCENE, 0)
-    referring_contradictions(claims, SCENE, 2)
+    assert image_contradictions(claims, TRUTH)
+    region_contradictions(claims, TRUTH, 0)
+    referring_contradictions(claims, TRUTH, 2)

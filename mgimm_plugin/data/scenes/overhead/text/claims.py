@@ -40,30 +40,8 @@ def named_objects(text: str) -> list[NamedObject]:
     ]
 
 
-def region_contradictions(claims: Claims, scene: Scene, about: int) -> list[str]:
+def region_contradictions(claims: Claims, truth: Truth, about: int) -> list[str]:
     """What a description of object ``about`` claims and is not so, or should claim and does not."""
-    return _of_region(claims, Truth(scene), about)
-
-
-def referring_contradictions(claims: Claims, scene: Scene, about: int) -> list[str]:
-    """What an expression for object ``about`` claims and is not so; also where another object fits it."""
-    return _of_expression(claims, Truth(scene), about)
-
-
-def image_contradictions(claims: Claims, scene: Scene) -> list[str]:
-    """What a description of a scene claims and is not so, or should claim and does not.
-
-    It should name the setting and how many objects of each category there are.
-    """
-    return _of_description(claims, Truth(scene))
-
-
-def unmentioned(claims: Claims, scene: Scene) -> list[int]:
-    """Indices of objects that a description does not introduce by their own attributes."""
-    return _unmentioned(claims, Truth(scene))
-
-
-def _of_region(claims: Claims, truth: Truth, about: int) -> list[str]:
     problems = [*claims.problems, *truth.common(claims)]
     named: dict[str, str] = {}
     for mention in claims.mentions:
@@ -74,7 +52,8 @@ def _of_region(claims: Claims, truth: Truth, about: int) -> list[str]:
     return problems + [f"does not name its {name}" for name in ATTRIBUTES if name not in named]
 
 
-def _of_expression(claims: Claims, truth: Truth, about: int) -> list[str]:
+def referring_contradictions(claims: Claims, truth: Truth, about: int) -> list[str]:
+    """What an expression for object ``about`` claims and is not so; also where another object fits it."""
     problems = [*claims.problems, *truth.common(claims)]
     subjects = [mention for mention in claims.mentions if mention.role == "subject"]
     if len(subjects) != 1:
@@ -84,7 +63,11 @@ def _of_expression(claims: Claims, truth: Truth, about: int) -> list[str]:
     return problems + [f"{subjects[0].text!r} may also be object {other}" for other in others]
 
 
-def _of_description(claims: Claims, truth: Truth) -> list[str]:
+def image_contradictions(claims: Claims, truth: Truth) -> list[str]:
+    """What a description of a scene claims and is not so, or should claim and does not.
+
+    It should name the setting and how many objects of each category there are.
+    """
     problems = [*claims.problems, *truth.common(claims)]
     if set(claims.settings) != {truth.setting}:
         problems.append(f"names the setting {claims.settings}, which is {truth.setting}")
@@ -100,7 +83,8 @@ def _of_description(claims: Claims, truth: Truth) -> list[str]:
     return problems
 
 
-def _unmentioned(claims: Claims, truth: Truth) -> list[int]:
+def unmentioned(claims: Claims, truth: Truth) -> list[int]:
+    """Indices of objects that a description does not introduce by their own attributes."""
     candidates = [truth.fitting(mention) for mention in _introduced(claims)]
     owners = _matching(candidates)
     return [index for index in range(len(truth.objects)) if index not in owners]
@@ -120,15 +104,15 @@ def check_scene(scene: Scene, texts: SceneTexts) -> list[str]:
 
     for about, descriptions in enumerate(texts.regions):
         for text in descriptions:
-            add(text, _of_region(read(text), truth, about))
+            add(text, region_contradictions(read(text), truth, about))
     for about, expressions in enumerate(texts.referring):
         for text in expressions:
-            add(text, _of_expression(read(text), truth, about))
+            add(text, referring_contradictions(read(text), truth, about))
     complete = 0
     for text in texts.image:
         claims = read(text)
-        add(text, _of_description(claims, truth))
-        complete += len(_unmentioned(claims, truth)) == max(0, len(scene.objects) - MOST_MENTIONED)
+        add(text, image_contradictions(claims, truth))
+        complete += len(unmentioned(claims, truth)) == max(0, len(scene.objects) - MOST_MENTIONED)
     if 2 * complete < len(texts.image):
         found.append(f"only {complete} of {len(texts.image)} descriptions mention every object")
     for name, said in (("regions", texts.regions), ("referring", texts.referring)):
