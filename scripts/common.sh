@@ -22,15 +22,22 @@ gpu_count() {
     if command -v nvidia-smi >/dev/null 2>&1; then nvidia-smi -L 2>/dev/null | grep -c '^GPU' || true; else echo 0; fi
 }
 
-# train ARGS...: one process, or torchrun when NPROC or NNODES say so; DeepSpeed with DEEPSPEED=scripts/zero2.json.
+# launch MODULE ARGS...: one process, or torchrun when NPROC or NNODES say so.
+launch() {
+    local nodes=(--standalone)
+    if [ "${NNODES:-1}" -gt 1 ]; then
+        nodes=(--nnodes "$NNODES" --node_rank "${NODE_RANK:?each node needs its own, from 0}"
+            --master_addr "${MASTER_ADDR:?the host of node 0}" --master_port "${MASTER_PORT:-29500}")
+    elif [ "${NPROC:-1}" -eq 1 ]; then
+        python -m "$@"
+        return
+    fi
+    torchrun --nproc_per_node "${NPROC:-1}" "${nodes[@]}" -m "$@"
+}
+
+# train ARGS...: launched, with DeepSpeed where DEEPSPEED=scripts/zero2.json says so.
 train() {
     local deepspeed=()
     [ -n "${DEEPSPEED:-}" ] && deepspeed=(--deepspeed "$DEEPSPEED")
-    if [ "${NPROC:-1}" -gt 1 ] || [ "${NNODES:-1}" -gt 1 ]; then
-        torchrun --nproc_per_node "${NPROC:-1}" --nnodes "${NNODES:-1}" --node_rank "${NODE_RANK:-0}" \
-            --master_addr "${MASTER_ADDR:-127.0.0.1}" --master_port "${MASTER_PORT:-29500}" \
-            -m mgimm_plugin.train "${deepspeed[@]}" "$@"
-    else
-        python -m mgimm_plugin.train "${deepspeed[@]}" "$@"
-    fi
+    launch mgimm_plugin.train "${deepspeed[@]}" "$@"
 }

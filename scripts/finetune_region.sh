@@ -3,9 +3,11 @@
 #
 #   bash scripts/finetune_region.sh                        the bundled sample with the bundled mini bases, on any machine
 #   DATA_PATH=rsvg.jsonl IMAGE_FOLDER=images MODEL=lmsys/vicuna-7b-v1.5 NPROC=4 bash scripts/finetune_region.sh
+#   NNODES=2 NODE_RANK=0 MASTER_ADDR=host0 NPROC=8 DATA_PATH=... bash scripts/finetune_region.sh      and 1 on the other
 #
-# Environment: DATA_PATH, IMAGE_FOLDER, MODEL, VISION_TOWER, OUTPUT_DIR, NPROC, NNODES, NODE_RANK, MASTER_ADDR,
-# MASTER_PORT, DEEPSPEED (scripts/zero2.json, scripts/zero3.json). Trailing --flags are passed on and win.
+# Environment: DATA_PATH, IMAGE_FOLDER, MODEL, VISION_TOWER, OUTPUT_DIR (on a file system that all nodes share), NPROC
+# (processes of this node), NNODES, NODE_RANK, MASTER_ADDR, MASTER_PORT (29500; of several nodes only), DEEPSPEED
+# (scripts/zero2.json, scripts/zero3.json). Trailing --flags are passed on and win.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 

@@ -6,19 +6,28 @@ Every rank calls these functions, since under ZeRO-3 a tensor is whole only whil
 from __future__ import annotations
 
 import copy
+import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
+from huggingface_hub import split_state_dict_into_shards_factory
 from safetensors.torch import save_file
 from torch import Tensor
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME
 
+from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_FILE, CheckpointKind, partial_name, publish, start_partial
 from mgimm_plugin.model.keys import VISION_PREFIX, adapter_tensors
 from mgimm_plugin.model.lora import without_lora
-from mgimm_plugin.model.partitioned import whole
+from mgimm_plugin.model.partitioned import shape_of, whole
 from mgimm_plugin.model.paths import portable_name
+
+WEIGHTS_PATTERN = "model{suffix}.safetensors"
+SHARD_BYTES = 2_000_000_000
+"""Largest weight file of a whole model, and so the most memory that saving it takes."""
 
 
 def save_checkpoint(model: Any, tokenizer: Any, target: Path, kind: CheckpointKind) -> None:
@@ -46,10 +55,7 @@ def write_checkpoint(model: Any, tokenizer: Any, folder: Path, kind: CheckpointK
     first = is_first_rank()
     base = without_lora(model)
     if kind is CheckpointKind.FULL:
-        own = {name: t for name, t in base.state_dict(keep_vars=True).items() if not name.startswith(VISION_PREFIX)}
-        weights = gather(own, keep=first)
-        if first:
-            base.save_pretrained(folder, state_dict=weights)
+        _write_whole_model(base, folder, keep=first)
     else:
         adapter = gather(adapter_tensors(base), keep=first)
         if first:
@@ -71,6 +77,32 @@ def portable_config(config: Any, target: Path, kind: CheckpointKind) -> Any:
     if config.pad_token_id == config.eos_token_id:
         config.pad_token_id = None  # an embedding's padding row gets no gradient, and the end token has to be learned
     return config
+
+
+def _write_whole_model(model: Any, folder: Path, *, keep: bool) -> None:
+    """As ``save_pretrained`` does, but file by file: no rank ever holds a copy of more than one file."""
+    own = {name: t for name, t in model.state_dict(keep_vars=True).items() if not name.startswith(VISION_PREFIX)}
+    for name, source in model.all_tied_weights_keys.items():
+        if name in own and own[name] is own.get(source):
+            del own[name]
+    split = split_state_dict_into_shards_factory(
+        own,
+        get_storage_size=lambda tensor: shape_of(tensor).numel() * tensor.element_size(),
+        filename_pattern=WEIGHTS_PATTERN,
+        max_shard_size=SHARD_BYTES,
+    )
+    for file, names in split.filename_to_tensors.items():
+        weights = gather({name: own[name] for name in names}, keep=keep)
+        if keep:
+            save_file(weights, folder / file, metadata={"format": "pt"})
+        del weights
+    if keep:
+        if split.is_sharded:
+            index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+            (folder / SAFE_WEIGHTS_INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        model.generation_config.save_pretrained(folder)
+    model.config.architectures = [type(model).__name__]
+    model.config.dtype = str(model.dtype).removeprefix("torch.")
 
 
 def _write_lora(model: Any, folder: Path, target: Path, *, keep: bool) -> None:
@@ -98,6 +130,31 @@ def gather(tensors: Mapping[str, Tensor], *, keep: bool) -> dict[str, Tensor]:
             if keep:
                 copies[name] = tensor.detach().cpu().contiguous().clone()
     return copies
+
+
+def check_shared(folder: Path) -> None:
+    """Find out, before the work, whether nodes have a folder each under one name. All ranks call it.
+
+    Checkpoints are written by rank 0, optimizer and random states by each rank; resuming needs all of it everywhere.
+
+    Raises:
+        MgimmError: They have.
+    """
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return
+    marks = [f".rank-{rank}" for rank in range(dist.get_world_size())]
+    own = folder / marks[dist.get_rank()]
+    folder.mkdir(parents=True, exist_ok=True)
+    own.touch()
+    barrier()
+    seen = len({*marks} & {*os.listdir(folder)})
+    barrier()
+    own.unlink()
+    if seen < len(marks):
+        raise MgimmError(
+            f"{folder}: {seen} of {len(marks)} processes write here: the output folder has to be on a file system "
+            "that all nodes share"
+        )
 
 
 def is_first_rank() -> bool:

@@ -141,6 +141,8 @@ class TrainingArguments(llava_train.TrainingArguments):
     )
     # Every trained weight is used in every forward, whatever is in the batch, so that DDP need not search.
     ddp_find_unused_parameters: bool | None = field(default=False)
+    # Buffers are constants (positions, the Fourier matrix): DDP has made them equal at the start.
+    ddp_broadcast_buffers: bool | None = field(default=False)
     model_max_length: int = field(default=2048, metadata={"help": "Longest sequence, image and region tokens counted."})
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from transformers.trainer_utils import rotate_checkpoints
 from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_FILE, CheckpointKind, partial_name, publish, start_partial
 from mgimm_plugin.model.keys import VISION_PREFIX, adapter_tensors, copy_into, read_safetensors
 from mgimm_plugin.model.lora import without_lora
-from mgimm_plugin.model.saving import barrier, save_checkpoint, write_checkpoint
+from mgimm_plugin.model.saving import barrier, check_shared, save_checkpoint, write_checkpoint
 from mgimm_plugin.train.building import stage_kind
 from mgimm_plugin.train.sampling import EpochSampler, ImageGroupedSampler
 
@@ -28,12 +28,16 @@ class MgimmTrainer(LLaVATrainer):
     Args:
         *args: As in ``transformers.Trainer``.
         **kwargs: As in ``transformers.Trainer``; ``args`` is a ``mgimm_plugin.train.arguments.TrainingArguments``.
+
+    Raises:
+        MgimmError: The nodes do not share the output folder.
     """
 
     optimizer: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        check_shared(Path(self.args.output_dir))
         if hasattr(self.train_dataset, "set_epoch"):
             self.add_callback(_SetEpoch(self.train_dataset))
 
