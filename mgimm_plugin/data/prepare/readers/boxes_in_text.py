@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject, Dialogue
-from mgimm_plugin.data.prepare.readers.conversations import conversation_entries
+from mgimm_plugin.data.prepare.readers.conversations import LISTS
 from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
-from mgimm_plugin.data.prepare.readers.json_files import objects_of
+from mgimm_plugin.data.prepare.readers.json_files import entries_of, objects_of
 from mgimm_plugin.data.prepare.readers.text_boxes import (
     MarkedText,
     Place,
@@ -130,7 +130,7 @@ def read_earthdial(source: Source) -> Iterator[AnnotatedImage]:
 
 def _read(source: Source, marked: Callable[[str], MarkedText]) -> Iterator[AnnotatedImage]:
     names, ids = ImageNames(source), Ids(source.losses)
-    for path, index, entry in conversation_entries(source):
+    for path, index, entry in entries_of(source, LISTS):
         try:
             name = identity(entry.get("id", f"{path.stem}-{index}"), field="id")
             where = {"file": path, "index": index, "record": name}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, Dialogue
-from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
-from mgimm_plugin.data.prepare.readers.json_files import first_of, json_entries, objects_of
-from mgimm_plugin.data.prepare.reading import checked_size, files_in, number, sentence, shown, words
+from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain, size_told
+from mgimm_plugin.data.prepare.readers.json_files import entries_of, first_of, objects_of
+from mgimm_plugin.data.prepare.reading import number, sentence, shown, words
 from mgimm_plugin.data.prepare.source import Losses, Source, SourceFormat, register_source_format
 from mgimm_plugin.data.records import Turn
 from mgimm_plugin.errors import RecordError
@@ -26,14 +25,14 @@ def read_karpathy(source: Source) -> Iterator[AnnotatedImage]:
         RecordError: The inputs have no JSON file.
     """
     names, ids = ImageNames(source), Ids(source.losses)
-    for path, index, entry in _entries(source, ("images",)):
+    for path, index, entry in entries_of(source, ("images",)):
         try:
             written = words(first_of(entry, _FILE_NAMES), field="filename")
             name = written if entry.get("imgid") is None else identity(entry["imgid"], field="imgid")
             captions = tuple(_sentences(entry.get("sentences"), source.losses, file=path, index=index, record=name))
             folder = entry.get("filepath")
             file_name = names.named(f"{folder}/{written}" if isinstance(folder, str) else written, field="filename")
-            width, height = _size(entry, source, file_name)
+            width, height = size_told(entry, source, file_name)
             split = entry.get("split")
             yield AnnotatedImage(
                 source_id=ids.unique(name),
@@ -57,13 +56,13 @@ def read_detailed(source: Source) -> Iterator[AnnotatedImage]:
         RecordError: The inputs have no JSON file.
     """
     names, ids = ImageNames(source), Ids(source.losses)
-    for path, index, entry in _entries(source, ("annotations", "images", "data")):
+    for path, index, entry in entries_of(source, ("annotations", "images", "data")):
         try:
             written = words(first_of(entry, _FILE_NAMES), field="filename")
             text = first_of(entry, ("text_output", "caption"))
             pairs = objects_of(entry.get("qa_pairs"), source.losses, "qa_pairs", file=path, index=index, record=written)
             file_name = names.named(written, field="filename")
-            width, height = _size(entry, source, file_name)
+            width, height = size_told(entry, source, file_name)
             yield AnnotatedImage(
                 source_id=ids.unique(written),
                 file_name=file_name,
@@ -102,15 +101,6 @@ def question_dialogues(pairs: Iterator[tuple[int, dict[str, Any]]], losses: Loss
         yield Dialogue(turns=turns, extra=plain(pair, ("question", "answer"), losses))
 
 
-def _entries(source: Source, under: tuple[str, ...]) -> Iterator[tuple[Path, int, dict[str, Any]]]:
-    for path in files_in(source.inputs, {".json", ".jsonl"}):
-        try:
-            for index, entry in json_entries(path, source.losses, under):
-                yield path, index, entry
-        except RecordError as error:
-            source.losses.drop(error.at(file=path))
-
-
 def _sentences(values: object, losses: Losses, **where: Any) -> Iterator[str]:
     if not isinstance(values, list):
         raise RecordError(f"must be a list of sentences, not {shown(values)}", field="sentences")
@@ -128,12 +118,6 @@ def _joined(tokens: object) -> str | None:
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         return None
     return " ".join(tokens)
-
-
-def _size(entry: Mapping[str, Any], source: Source, file_name: str) -> tuple[int | None, int | None]:
-    sides = entry.get("width"), entry.get("height")
-    size = source.size_of(file_name) if None in sides else checked_size(*sides)
-    return size or (None, None)
 
 
 register_source_format(

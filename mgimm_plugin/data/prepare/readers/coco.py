@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
-from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
+from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain, size_told
 from mgimm_plugin.data.prepare.readers.json_files import first_of, objects_of
 from mgimm_plugin.data.prepare.reading import (
     checked_box,
     checked_points,
-    checked_size,
     files_in,
     load_json,
     sentence,
@@ -213,9 +212,7 @@ class _Gathering:
 
     def _image(self, name: str, image: _Gathered, ids: Ids) -> AnnotatedImage:
         file_name = self._names.named(name, field="file_name")
-        sides = image.entry.get("width"), image.entry.get("height")
-        size = self._source.size_of(file_name) if None in sides else checked_size(*sides)
-        width, height = size or (None, None)
+        width, height = size_told(image.entry, self._source, file_name)
         split = image.entry.get("split")
         return AnnotatedImage(
             source_id=ids.unique(identity(image.entry["id"])),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject, Dialogue
 from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
-from mgimm_plugin.data.prepare.readers.json_files import json_entries
-from mgimm_plugin.data.prepare.reading import checked_box, checked_points, files_in
+from mgimm_plugin.data.prepare.readers.json_files import entries_of
+from mgimm_plugin.data.prepare.reading import checked_box, checked_points
 from mgimm_plugin.data.prepare.source import Losses, Source, SourceFormat, register_source_format
 from mgimm_plugin.data.records import Record, Turn, parse_record
 from mgimm_plugin.errors import RecordError
@@ -19,18 +18,8 @@ from mgimm_plugin.errors import RecordError
 _AS_TOKENS: Final = "regions without a token of their own: tokens were put at the head of the first question"
 
 
-def conversation_entries(source: Source) -> Iterator[tuple[Path, int, dict[str, Any]]]:
-    """Yield the objects of LLaVA's JSON or JSONL files; files that cannot be read are dropped.
-
-    Raises:
-        RecordError: The inputs have no such file.
-    """
-    for path in files_in(source.inputs, {".json", ".jsonl"}):
-        try:
-            for index, entry in json_entries(path, source.losses, ("data", "records")):
-                yield path, index, entry
-        except RecordError as error:
-            source.losses.drop(error.at(file=path))
+LISTS: Final = ("data", "records")
+"""Names that a list of records may be under."""
 
 
 def read(source: Source) -> Iterator[AnnotatedImage]:
@@ -40,7 +29,7 @@ def read(source: Source) -> Iterator[AnnotatedImage]:
         RecordError: The inputs have no JSON file.
     """
     names, ids = ImageNames(source), Ids(source.losses)
-    for path, index, entry in conversation_entries(source):
+    for path, index, entry in entries_of(source, LISTS):
         try:
             image = _image(parse_record(entry, file=path, index=index), source, names, ids)
             yield replace(image, file=path, index=index)

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
-from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
+from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain, size_told
 from mgimm_plugin.data.prepare.readers.json_files import first_of, json_entries
 from mgimm_plugin.data.prepare.reading import (
     checked_box,
     checked_points,
-    checked_size,
     files_in,
     load_json,
     sentence,
@@ -121,9 +120,7 @@ def _image(
             objects.append(_object(parts, mention, f"{name}-{position}", source))
         except RecordError as error:
             source.losses.drop(error.at(**where, field=f"polygons[{position}]"))
-    sides = entry.get("width"), entry.get("height")
-    size = source.size_of(file_name) if None in sides else checked_size(*sides, **where)
-    width, height = size or (None, None)
+    width, height = size_told(entry, source, file_name, **where)
     return AnnotatedImage(
         source_id=ids.unique(name),
         file_name=file_name,

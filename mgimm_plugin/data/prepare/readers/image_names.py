@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from mgimm_plugin.data.prepare.reading import number, words
+from mgimm_plugin.data.prepare.annotations import AnnotatedImage
+from mgimm_plugin.data.prepare.reading import checked_size, number, words
 from mgimm_plugin.data.prepare.source import Losses, Source
 from mgimm_plugin.errors import RecordError
 
@@ -132,6 +133,37 @@ def file_ids(paths: Sequence[Path]) -> list[str]:
     root = os.path.commonpath([path.absolute().parent for path in paths])
     inside = [os.path.relpath(path.absolute().with_suffix(""), root).replace(os.sep, "/") for path in paths]
     return [path.stem if counts[path.stem] == 1 else name for path, name in zip(paths, inside, strict=True)]
+
+
+def image_of_each(
+    paths: Sequence[Path], source: Source, image: Callable[[Path, str, ImageNames], AnnotatedImage]
+) -> Iterator[AnnotatedImage]:
+    """Yield the image of each file of a source that has a file for each image; a file that is bad is dropped.
+
+    Args:
+        paths: The files.
+        source: The source.
+        image: Reads a file, given its name in the source and what finds images.
+    """
+    names = ImageNames(source)
+    for path, name in zip(paths, file_ids(paths), strict=True):
+        try:
+            yield image(path, name, names)
+        except RecordError as error:
+            source.losses.drop(error.at(file=path))
+
+
+def size_told(
+    entry: Mapping[str, Any], source: Source, file_name: str, **where: Any
+) -> tuple[int, int] | tuple[None, None]:
+    """Width and height of an image: as an entry tells, or else from the image; None where nothing tells.
+
+    Raises:
+        RecordError: What the entry tells is no size.
+    """
+    sides = entry.get("width"), entry.get("height")
+    size = source.size_of(file_name) if None in sides else checked_size(*sides, **where)
+    return size or (None, None)
 
 
 def identity(value: object, **where: Any) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mgimm_plugin.data.prepare.reading import parse_json, read_text, shown
-from mgimm_plugin.data.prepare.source import Losses
+from mgimm_plugin.data.prepare.reading import files_in, parse_json, read_text, shown
+from mgimm_plugin.data.prepare.source import Losses, Source
 from mgimm_plugin.errors import RecordError
 
 Entries = Iterator[tuple[int, dict[str, Any]]]
@@ -38,6 +38,20 @@ def json_entries(path: Path, losses: Losses, under: Sequence[str] = ()) -> Entri
     if not isinstance(value, list):
         raise RecordError(f"must hold a list or an object, not {shown(value)}", file=path)
     yield from objects_of(value, losses, file=path)
+
+
+def entries_of(source: Source, under: Sequence[str]) -> Iterator[tuple[Path, int, dict[str, Any]]]:
+    """Yield the objects of a source's JSON and JSONL files, as ``json_entries`` does; a file that is bad is dropped.
+
+    Raises:
+        RecordError: The inputs have no such file.
+    """
+    for path in files_in(source.inputs, {".json", ".jsonl"}):
+        try:
+            for index, entry in json_entries(path, source.losses, under):
+                yield path, index, entry
+        except RecordError as error:
+            source.losses.drop(error.at(file=path))
 
 
 def objects_of(values: object, losses: Losses, field: str | None = None, **where: Any) -> Entries:

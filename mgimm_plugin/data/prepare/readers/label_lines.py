@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
 from mgimm_plugin.data.prepare.readers.class_lists import find_classes, is_class_list
-from mgimm_plugin.data.prepare.readers.image_names import ImageNames, file_ids
+from mgimm_plugin.data.prepare.readers.image_names import ImageNames, image_of_each
 from mgimm_plugin.data.prepare.reading import (
     checked_box,
     checked_points,
@@ -126,24 +126,22 @@ def _read(source: Source, parse: Parse, suffix: str, *, needs_size: bool = False
         )
     if not paths:
         raise RecordError("the inputs have no label file, only lists and notes")
-    names = ImageNames(source)
-    for path, name in zip(paths, file_ids(paths), strict=True):
-        try:
-            file_name = names.beside(path, suffix)
-            size = source.size_of(file_name)
-            if needs_size and size is None:
-                raise RecordError(
-                    f"the size of {file_name} is not known: it is not among the images, or cannot be read",
-                    field="image",
-                )
-            extra, lines = _meta(read_text(path).splitlines())
-            objects = tuple(_objects(source, path, name, lines, size, parse))
-            width, height = size or (None, None)
-            yield AnnotatedImage(
-                source_id=name, file_name=file_name, width=width, height=height, objects=objects, extra=extra, file=path
+
+    def image(path: Path, name: str, names: ImageNames) -> AnnotatedImage:
+        file_name = names.beside(path, suffix)
+        size = source.size_of(file_name)
+        if needs_size and size is None:
+            raise RecordError(
+                f"the size of {file_name} is not known: it is not among the images, or cannot be read", field="image"
             )
-        except RecordError as error:
-            source.losses.drop(error.at(file=path))
+        extra, lines = _meta(read_text(path).splitlines())
+        objects = tuple(_objects(source, path, name, lines, size, parse))
+        width, height = size or (None, None)
+        return AnnotatedImage(
+            source_id=name, file_name=file_name, width=width, height=height, objects=objects, extra=extra, file=path
+        )
+
+    return image_of_each(paths, source, image)
 
 
 def _objects(

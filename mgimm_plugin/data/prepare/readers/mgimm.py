@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject, Dialogue
-from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity
+from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, size_told
 from mgimm_plugin.data.prepare.readers.json_files import json_entries, objects_of
-from mgimm_plugin.data.prepare.reading import checked_box, checked_size, files_in, load_json, shown, words
+from mgimm_plugin.data.prepare.reading import checked_box, files_in, load_json, shown, words
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
 from mgimm_plugin.data.records import Turn
 from mgimm_plugin.errors import RecordError
@@ -121,10 +121,7 @@ class _Reader:
 
     def _image(self, name: str, entry: Mapping[str, Any], path: Path, index: int, **fields: Any) -> AnnotatedImage:
         file_name = self._names.named(entry.get("file_name"), field="file_name")
-        if entry.get("width") is None or entry.get("height") is None:
-            width, height = self._source.size_of(file_name) or (None, None)
-        else:
-            width, height = checked_size(entry["width"], entry["height"])
+        width, height = size_told(entry, self._source, file_name)
         part = _PART.search(path.stem)
         split = part[1] if part else None
         return AnnotatedImage(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 from xml.etree.ElementTree import Element
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
-from mgimm_plugin.data.prepare.readers.image_names import ImageNames, file_ids
+from mgimm_plugin.data.prepare.readers.image_names import ImageNames, image_of_each
 from mgimm_plugin.data.prepare.reading import checked_box, checked_size, files_in, parse_xml, sentence
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
 from mgimm_plugin.errors import RecordError
@@ -25,16 +26,10 @@ def read(source: Source) -> Iterator[AnnotatedImage]:
     Raises:
         RecordError: The inputs have no XML file.
     """
-    paths = files_in(source.inputs, {".xml"})
-    names = ImageNames(source)
-    for path, name in zip(paths, file_ids(paths), strict=True):
-        try:
-            yield _image(path, name, source, names)
-        except RecordError as error:
-            source.losses.drop(error.at(file=path))
+    return image_of_each(files_in(source.inputs, {".xml"}), source, partial(_image, source))
 
 
-def _image(path: Path, name: str, source: Source, names: ImageNames) -> AnnotatedImage:
+def _image(source: Source, path: Path, name: str, names: ImageNames) -> AnnotatedImage:
     root = parse_xml(path)
     if root.tag != "annotation":
         raise RecordError(f"is no Pascal VOC file: its root is <{root.tag[:40]}>, not <annotation>")

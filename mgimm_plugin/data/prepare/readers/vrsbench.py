@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
 from mgimm_plugin.data.prepare.readers.captions import question_dialogues
-from mgimm_plugin.data.prepare.readers.image_names import ImageNames, file_ids, identity, plain
+from mgimm_plugin.data.prepare.readers.image_names import ImageNames, identity, image_of_each, plain
 from mgimm_plugin.data.prepare.readers.json_files import objects_of
 from mgimm_plugin.data.prepare.reading import checked_box, checked_points, files_in, load_json, sentence, shown
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
@@ -30,16 +31,10 @@ def read(source: Source) -> Iterator[AnnotatedImage]:
     Raises:
         RecordError: The inputs have no JSON file.
     """
-    paths = files_in(source.inputs, {".json"})
-    names = ImageNames(source)
-    for path, name in zip(paths, file_ids(paths), strict=True):
-        try:
-            yield _image(path, name, source, names)
-        except RecordError as error:
-            source.losses.drop(error.at(file=path))
+    return image_of_each(files_in(source.inputs, {".json"}), source, partial(_image, source))
 
 
-def _image(path: Path, name: str, source: Source, names: ImageNames) -> AnnotatedImage:
+def _image(source: Source, path: Path, name: str, names: ImageNames) -> AnnotatedImage:
     value = load_json(path, tolerant=True)
     if not isinstance(value, dict) or not value.keys() & {"caption", "objects", "qa_pairs"}:
         raise RecordError("is no VRSBench file: it has no caption, no objects and no qa_pairs")
