@@ -35,13 +35,14 @@ def load_predictor(
     Raises:
         MgimmError: The model cannot be loaded.
     """
+    mgimm_plugin.register()  # before torch is imported: some of the patches spare imports
+
     import torch
     import transformers
 
     from mgimm_plugin.predictor import Predictor
     from mgimm_plugin.resources import bundled_model
 
-    mgimm_plugin.register()
     name = model or str(bundled_model())
 
     # Loading bars and notes about generation settings say nothing to somebody who asked for a description.

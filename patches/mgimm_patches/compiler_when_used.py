@@ -1,10 +1,12 @@
 """torch's compiler is imported by what compiles, not by what transformers would like to be compiled one day.
 
 Changes: the attribute ``torch._dynamo`` until that module is imported; ``disable``, ``allow_in_graph`` and
-``assume_constant_result`` of ``torch.compiler``; ``transformers.masking_utils.TransformGetItemToIndex``.
-Necessary since: importing any model of transformers 5 imports ``torch._dynamo`` with its algebra system and code
-generator (1.5 s of a processor), to mark functions of quantized kernels and of a server for continuous batching, and
-for one context that few masks need. torch marks its own functions as it is done here, at the first call.
+``assume_constant_result`` of ``torch.compiler``, and ``torch._compile._disable_dynamo``; what
+``transformers.masking_utils`` and ``torchvision.ops.roi_align`` import from the compiler.
+Necessary since: importing any model of transformers 5 imports ``torch._dynamo`` with its code generator (1.5 s of a
+processor): to mark functions of quantized kernels and of a server for continuous batching as not to be compiled, and
+for one context that few masks need. So does the first division of tensors without memory, as a model's that is loaded:
+torch marks its own functions at their first call. As long as no compiler is imported, nothing needs a mark.
 No longer needed when: ``python -c "import sys; from transformers import LlamaForCausalLM; sys.exit('torch._dynamo' in
 sys.modules)"`` succeeds without this.
 """
@@ -55,16 +57,29 @@ def _put_off_compiler(torch: ModuleType) -> bool:
     if _COMPILER in sys.modules:
         return False
     torch._dynamo = _Compiler()  # type: ignore[attr-defined]
+    same_code = _marked_when_called(_allow_in_graph, lambda: _allow_in_graph)
+    when_imported(_COMPILER, lambda compiler: compiler.decorators.skip(same_code))
     return True
 
 
-def _mark_when_called(compiler: ModuleType) -> bool:
+def _mark_publicly(compiler: ModuleType) -> bool:
     if _COMPILER in sys.modules:
         return False
-    mark = compiler.disable
+    compiler.disable = _put_off_marking(compiler.disable)  # type: ignore[attr-defined]
+    vars(compiler).update(allow_in_graph=_allow_in_graph, assume_constant_result=_assume_constant_result)
+    return True
 
+
+def _mark_inside(compile_module: ModuleType) -> bool:
+    if _COMPILER in sys.modules:
+        return False
+    compile_module._disable_dynamo = _put_off_marking(compile_module._disable_dynamo)  # type: ignore[attr-defined]
+    return True
+
+
+def _put_off_marking(mark: Callable[..., Any]) -> Callable[..., Any]:
     def disable(fn: Any = None, recursive: bool = True, **options: Any) -> Any:
-        """torch's; a plain function is marked when it is called, unless the compiler has been imported."""
+        """torch's; a plain function is marked when it is called and there is a compiler."""
         if _COMPILER not in sys.modules:
             if isinstance(fn, FunctionType):
                 return _marked_when_called(fn, lambda: mark(fn, recursive, **options))
@@ -72,10 +87,7 @@ def _mark_when_called(compiler: ModuleType) -> bool:
                 return functools.partial(disable, recursive=False, **options)
         return mark(fn, recursive, **options)
 
-    vars(compiler).update(
-        disable=disable, allow_in_graph=_allow_in_graph, assume_constant_result=_assume_constant_result
-    )
-    return True
+    return disable
 
 
 def _marked_when_called(fn: Callable[..., Any], mark: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
@@ -83,7 +95,8 @@ def _marked_when_called(fn: Callable[..., Any], mark: Callable[[], Callable[...,
 
     @functools.wraps(fn)
     def call(*args: Any, **kwargs: Any) -> Any:
-        return marked()(*args, **kwargs)
+        compiler = sys.modules.get(_COMPILER)
+        return (marked() if hasattr(compiler, "disable") else fn)(*args, **kwargs)
 
     call._torchdynamo_disable = True  # type: ignore[attr-defined]  # the compiler goes around it, not into it
     return call
@@ -145,7 +158,8 @@ def _patch(name: str, target: str, change: Callable[[ModuleType], bool], *, earl
 
 PATCHES = (
     _patch("compiler-put-off", "torch", _put_off_compiler),
-    _patch("compiler-marks", "torch.compiler", _mark_when_called),
+    _patch("compiler-marks", "torch.compiler", _mark_publicly),
+    _patch("compiler-marks-inside-torch", "torch._compile", _mark_inside),
     *_borrowing("transformers.masking_utils", "_trace_wrapped_higher_order_op", "TransformGetItemToIndex"),
     *_borrowing("torchvision.ops.roi_align", "utils", "is_compile_supported"),
 )
