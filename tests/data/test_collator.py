@@ -79,3 +79,15 @@ def test_views_of_anyres_stay_apart():
     rows = [item(2, 1, torch.zeros(3, 3, 4, 4)), item(2, 0, torch.zeros(5, 3, 4, 4))]
     images = RegionCollator(pad_token_id=0, frame_size=4)(rows)["images"]
     assert [len(views) for views in images] == [3, 5]
+
+
+@pytest.mark.parametrize("views", [None, (2, 3)])
+def test_features_take_the_place_of_images(views):
+    collate = RegionCollator(pad_token_id=0, frame_size=4, no_features=torch.empty((0, 5, 7), dtype=torch.bfloat16))
+    first, second = (torch.ones(*shape, 5, 7) for shape in ([(), ()] if views is None else [(2,), (3,)]))
+    batch = collate([item(2, 1, first, "a.png"), item(2, 1, second, "b.png"), item(2, 1, first, "a.png"), item(2)])
+    assert list(batch) == ["image_features" if key == "images" else key for key in KEYS]
+    assert [tuple(tensor.shape) for tensor in batch["image_features"]] == [tuple(first.shape), tuple(second.shape)]
+    assert batch["image_source"].tolist() == [0, 1, 0]
+    nothing = collate([item(2)])["image_features"]
+    assert (nothing.shape, nothing.dtype) == ((0, 5, 7), torch.bfloat16)
