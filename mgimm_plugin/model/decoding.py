@@ -3,6 +3,7 @@
 * What all rows begin with (the system prompt; the image, where they show the same one first) goes through the language
   model once.
 * Rows that have come to their end leave the batch.
+* A step adds its keys and values to those before without copying these.
 
 ``generate(..., custom_generate=decode_greedily)`` uses it: transformers prepares and checks everything around the loop.
 """
@@ -17,12 +18,15 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import DynamicCache, GenerationConfig
+from transformers import Cache, GenerationConfig
 
-from mgimm_plugin.model.shared_prefix import prefix_cache, shared_prefix_length
+from mgimm_plugin.model.growing_cache import growing_cache
+from mgimm_plugin.model.shared_prefix import read_prefix, shared_prefix_length
 
-_CUDA_STEPS_BETWEEN_CHECKS = 8
-"""Looking whether rows have ended makes the processor wait for the GPU."""
+_STEPS_BETWEEN_CHECKS = {"cuda": 8}
+"""By kind of device, 1 by default: looking whether rows have ended makes the processor wait for a GPU."""
+_ROWS_FOR_ONE_THAT_ENDED = 8
+"""Leaving copies the keys and values of the rows that stay, so a row waits until it is one of so few."""
 
 
 def decode_greedily(
@@ -49,7 +53,7 @@ def decode_greedily(
     embeds, mask = model_kwargs["inputs_embeds"], model_kwargs.get("attention_mask")
     logits, cache, mask = _read_prompts(model, embeds, mask, generation_config.max_length)
     pad_id = generation_config.pad_token_id
-    every = _CUDA_STEPS_BETWEEN_CHECKS if embeds.is_cuda else 1
+    every = _STEPS_BETWEEN_CHECKS.get(embeds.device.type, 1)
     row = torch.arange(len(embeds), device=embeds.device)
     ended = torch.zeros_like(row, dtype=torch.bool)
     answers: dict[int, Tensor] = {}
@@ -57,7 +61,7 @@ def decode_greedily(
         tokens = logits_processor(input_ids, logits).argmax(dim=-1).masked_fill(ended, pad_id)
         input_ids = torch.cat((input_ids, tokens[:, None]), dim=1)
         ended = ended | stopping_criteria(input_ids, None)
-        if step % every == 0 and bool(ended.any()):
+        if step % every == 0 and int(ended.sum()) * _ROWS_FOR_ONE_THAT_ENDED >= len(ended):
             answers.update(zip(row[ended].tolist(), input_ids[ended], strict=True))
             left = (~ended).nonzero()[:, 0]
             if not len(left):
@@ -67,15 +71,16 @@ def decode_greedily(
             mask = None if mask is None else mask[left]
         mask = None if mask is None else torch.cat((mask, mask.new_ones(len(mask), 1)), dim=1)
         logits = _next_logits(model, cache, mask, input_ids=tokens[:, None])
-    return pad_sequence([answers[i] for i in range(len(embeds))], batch_first=True, padding_value=pad_id)
+    in_order = [answers[i] for i in range(len(embeds))]
+    return pad_sequence(in_order, batch_first=True, padding_value=pad_id)[:, : generation_config.max_length]
 
 
 def _read_prompts(
     model: Any, embeds: Tensor, mask: Tensor | None, new_tokens: int
-) -> tuple[Tensor, DynamicCache, Tensor | None]:
+) -> tuple[Tensor, Cache, Tensor | None]:
     """Logits ``[B, V]`` after the prompts, their keys and values, and the mask over these."""
     rows, width = embeds.shape[:2]
-    cache = DynamicCache(config=model.model.config)
+    cache = growing_cache(model.model.config)
     lengths = torch.full((rows,), width, device=embeds.device) if mask is None else mask.sum(dim=1)
     # Between the prefix and the rest of a shorter row is a gap, which a sliding window would count as text.
     window = getattr(model.config, "sliding_window", None) or math.inf
@@ -83,7 +88,7 @@ def _read_prompts(
     shared = shared_prefix_length(embeds, lengths) if rows > 1 and gaps_allowed else 0
     if shared:
         longest = int(lengths.argmax())
-        cache = prefix_cache(model.model, embeds[longest : longest + 1, :shared], rows)
+        read_prefix(model.model, embeds[longest : longest + 1, :shared], rows, cache)
         embeds = embeds[:, shared:]
         if mask is not None:
             column = torch.arange(width, device=embeds.device)
@@ -91,7 +96,7 @@ def _read_prompts(
     return _next_logits(model, cache, mask, inputs_embeds=embeds), cache, mask
 
 
-def _next_logits(model: Any, cache: DynamicCache, mask: Tensor | None, **inputs: Tensor) -> Tensor:
+def _next_logits(model: Any, cache: Cache, mask: Tensor | None, **inputs: Tensor) -> Tensor:
     """One step: float32 logits ``[B, V]`` after the last position of each row."""
     (given,) = inputs.values()
     positions = None if mask is None else (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -given.shape[1] :]

@@ -11,10 +11,11 @@ from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
+from transformers import DynamicCache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from mgimm_plugin.constants import IGNORE_INDEX
-from mgimm_plugin.model.shared_prefix import prefix_cache
+from mgimm_plugin.model.shared_prefix import read_prefix
 from mgimm_plugin.model.splicing import Spliced
 
 
@@ -31,7 +32,9 @@ def training_output(causal_lm: Any, spliced: Spliced, prefix: int, **kwargs: Any
         The loss; no logits.
     """
     embeds = spliced.inputs_embeds
-    cache = prefix_cache(causal_lm.model, embeds[:1, :prefix], len(embeds)) if prefix else None
+    cache = DynamicCache(config=causal_lm.model.config) if prefix else None
+    if cache is not None:
+        read_prefix(causal_lm.model, embeds[:1, :prefix], len(embeds), cache)
     num_items = kwargs.pop("num_items_in_batch", None)
     decoded = causal_lm.model(
         inputs_embeds=embeds[:, prefix:],

@@ -6,22 +6,21 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import Cache
 
 
 @torch.no_grad()
-def prefix_cache(decoder: Any, prefix: Tensor, rows: int) -> DynamicCache:
+def read_prefix(decoder: Any, prefix: Tensor, rows: int, cache: Cache) -> None:
     """Run a prefix through the decoder and hand its keys and values to all rows.
 
     Args:
         decoder: The language model without its head.
         prefix: ``[1, P, D]`` embeddings.
         rows: Number of rows that begin with it.
+        cache: Empty; has the keys and values of all rows afterwards.
     """
-    cache = DynamicCache(config=decoder.config)
     decoder(inputs_embeds=prefix, past_key_values=cache, use_cache=True)
     cache.batch_repeat_interleave(rows)
-    return cache
 
 
 def shared_prefix_length(embeds: Tensor, lengths: Tensor) -> int:

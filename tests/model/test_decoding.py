@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mgimm_plugin.constants import IMAGE_TOKEN_INDEX, REGION_TOKEN_INDEX
+from mgimm_plugin.model import decoding
 from mgimm_plugin.model.decoding import decode_greedily
 from tests.tiny import FAMILIES, SIDE, build_llm, build_loaded
 
@@ -21,6 +22,7 @@ ROWS = {
     "regions": [[*SYSTEM, REGION, 40, 41, 42]] * 5,
     "one image": [[*SYSTEM, IMAGE, REGION, 50 + row] for row in range(5)],
     "nothing in common": [[70 + row, 80 + row, REGION, 45][row % 3 :] for row in range(5)],
+    "many": [[*SYSTEM, REGION, 40 + row] for row in range(20)],
     "one row": [[*SYSTEM, REGION, 40]],
 }
 BOXES = torch.tensor([[0, 0, 30000, 30000], [20000, 10000, 60000, 65536], [5, 5, 40000, 9000], [0, 0, 65536, 65536]])
@@ -102,6 +104,16 @@ def test_anyres_rows_are_decoded_as_alone(tiny_llm, tiny_tower):
     for rows in ROWS.values():
         alone, together = alone_and_together(model, views, rows)
         assert together == alone
+
+
+@pytest.mark.parametrize("new_tokens", [4, NEW_TOKENS])
+def test_ends_are_looked_for_every_few_steps_where_looking_is_slow(tiny_loaded, images, monkeypatch, new_tokens):
+    model, batch = tiny_loaded.model, batch_of(images, ROWS["mixed"])
+    ends = {generate(model, batch)[0][2]}
+    expected = generate(model, batch, ends, max_new_tokens=new_tokens)
+    monkeypatch.setitem(decoding._STEPS_BETWEEN_CHECKS, "cpu", 8)
+    ours = generate(model, batch, ends, max_new_tokens=new_tokens, custom_generate=decode_greedily)
+    assert ours == expected
 
 
 def test_what_all_rows_begin_with_is_computed_once(tiny_loaded, images):
