@@ -69,7 +69,8 @@ PYTHON
 }
 
 if command -v uv >/dev/null; then
-  INSTALL=(uv pip install --quiet --python "$PY")
+  # Unlike pip, uv leaves compiling to the first import, which may not be allowed to keep it.
+  INSTALL=(uv pip install --quiet --compile-bytecode --python "$PY")
 else
   "$PY" -m pip install --quiet --upgrade pip
   INSTALL=("$PY" -m pip install --quiet)
