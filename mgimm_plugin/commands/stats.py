@@ -6,7 +6,6 @@ The command line calls :func:`run` with what the user gave.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import typer
 
 from mgimm_plugin.data.inspect.statistics import collect_statistics
 from mgimm_plugin.data.inspect.tables import statistics_table
+from mgimm_plugin.data.whole_files import written_whole
 from mgimm_plugin.errors import MgimmError
 
 STATISTICS_FILE = "stats.json"
@@ -53,8 +53,7 @@ def run(
     from mgimm_plugin.data.inspect.plots import draw_statistics
 
     output.mkdir(parents=True, exist_ok=True)
-    partial = output / f".{STATISTICS_FILE}.partial"
-    partial.write_text(text + "\n", encoding="utf-8")
-    os.replace(partial, output / STATISTICS_FILE)
+    with written_whole(output / STATISTICS_FILE) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
     draw_statistics(statistics, output / PLOTS_FILE)
     typer.echo(f"{output / STATISTICS_FILE}, {output / PLOTS_FILE}", err=True)

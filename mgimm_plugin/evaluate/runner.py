@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tqdm import tqdm
 
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
+from mgimm_plugin.data.whole_files import sha256_of
 from mgimm_plugin.errors import MgimmError, RecordError
 from mgimm_plugin.evaluate.asking import REGION_MODES, Asked, first_question, image_opener
 from mgimm_plugin.evaluate.ranks import Ranks, joined_ranks
@@ -18,7 +19,6 @@ from mgimm_plugin.evaluate.scoring import conclude
 from mgimm_plugin.evaluate.store import (
     REPORT_FILE,
     PredictionStore,
-    data_fingerprint,
     model_fingerprint,
 )
 from mgimm_plugin.geometry import clip_boxes
@@ -97,7 +97,7 @@ def evaluate(
         "model": _model_identity(model),
         "base": _model_identity(base),
         "template": getattr(predictor, "template", None),
-        "data": data_fingerprint(data),
+        "data": sha256_of(data),
         "blank_image": blank_image,
         "regions": regions,
         "max_new_tokens": max_new_tokens,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mgimm_plugin.data.whole_files import written_whole
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.evaluate.ranks import Ranks
 from mgimm_plugin.model.paths import resolve_folder
@@ -24,12 +24,6 @@ _MODEL_FILES = (".safetensors", ".bin", "config.json", "tokenizer.json", "tokeni
 # Files up to this size are hashed whole, larger ones in samples of that many bytes: tuning changes a tensor everywhere.
 _HASHED_BYTES = 1 << 26
 _SAMPLE_BYTES = 1 << 16
-
-
-def data_fingerprint(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def model_fingerprint(folder: Path) -> str:
@@ -72,9 +66,8 @@ def _hash_samples(digest: Any, path: Path) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that it is there completely or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    with written_whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def to_json(value: Any) -> str:

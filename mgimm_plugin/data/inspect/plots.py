@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mgimm_plugin.data.measures import POSITIONS, SIZE_LIMITS
+from mgimm_plugin.data.whole_files import written_whole
 from mgimm_plugin.errors import MissingExtraError
 
 _INK, _SOFT, _LINE = "#1b2420", "#5c6863", "#d9ded9"
@@ -69,9 +69,8 @@ def draw_statistics(statistics: Mapping[str, Any], path: str | Path) -> None:
         )
         for place, draw in _panels():
             draw(figure.add_subplot(grid[place]), statistics)
-        partial = Path(path).with_name(f".{Path(path).name}.partial")
-        FigureCanvasAgg(figure).print_png(str(partial), pil_kwargs={"optimize": True}, metadata={"Software": None})
-    os.replace(partial, path)
+        with written_whole(path) as partial:
+            FigureCanvasAgg(figure).print_png(str(partial), pil_kwargs={"optimize": True}, metadata={"Software": None})
 
 
 def _panels() -> Sequence[tuple[Any, Callable[[Any, Mapping[str, Any]], None]]]:

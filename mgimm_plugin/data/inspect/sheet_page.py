@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image
 
 from mgimm_plugin.data.inspect.contact_sheet import Mark, Said, Tile, place_tags, tag_scale
 from mgimm_plugin.data.inspect.sheet_picture import ink_on
+from mgimm_plugin.data.whole_files import written_whole
 from mgimm_plugin.errors import MissingExtraError
 
 _JPEG_QUALITY: Final = 82
@@ -44,10 +44,9 @@ def write_page(tiles: Sequence[Tile], path: str | Path, *, title: str, subtitle:
     environment.filters["number"] = lambda value: f"{value:.6g}"
     template = environment.from_string(files(__package__).joinpath("sheet.html.j2").read_text(encoding="utf-8"))
     page = template.render(title=title, subtitle=subtitle, tiles=[_tile(tile) for tile in tiles], many=_MANY)
-    partial = Path(path).with_name(f".{Path(path).name}.partial")
-    # JSON may hold half a surrogate pair, which is no UTF-8.
-    partial.write_text(page, encoding="utf-8", errors="backslashreplace")
-    os.replace(partial, path)
+    with written_whole(path) as partial:
+        # JSON may hold half a surrogate pair, which is no UTF-8.
+        partial.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def _tile(tile: Tile) -> dict[str, Any]:

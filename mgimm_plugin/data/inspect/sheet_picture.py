@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from mgimm_plugin.data.inspect.contact_sheet import Mark, Tile, place_tags, tag_scale
+from mgimm_plugin.data.whole_files import written_whole
 from mgimm_plugin.data.wording import counted
 from mgimm_plugin.errors import MissingExtraError
 
@@ -67,9 +67,8 @@ def draw_sheet(tiles: Sequence[Tile], path: str | Path, *, title: str, subtitle:
     draw.text((_MARGIN, _MARGIN + 44), _fit(subtitle, fonts.text, width - 2 * _MARGIN), font=fonts.text, fill=_SOFT)
     for card, (x, y) in zip(cards, places, strict=True):
         sheet.paste(card, (x, head + y))
-    partial = Path(path).with_name(f".{Path(path).name}.partial")
-    sheet.save(partial, "PNG", optimize=True)
-    os.replace(partial, path)
+    with written_whole(path) as partial:
+        sheet.save(partial, "PNG", optimize=True)
 
 
 def _card(tile: Tile, fonts: _Fonts) -> Image.Image:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections import Counter
@@ -15,6 +14,7 @@ from mgimm_plugin.data.prepare.annotations import AnnotatedImage
 from mgimm_plugin.data.prepare.building import Built
 from mgimm_plugin.data.prepare.source import Source
 from mgimm_plugin.data.prepare.writing import CARD, DROPPED
+from mgimm_plugin.data.whole_files import sha256_of
 from mgimm_plugin.errors import RecordError
 
 _VARYING: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\[[^\]]*\]|\([^)]*\)|-?\d+(?:\.\d+)?(?:e[+-]?\d+)?|\S*/\S*")
@@ -120,12 +120,7 @@ def described(path: Path) -> dict[str, Any]:
     if path.is_dir():
         return _folder(path)
     try:
-        with path.open("rb") as file:
-            return {
-                "name": path.name,
-                "bytes": path.stat().st_size,
-                "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-            }
+        return {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
     except OSError as error:
         raise RecordError(f"cannot be read: {error.strerror or error}", file=path) from error
 

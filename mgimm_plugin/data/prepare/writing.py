@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -17,6 +16,7 @@ from typing import Any, Final, Self, TextIO
 from mgimm_plugin.data.prepare.building import Built
 from mgimm_plugin.data.prepare.source import Losses
 from mgimm_plugin.data.prepare.splits import IMAGE_DISJOINT, UNASSIGNED, image_split
+from mgimm_plugin.data.whole_files import sha256_of
 from mgimm_plugin.errors import MgimmError, RecordError
 
 CARD: Final = "dataset.json"
@@ -133,7 +133,7 @@ class SetWriter:
             target.parent.mkdir(parents=True, exist_ok=True)
             (self._folder / "records" / scheme / part / name).replace(target)
         card["files"] = {
-            path: {"records": self.counts[place], "sha256": _sha256(self._folder / "set" / path)}
+            path: {"records": self.counts[place], "sha256": sha256_of(self._folder / "set" / path)}
             for path, place in places.items()
         }
         (self._folder / DROPPED).replace(self._folder / "set" / DROPPED)
@@ -201,8 +201,3 @@ def files_of_set(folder: Path) -> set[str]:
 def _is_record_path(path: str) -> bool:
     parts = path.split("/")
     return len(parts) <= 3 and ".." not in parts and path.endswith(".jsonl") and not path.startswith("/")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
