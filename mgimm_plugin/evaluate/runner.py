@@ -113,7 +113,7 @@ def evaluate(
     )
     with joined_ranks() as ranks:
         store = PredictionStore(output, settings, details, resume=resume, ranks=ranks)
-        todo = [index for index in range(len(records)) if index not in store.rows]
+        todo = _by_image([index for index in range(len(records)) if index not in store.rows], records)
         with tqdm(total=len(todo), unit="record", disable=not (progress and ranks.is_first)) as bar:
             for start, some in ranks.batches(todo, batch_size):
                 answers = session.ask([(index, records[index], asked[index]) for index in some])
@@ -131,6 +131,12 @@ def evaluate(
         write_report(output / REPORT_FILE, [Run("blank image" if blank_image else "prediction", output)])
         ranks.gather(metrics)
     return metrics
+
+
+def _by_image(todo: Sequence[int], records: Sequence[Record]) -> list[int]:
+    """Put records of one image next to each other, so that it is opened and encoded once."""
+    first: dict[str | None, int] = {}
+    return sorted(todo, key=lambda index: first.setdefault(records[index].image, index))
 
 
 def _results_of_first(ranks: Ranks) -> dict[str, Any]:

@@ -30,7 +30,8 @@ def rows(folder):
 
 def test_every_first_question_is_asked_with_its_picture_and_boxes(run, answerer, tmp_path):
     metrics = run(answerer)
-    assert [question.id for question in answerer.asked] == ["r0", "r1", "r2", "r3", "r4"]
+    assert [question.id for question in answerer.asked] == ["r0", "r4", "r1", "r3", "r2"]  # image by image
+    assert answerer.asked[0].image is answerer.asked[1].image
     assert answerer.batches == [2, 2, 1]
     assert answerer.asked[0].text == "<region>\nDescribe the object."
     assert answerer.asked[0].boxes == ((4.0, 4.0, 30.0, 20.0),)
@@ -71,7 +72,7 @@ def test_an_interrupted_evaluation_goes_on_where_it_stopped(run, answerer, tmp_p
     with predictions.open("a") as file:
         file.write('{"index": 2, "id": "r2", "predic')
     resumed = run(answerer)
-    assert [question.id for question in answerer.asked] == ["r2", "r3", "r4"]
+    assert [question.id for question in answerer.asked] == ["r1", "r3", "r2"]
     assert [row["id"] for row in rows(tmp_path / "out")] == ["r0", "r1", "r2", "r3", "r4"]
     assert resumed == run(Answerer(), output=tmp_path / "uninterrupted")
     assert predictions.read_bytes() == (tmp_path / "uninterrupted" / "predictions.jsonl").read_bytes()
@@ -167,7 +168,9 @@ def test_skipped_records_are_counted_and_listed(run, answerer, image_folder, wri
 def test_boxes_that_stick_out_are_counted_and_the_count_survives_an_interruption(run, answerer, write_data):
     out = region_record(0, "red")
     out["regions"][0]["bbox"] = [-4, 4, 30, 90]
-    data = write_data([out, region_record(1, "white"), region_record(2, "blue"), out | {"id": "r3"}])
+    data = write_data(
+        [out, region_record(1, "white"), region_record(2, "blue"), out | {"id": "r3", "image": "blue.png"}]
+    )
     with pytest.raises(KeyboardInterrupt):
         run(Answerer(stop_after=2), data=data)
     metrics = run(answerer, data=data)
