@@ -127,8 +127,7 @@ def _identify(files: Sequence[Path], index: DigestIndex, args: TrainingArguments
     mine = range(args.process_index, len(files), args.world_size)
     for i in tqdm(mine, desc="looking at images", unit="image", disable=_is_quiet(args)):
         identities[i] = index.identify(files[i])
-    numbers = identities.view(np.int64).reshape(len(files), -1)
-    identities = _sum_over_ranks(numbers, args).view(IDENTITY).reshape(-1)
+    identities = _sum_over_ranks(identities.view(np.int64), args).view(IDENTITY)
     if is_first_rank():
         index.remember(files, identities)
     return identities

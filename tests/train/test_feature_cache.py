@@ -134,6 +134,14 @@ def cache_settings(train):
     return feature_cache.cache_settings
 
 
+def test_data_without_images_needs_no_features(make_set, tower_passes, tmp_path):
+    make, _, _ = make_set
+    text = {"id": "a", "conversations": [{"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Hello."}]}
+    (tmp_path / "text.jsonl").write_text(json.dumps(text) + "\n")
+    assert make(data_path=tmp_path / "text.jsonl")[0]["image"] is None
+    assert not tower_passes
+
+
 CHANGES = {
     "weights": lambda tower, images: next(tower.parameters()).data.add_(1e-3),
     "another layer": lambda tower, images: setattr(tower, "select_layer", -1),
