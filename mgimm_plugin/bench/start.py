@@ -25,7 +25,8 @@ REPEATS = 3
 _TORCH = ("-c", "import torch")
 _HELP = ("-m", "mgimm_plugin", "--help")
 _LOADING = (
-    "import mgimm_plugin; mgimm_plugin.register(); import mgimm_plugin.predictor as predictor; "
+    "import mgimm_patches, mgimm_plugin; mgimm_patches.put_off_compiler(); mgimm_plugin.register(); "
+    "import mgimm_plugin.predictor as predictor; "
     "predictor.Predictor.from_pretrained(device='cpu')"
 )
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import mgimm_patches
 from tqdm import tqdm
 
 from mgimm_plugin.commands.boxes import Box, parse_regions, read_boxes_file
@@ -95,6 +96,7 @@ def describe(
     if clipped:
         logger.warning("boxes that stuck out of the image and were clipped to it: %d of %d", clipped, len(wanted))
     task = task or ("region" if wanted else "image")
+    mgimm_patches.put_off_compiler()
     predictor, name = load_predictor(model, base, device=device, dtype=dtype, max_pixels=max_pixels)
     predictor.set_image(image)
     text: str | None = None

@@ -35,7 +35,7 @@ def load_predictor(
     Raises:
         MgimmError: The model cannot be loaded.
     """
-    mgimm_plugin.register()  # before torch is imported: some of the patches spare imports
+    mgimm_plugin.register()  # before transformers is imported: a patch makes that faster
 
     import torch
     import transformers

@@ -12,14 +12,13 @@ from importlib import import_module
 
 from mgimm_patches._patch import Patch, PatchStatus
 
-__all__ = ["PatchStatus", "apply_all", "import_targets", "status"]
+__all__ = ["PatchStatus", "apply_all", "import_targets", "put_off_compiler", "status"]
 
 logger = logging.getLogger(__name__)
 
 _SERVERS = ("llava.serve.model_worker", "llava.serve.gradio_web_server")
 
 _MODULES = (
-    "compiler_when_used",
     "transformers_listing",
     "training_imports",
     "trainer_arguments",
@@ -41,6 +40,16 @@ def _patches() -> Iterator[Patch]:
 def apply_all() -> None:
     """Apply every patch, now or when its target is imported. Any number of times is harmless."""
     for patch in _patches():
+        patch.apply()
+
+
+def put_off_compiler() -> None:
+    """Keep torch's compiler from being imported until something is compiled; call it before torch is imported.
+
+    It reaches far into torch, so it is for short-lived processes that are ours alone (``mgimm describe``), and no part
+    of ``apply_all``.
+    """
+    for patch in import_module(f"{__name__}.compiler_when_used").PATCHES:
         patch.apply()
 
 
