@@ -21,47 +21,51 @@ REGION_BATCH, IMAGE_BATCH = 32, 8
 
 def region_stage(device: torch.device) -> Iterator[Measurement]:
     """Region records: a vision pass and a copy of the image for each box, all logits; against ours."""
-    yield _compared("region-stage", stage("region", device), REGION_BATCH, 1, device)
+    yield from _compared("region", REGION_BATCH, 1, device)
     if device.type == "cuda":
         yield from full_size(REGIONS, device)
 
 
 def image_stage(device: torch.device) -> Iterator[Measurement]:
     """Image records with LoRA: one by one with accumulation, all logits; against one batch."""
-    yield _compared("image-stage", stage("image", device), IMAGE_BATCH, IMAGE_BATCH, device)
+    yield from _compared("image", IMAGE_BATCH, IMAGE_BATCH, device)
     if device.type == "cuda":
         yield from full_size(IMAGES, device)
 
 
-def _compared(name: str, ready: Stage, size: int, accumulation: int, device: torch.device) -> Measurement:
-    order = list(ImageGroupedSampler(ready.data.image_numbers, 0))
-    batches = [order[start : start + size] for start in range(0, STEPS * size, size)]
-    start = {key: value.clone() for key, value in ready.model.state_dict().items()}
+def _compared(name: str, size: int, accumulation: int, device: torch.device) -> Iterator[Measurement]:
+    usual_stage = stage(name, device)
+    for cached in (False, True):
+        our_stage = stage(name, device, cached=cached)
+        order = list(ImageGroupedSampler(our_stage.data.image_numbers, 0))[: STEPS * size]
+        usual = partial(_train, usual_stage, order, size, partial(usual_step, accumulation=accumulation, device=device))
+        ours = partial(_train, our_stage, order, size, partial(our_step, device=device))
+        difference = max(abs(a - b) for a, b in zip(usual(), ours(), strict=True))
+        times = in_turns(usual, ours, device=device)
+        yield Measurement(
+            name=f"{name}-stage",
+            case=f"{STEPS} steps of {size} records, {'features on disk' if cached else 'loading included'}",
+            usual_s=times[0],
+            ours_s=times[1],
+            max_difference=difference,
+            more={"usual_samples_per_s": len(order) / times[0], "ours_samples_per_s": len(order) / times[1]},
+        )
 
-    def train(losses: Callable[[list[int], Any], list[float]]) -> list[float]:
-        ready.model.load_state_dict(start)
-        trained = [parameter for parameter in ready.model.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(trained, lr=1e-3)
-        curve = []
-        for indices in batches:
-            curve.append(sum(losses(indices, ready)))
-            optimizer.step()
-            optimizer.zero_grad()
-        return curve
 
-    usual = partial(train, partial(usual_step, accumulation=accumulation, device=device))
-    ours = partial(train, partial(our_step, device=device))
-    difference = max(abs(a - b) for a, b in zip(usual(), ours(), strict=True))
-    times = in_turns(usual, ours, device=device)
-    samples = STEPS * size
-    return Measurement(
-        name=name,
-        case=f"{STEPS} steps of {size} records, loading included",
-        usual_s=times[0],
-        ours_s=times[1],
-        max_difference=difference,
-        more={"usual_samples_per_s": samples / times[0], "ours_samples_per_s": samples / times[1]},
-    )
+def _train(ready: Stage, order: list[int], size: int, step: Callable[[list[int], Stage], list[float]]) -> list[float]:
+    """The loss curve of a few steps; the weights are put back."""
+    trained = [parameter for parameter in ready.model.parameters() if parameter.requires_grad]
+    start = [parameter.detach().clone() for parameter in trained]
+    optimizer = torch.optim.AdamW(trained, lr=1e-3)
+    curve = []
+    for first in range(0, len(order), size):
+        curve.append(sum(step(order[first : first + size], ready)))
+        optimizer.step()
+        optimizer.zero_grad()
+    with torch.no_grad():
+        for parameter, value in zip(trained, start, strict=True):
+            parameter.copy_(value)
+    return curve
 
 
 def usual_step(indices: list[int], ready: Stage, *, accumulation: int = 1, device: torch.device) -> list[float]:

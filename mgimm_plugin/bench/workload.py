@@ -48,8 +48,11 @@ def records(kind: str) -> list[Record]:
     return list(read_records(scenes() / f"{kind}.jsonl"))
 
 
-def stage(name: str, device: torch.device) -> Stage:
-    """One of the two stages from the bundled bases; ``name`` is ``region`` or ``image``."""
+def stage(name: str, device: torch.device, *, cached: bool = False) -> Stage:
+    """One of the two stages from the bundled bases; ``name`` is ``region`` or ``image``.
+
+    With ``cached``, the tower's features of all images are on disk already.
+    """
     folder, playground = scenes(), playground_folder()
     arguments = parse_arguments(
         [
@@ -59,6 +62,7 @@ def stage(name: str, device: torch.device) -> Stage:
             # No dropout: both ways are to give the same loss.
             *("--mm_region_mlp_dim", "256", "--model_max_length", "1024", "--lora_dropout", "0"),
             *(("--use_cpu", "True") if device.type == "cpu" else ()),
+            *(("--vision_feature_cache", str(folder / "features")) if cached else ()),
         ]
     )
     model, tokenizer = build_model(*arguments)
