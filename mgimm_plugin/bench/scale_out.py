@@ -22,7 +22,7 @@ from mgimm_plugin.resources import playground_folder
 
 STEPS = {"region": 32, "image": 8}
 BATCH = 16
-"""Records of a step, of all ranks together."""
+"""Records of a step on each rank: two ranks take half as many steps for the same records."""
 
 
 class _Seconds(NamedTuple):
@@ -44,7 +44,7 @@ def scale_out(device: torch.device) -> Iterator[Measurement]:
     """
     use_cpu = device.type == "cpu" or torch.cuda.device_count() < 2
     for stage in STEPS:
-        yield _measurement(f"{stage} stage, {STEPS[stage]} steps of {BATCH} records", _train(stage, use_cpu))
+        yield _measurement(f"{stage} stage, {STEPS[stage] * BATCH} records, {BATCH} a rank", _train(stage, use_cpu))
     asking, whole = _evaluate(use_cpu)
     yield _measurement("evaluation, asking alone", asking)
     yield _measurement("evaluation, from start to end", whole)
@@ -62,13 +62,13 @@ def _measurement(case: str, seconds: _Seconds) -> Measurement:
 
 def _train(stage: str, use_cpu: bool) -> _Seconds:
     """Seconds of the training loop."""
-    folder, playground = scenes(), playground_folder()
+    folder, playground, steps = scenes(), playground_folder(), STEPS[stage]
 
-    def arguments(name: str, batch: int) -> list[str]:
+    def arguments(name: str, steps: int) -> list[str]:
         flags = {
             "stage": stage, "model_name_or_path": playground / "mini-llama", "vision_tower": playground / "mini-clip",
             "data_path": folder / f"{stage}.jsonl", "image_folder": folder, "output_dir": folder / "runs" / name,
-            "max_steps": STEPS[stage], "per_device_train_batch_size": batch, "mm_region_mlp_dim": 256,
+            "max_steps": steps, "per_device_train_batch_size": BATCH, "mm_region_mlp_dim": 256,
             "group_by_image": stage == "region", "group_by_modality_length": stage == "image",
             "save_strategy": "no", "learning_rate": 1e-3, "model_max_length": 1024, "report_to": "none",
             "use_cpu": use_cpu, "disable_tqdm": True,
@@ -80,9 +80,9 @@ def _train(stage: str, use_cpu: bool) -> _Seconds:
 
     try:
         return _Seconds(
-            one=seconds(*_run([arguments("one", BATCH)])),
-            two=seconds(*_run([arguments("two", BATCH // 2)], ranks=2)),
-            at_once=seconds(*_run([arguments(name, BATCH) for name in ("left", "right")])),
+            one=seconds(*_run([arguments("one", steps)])),
+            two=seconds(*_run([arguments("two", steps // 2)], ranks=2)),
+            at_once=seconds(*_run([arguments(name, steps) for name in ("left", "right")])),
         )
     finally:
         shutil.rmtree(folder / "runs", ignore_errors=True)
