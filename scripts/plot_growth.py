@@ -48,6 +48,7 @@ def main() -> None:
         f"positions of a row\n{VOCABULARY:,} words, 2 rows": lengths(device),
     }
     curves = {title: measured(title, cases, device) for title, cases in panels.items()}
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.with_suffix(".json").write_text(json.dumps(curves, indent=1) + "\n")
     draw(curves, options.output)
 
@@ -130,11 +131,12 @@ def draw(panels: dict[str, dict[str, dict[str, dict[int, float]]]], output: Path
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     figure, grid = pyplot.subplots(2, len(panels), figsize=(3.3 * len(panels), 5.4), layout="constrained", sharex="col")
     for column, (title, rows) in zip(grid.T, panels.items(), strict=True):
         column[0].set_title(title, fontsize=10, loc="left")
-        for axis, (what, curves) in zip(column, rows.items(), strict=True):
+        for axis, curves in zip(column, rows.values(), strict=True):
             for (name, curve), color in zip(curves.items(), ("#8a8f98", "#c2410c"), strict=True):
                 axis.loglog(list(curve), list(curve.values()), color=color, marker="o", markersize=3, linewidth=1.8)
                 last = max(curve)
@@ -142,12 +144,16 @@ def draw(panels: dict[str, dict[str, dict[str, dict[int, float]]]], output: Path
                     name, (last, curve[last]), xytext=(0, 6), textcoords="offset points", ha="right", color=color,
                     fontsize=9,
                 )  # fmt: skip
-            axis.set_ylabel(what if column is grid.T[0] else "")
+            axis.margins(y=0.14)
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.yaxis.set_minor_formatter(NullFormatter())
             axis.grid(True, which="major", linewidth=0.4, color="#d8dade")
             axis.spines[["top", "right"]].set_visible(False)
         column[1].set_xticks(list(curves["ours"]), [f"{size:,}" for size in curves["ours"]], fontsize=8)
         column[1].minorticks_off()
-    output.parent.mkdir(parents=True, exist_ok=True)
+    for axis, what in zip(grid[:, 0], rows, strict=True):
+        axis.set_ylabel(what)
     figure.savefig(output, dpi=110)
 
 
