@@ -57,7 +57,7 @@ def region_module(device: torch.device, shapes: list[tuple[int, int]], varied: i
     """Forward and backward of the region interactive module at the paper's width, (boxes, patches)."""
     from mgimm_plugin.bench.rim import CHANNELS
     from mgimm_plugin.bench.usual import loop_over_boxes
-    from mgimm_plugin.model.region_interactive import RegionInteractiveModule
+    from mgimm_plugin.model.regions.interactive import RegionInteractiveModule
 
     torch.manual_seed(0)
     module = RegionInteractiveModule(CHANNELS, depth=2, heads=8, mlp_dim=2048).to(device)

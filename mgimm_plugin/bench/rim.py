@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mgimm_plugin.bench.measuring import Measurement, in_turns
 from mgimm_plugin.bench.usual import loop_over_boxes
-from mgimm_plugin.model.region_interactive import RegionInteractiveModule
+from mgimm_plugin.model.regions.interactive import RegionInteractiveModule
 
 BOXES, PATCHES, CHANNELS = 64, 576, 1024
 """CLIP-L/14 at 336 px, as in the paper."""

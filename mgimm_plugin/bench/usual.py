@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgimm_plugin.model.lora import without_lora
-from mgimm_plugin.model.region_interactive import MultiHeadAttention, RegionInteractiveModule
+from mgimm_plugin.model.regions.interactive import MultiHeadAttention, RegionInteractiveModule
 
 
 def attend(attention: MultiHeadAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:

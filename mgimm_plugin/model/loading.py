@@ -18,7 +18,6 @@ from transformers import AutoTokenizer, PretrainedConfig
 
 import mgimm_plugin
 from mgimm_plugin.errors import CheckpointError
-from mgimm_plugin.model.box_encoder import BoxEncoder
 from mgimm_plugin.model.config import load_config, read_config_dict
 from mgimm_plugin.model.families import FAMILIES, family_of
 from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_CONFIG, LORA_FILE, CheckpointKind, checkpoint_kind
@@ -31,6 +30,7 @@ from mgimm_plugin.model.keys import (
     read_safetensors,
 )
 from mgimm_plugin.model.paths import named_folder, resolve_folder
+from mgimm_plugin.model.regions.box_encoder import BoxEncoder
 
 logger = logging.getLogger(__name__)
 

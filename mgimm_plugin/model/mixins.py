@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from mgimm_plugin.errors import RecordError
-from mgimm_plugin.model.box_encoder import BoxEncoder
 from mgimm_plugin.model.language_loss import frozen_prefix, training_output
 from mgimm_plugin.model.paths import resolve_folder
 from mgimm_plugin.model.placing import FeaturePlacing
-from mgimm_plugin.model.region_encoder import RegionSettings, build_region_encoder
+from mgimm_plugin.model.regions.box_encoder import BoxEncoder
+from mgimm_plugin.model.regions.encoders import build_region_encoder
+from mgimm_plugin.model.regions.settings import RegionSettings
 from mgimm_plugin.model.seeded import reset_leaf, reset_seeded, seeded_normal_
 from mgimm_plugin.model.vision_features import VisionFeatures, encode_vision, join_features
 

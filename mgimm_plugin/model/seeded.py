@@ -14,6 +14,10 @@ import torch
 from torch import Tensor, nn
 
 
+class IdentityLinear(nn.Linear):
+    """A linear layer that starts as the identity."""
+
+
 def seeded_normal_(tensor: Tensor, seed: int, name: str, std: float = 1.0) -> None:
     """Fill with N(0, std^2), unless the tensor was just loaded from a checkpoint."""
     if not tensor.is_meta:
@@ -38,7 +42,10 @@ def reset_leaf(module: nn.Module, seed: int, name: str) -> None:
     transformers visits leaves one by one, and passes over modules of other packages that own no tensor themselves, so
     this has to work leaf by leaf.
     """
-    if isinstance(module, nn.Linear):
+    if isinstance(module, IdentityLinear):
+        _fill(module.weight, torch.eye(module.in_features))
+        _fill(module.bias, torch.zeros(module.in_features))
+    elif isinstance(module, nn.Linear):
         bound = 1 / math.sqrt(module.in_features)
         _uniform_(module.weight, seed, f"{name}.weight", bound)
         if module.bias is not None:

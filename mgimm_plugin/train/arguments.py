@@ -17,7 +17,7 @@ from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.model.config import VisionSettings, read_config_dict
 from mgimm_plugin.model.paths import resolve_folder
-from mgimm_plugin.model.region_encoder import RegionSettings
+from mgimm_plugin.model.regions.settings import RegionSettings
 
 STAGES = ("region", "image")
 

@@ -18,7 +18,7 @@ from mgimm_plugin.model import families
 from mgimm_plugin.model.config import VisionSettings, multimodal_config
 from mgimm_plugin.model.keys import adapter_tensors
 from mgimm_plugin.model.loading import load_weights
-from mgimm_plugin.model.region_encoder import RegionSettings
+from mgimm_plugin.model.regions.settings import RegionSettings
 from tests.tiny import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,7 +171,7 @@ def test_a_missing_vision_tower_is_named(tiny_llm):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (RegionSettings(mm_region_encoder="psychic"), "mm_region_encoder 'psychic' is unknown; known: interactive"),
+        (RegionSettings(mm_region_encoder="psychic"), "mm_region_encoder 'psychic' is unknown; known: interactive, interactive_roi, roi_align"),
         (RegionSettings(mm_region_tokens=4), "mm_region_tokens is 4; the interactive encoder makes 2 tokens a box"),
     ],
 )

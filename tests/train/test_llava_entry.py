@@ -9,7 +9,7 @@ import torch
 from llava.model import builder
 
 from mgimm_plugin.model.folders import checkpoint_kind
-from mgimm_plugin.model.region_encoder import build_region_encoder
+from mgimm_plugin.model.regions.encoders import build_region_encoder
 from tests.train.conftest import flags, losses
 from tests.train.launch import llava, start
 from tests.train.test_ranks import MODES

@@ -8,8 +8,9 @@ from transformers import SamMaskDecoderConfig
 from transformers.models.sam.modeling_sam import SamTwoWayTransformer
 
 from mgimm_plugin.bench.usual import loop_over_boxes as plain_rim
-from mgimm_plugin.model.region_encoder import InteractiveRegionEncoder, RegionSettings
-from mgimm_plugin.model.region_interactive import RegionInteractiveModule
+from mgimm_plugin.model.regions.encoders import InteractiveRegionEncoder
+from mgimm_plugin.model.regions.interactive import RegionInteractiveModule
+from mgimm_plugin.model.regions.settings import RegionSettings
 
 SAM_NAMES = (
     (r"^blocks\.", "layers."),

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mgimm_plugin.model.image_side import ImageSide
+from mgimm_plugin.model.regions.image_side import ImageSide
+from mgimm_plugin.model.regions.layout import laid_out, places
 
 CROSS_ATTENTION_DOWNSAMPLE = 2
 """Cross attentions work in C / 2 channels."""
@@ -150,25 +151,13 @@ class RegionInteractiveModule(nn.Module):
         Returns:
             ``[R, 2, C]`` region features.
         """
-        place, boxes = _places(image_index, features.shape[0])
-        laid_out = corners.new_zeros(features.shape[0] * boxes, *corners.shape[1:]).index_copy(0, place, corners)
-        tokens = encoded = laid_out.unflatten(0, (features.shape[0], boxes))
+        place, boxes = places(image_index, features.shape[0])
+        tokens = encoded = laid_out(corners, place, features.shape[0], boxes)
         image = ImageSide.of(features, boxes)
         for block in self.blocks:
             tokens, image = block(tokens, image, encoded, positions)
         tokens = self.final_norm(tokens + self.final_attention(tokens + encoded, image, positions))
         return tokens.flatten(0, 1)[place]
-
-
-def _places(image_index: Tensor, images: int) -> tuple[Tensor, int]:
-    """Where each box goes in a table of ``images`` rows, and how many boxes a row has room for."""
-    counts = torch.bincount(image_index, minlength=images)
-    boxes = int(counts.max()) if images else 0
-    order = image_index.argsort(stable=True)
-    before = (counts.cumsum(0) - counts)[image_index[order]]
-    place = torch.empty_like(image_index)
-    place[order] = image_index[order] * boxes + torch.arange(len(order), device=order.device) - before
-    return place, boxes
 
 
 def _by_head(weight: Tensor, heads: int) -> Tensor:

@@ -1,0 +1,1 @@
+"""What turns boxes into region tokens."""

@@ -1,0 +1,139 @@
+"""What turns boxes into region tokens, chosen by ``mm_region_encoder`` in the config."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mgimm_plugin.errors import CheckpointError
+from mgimm_plugin.model.regions.box_encoder import BoxEncoder
+from mgimm_plugin.model.regions.interactive import RegionInteractiveModule
+from mgimm_plugin.model.regions.roi import RoiReader, box_average, roi_cells
+from mgimm_plugin.model.regions.settings import RegionSettings
+from mgimm_plugin.model.seeded import IdentityLinear, reset_leaf, reset_seeded
+
+
+class RegionEncoder(nn.Module):
+    """All boxes of a batch to region tokens in one call; a kind of encoder says how in ``encode``."""
+
+    token_counts: tuple[int, ...]
+    """The values of ``mm_region_tokens`` that it can make."""
+
+    def __init__(self, channels: int, settings: RegionSettings) -> None:
+        super().__init__()
+        self.seed = settings.mm_region_seed
+        self.box_encoder = BoxEncoder(channels, self.seed)
+
+    def reset_parameters(self) -> None:
+        """Initialise every parameter and buffer from the seed."""
+        self.box_encoder.reset_parameters()
+        reset_seeded(self, self.seed)
+
+    def forward(self, features: Tensor, boxes: Tensor, image_index: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Encode all boxes of a batch in one call; R = 0 runs through, so that ranks stay in step.
+
+        Args:
+            features: ``[N, T, C]`` patch features, row-major over ``grid``.
+            boxes: ``[R, 4]`` integers, xyxy in units of 1/65536 of the tower's frame.
+            image_index: ``[R]``, the image that each box is in.
+            grid: ``(height, width)`` of the patches; height * width = T.
+
+        Returns:
+            ``[R, K, C]`` region features, K being ``mm_region_tokens``.
+        """
+        if grid[0] * grid[1] != features.shape[1]:
+            raise ValueError(f"a grid of {grid[0]} x {grid[1]} patches does not fit {features.shape[1]} features")
+        # Outside autocast: it costs next to nothing here, and the layer norms of the image's side, which are inferred
+        # from inner products, keep their precision.
+        with torch.autocast(features.device.type, enabled=False):
+            return self.encode(features, boxes, image_index, grid)
+
+    def encode(self, features: Tensor, boxes: Tensor, image_index: Tensor, grid: tuple[int, int]) -> Tensor:
+        """As ``forward``, which has checked the arguments."""
+        raise NotImplementedError
+
+
+class InteractiveRegionEncoder(RegionEncoder):
+    """Box encoder and region interactive module, the paper's F_rim."""
+
+    token_counts = (2,)
+
+    def __init__(self, channels: int, settings: RegionSettings) -> None:
+        super().__init__(channels, settings)
+        self.interaction = RegionInteractiveModule(
+            channels, settings.mm_region_depth, settings.mm_region_heads, settings.mm_region_mlp_dim
+        )
+        self.reset_parameters()
+
+    def encode(self, features: Tensor, boxes: Tensor, image_index: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Let the encoded corners and the image attend to each other."""
+        dtype = self.interaction.final_norm.weight.dtype
+        tokens = self.tokens(features, boxes, image_index, grid).to(dtype)
+        positions = self.box_encoder.grid(*grid).to(dtype)
+        return self.interaction(tokens, features.to(dtype), image_index, positions)
+
+    def tokens(self, features: Tensor, boxes: Tensor, image_index: Tensor, grid: tuple[int, int]) -> Tensor:
+        """The tokens that the module starts from, ``[R, 2, C]``; the arguments are those of ``forward``."""
+        return self.box_encoder(boxes)
+
+
+class SeededInteractiveRegionEncoder(InteractiveRegionEncoder):
+    """The region interactive module, whose tokens start from the averaged features of their box too."""
+
+    def __init__(self, channels: int, settings: RegionSettings) -> None:
+        super().__init__(channels, settings)
+        self.average_norm = nn.LayerNorm(channels)
+        self.average = IdentityLinear(channels, channels)
+        for module in (self.average_norm, self.average):  # all else was reset above
+            reset_leaf(module, self.seed, "")
+
+    def tokens(self, features: Tensor, boxes: Tensor, image_index: Tensor, grid: tuple[int, int]) -> Tensor:
+        """The encoded corners, with what the box shows added to both."""
+        average = box_average(features, boxes, image_index, grid).to(self.average.weight.dtype)
+        return self.box_encoder(boxes) + self.average(self.average_norm(average))[:, None]
+
+
+class RoiAlignRegionEncoder(RegionEncoder):
+    """RoIAlign in place of attention, as in GPT4RoI (Zhang et al. 2023), with the same encoded corners."""
+
+    token_counts = (2,)
+
+    def __init__(self, channels: int, settings: RegionSettings) -> None:
+        super().__init__(channels, settings)
+        self.reader = RoiReader(channels, settings)
+        self.reset_parameters()
+
+    def encode(self, features: Tensor, boxes: Tensor, image_index: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Read the cells of each box."""
+        dtype = self.reader.final_norm.weight.dtype
+        cells = roi_cells(features, boxes, image_index, grid).to(dtype)
+        return self.reader(cells, self.box_encoder(boxes).to(dtype))
+
+
+REGION_ENCODERS: dict[str, type[RegionEncoder]] = {
+    "interactive": InteractiveRegionEncoder,
+    "interactive_roi": SeededInteractiveRegionEncoder,
+    "roi_align": RoiAlignRegionEncoder,
+}
+
+
+def build_region_encoder(config: Any) -> RegionEncoder:
+    """Build the region encoder a config asks for, over ``config.mm_hidden_size`` channels.
+
+    Raises:
+        CheckpointError: The config names an encoder or a token count that this version does not have.
+    """
+    settings = RegionSettings.of(config)
+    kind = REGION_ENCODERS.get(settings.mm_region_encoder)
+    if kind is None:
+        known = ", ".join(sorted(REGION_ENCODERS))
+        raise CheckpointError(f"config: mm_region_encoder {settings.mm_region_encoder!r} is unknown; known: {known}")
+    if settings.mm_region_tokens not in kind.token_counts:
+        counts = " or ".join(map(str, kind.token_counts))
+        raise CheckpointError(
+            f"config: mm_region_tokens is {settings.mm_region_tokens}; "
+            f"the {settings.mm_region_encoder} encoder makes {counts} tokens a box"
+        )
+    return kind(config.mm_hidden_size, settings)

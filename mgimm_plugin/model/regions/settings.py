@@ -1,0 +1,26 @@
+"""The keys of a config that say how boxes become region tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mgimm_plugin.constants import REGION_TOKENS_PER_BOX
+
+
+@dataclass(frozen=True, slots=True)
+class RegionSettings:
+    """The ``mm_region_*`` keys of a config; the defaults are the paper's."""
+
+    mm_region_encoder: str = "interactive"
+    mm_region_depth: int = 2
+    mm_region_heads: int = 8
+    mm_region_mlp_dim: int = 2048
+    mm_region_tokens: int = REGION_TOKENS_PER_BOX
+    mm_region_seed: int = 0
+
+    @classmethod
+    def of(cls, config: Any) -> RegionSettings:
+        """Read the keys that ``config`` has."""
+        present = {name: getattr(config, name) for name in cls.__dataclass_fields__ if hasattr(config, name)}
+        return cls(**present)
