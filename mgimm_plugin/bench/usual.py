@@ -24,7 +24,7 @@ def attend(attention: MultiHeadAttention, query: Tensor, key: Tensor, value: Ten
 
 
 def one_box(module: RegionInteractiveModule, corners: Tensor, image: Tensor, positions: Tensor) -> Tensor:
-    """The region interactive module on ``[..., 2, C]`` corners and their own ``[..., T, C]`` features."""
+    """The region interactive module on ``[..., Q, C]`` corners and their own ``[..., T, C]`` features."""
     tokens = corners
     block: Any
     for block in module.blocks:
@@ -36,7 +36,8 @@ def one_box(module: RegionInteractiveModule, corners: Tensor, image: Tensor, pos
         keys = image + positions
         tokens = block.token_norm(tokens + attend(block.token_to_image, tokens + corners, keys, image))
         tokens = block.mlp_norm(tokens + block.mlp(tokens))
-        image = block.image_norm(image + attend(block.image_to_token, keys, tokens + corners, tokens))
+        if block.image_update:
+            image = block.image_norm(image + attend(block.image_to_token, keys, tokens + corners, tokens))
     return module.final_norm(tokens + attend(module.final_attention, tokens + corners, image + positions, image))
 
 

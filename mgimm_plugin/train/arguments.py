@@ -43,10 +43,15 @@ class ModelArguments(llava_train.ModelArguments):
         default=None,
         metadata={"help": "LLaVA's mm_projector.bin, or a region-stage checkpoint: projector (and RIM) start from it."},
     )
-    mm_region_encoder: str = field(default="interactive")
+    mm_region_encoder: str = field(
+        default="interactive", metadata={"help": "How regions come in: docs/architecture.md lists the ways."}
+    )
     mm_region_depth: int = field(default=2)
     mm_region_heads: int = field(default=8)
     mm_region_mlp_dim: int = field(default=2048)
+    mm_region_tokens: int = field(default=2, metadata={"help": "Tokens a box: 1, 2 or 4."})
+    mm_region_image_update: bool = field(default=True, metadata={"help": "RIM: let the image attend to the tokens."})
+    mm_region_fourier_scale: float = field(default=1.0, metadata={"help": "Standard deviation of the Fourier matrix."})
     mm_region_seed: int = field(default=0)
 
     def vision_settings(self, image_aspect_ratio: str, source: str) -> VisionSettings:

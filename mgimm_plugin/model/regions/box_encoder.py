@@ -9,8 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mgimm_plugin.constants import BOX_UNITS, REGION_TOKENS_PER_BOX
+from mgimm_plugin.constants import BOX_UNITS
 from mgimm_plugin.model.seeded import seeded_normal_
+
+CORNERS = 2
+"""Top left and bottom right."""
 
 
 class BoxEncoder(nn.Module):
@@ -23,24 +26,29 @@ class BoxEncoder(nn.Module):
     Args:
         hidden_size: C, the channels of the vision tower; even.
         seed: Seed of G, ``mm_region_seed`` of the config.
+        scale: Standard deviation of G, ``mm_region_fourier_scale``; the larger, the finer a place is told.
+        queries: Learned tokens that follow the corners, the same for all boxes (SAM's output tokens).
     """
 
     fourier_matrix: Tensor
 
-    def __init__(self, hidden_size: int, seed: int) -> None:
+    def __init__(self, hidden_size: int, seed: int, scale: float = 1.0, queries: int = 0) -> None:
         super().__init__()
         if hidden_size % 2:
             raise ValueError(f"hidden_size must be even, got {hidden_size}")
         self.hidden_size = hidden_size
-        self.seed = seed
+        self.seed, self.scale = seed, scale
         self.register_buffer("fourier_matrix", torch.empty(2, hidden_size // 2, dtype=torch.float32))
-        self.corner_embedding = nn.Parameter(torch.empty(REGION_TOKENS_PER_BOX, hidden_size))
+        self.corner_embedding = nn.Parameter(torch.empty(CORNERS, hidden_size))
+        self.query_embedding = nn.Parameter(torch.empty(queries, hidden_size)) if queries else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the Fourier matrix and the corner embeddings from the seed."""
-        seeded_normal_(self.fourier_matrix, self.seed, "fourier_matrix")
+        """Draw the Fourier matrix and the learned embeddings from the seed."""
+        seeded_normal_(self.fourier_matrix, self.seed, "fourier_matrix", self.scale)
         seeded_normal_(self.corner_embedding, self.seed, "corner_embedding")
+        if self.query_embedding is not None:
+            seeded_normal_(self.query_embedding, self.seed, "query_embedding")
 
     def forward(self, boxes: Tensor) -> Tensor:
         """Encode boxes.
@@ -49,11 +57,14 @@ class BoxEncoder(nn.Module):
             boxes: ``[R, 4]`` integers, xyxy in units of 1/65536 of the frame that the vision tower sees.
 
         Returns:
-            ``[R, 2, C]`` float32: the top-left and the bottom-right corner of each box.
+            ``[R, 2 + queries, C]`` float32: the top-left and the bottom-right corner of each box, then the queries.
         """
         with torch.autocast(boxes.device.type, enabled=False):
-            corners = boxes.to(torch.float32).reshape(boxes.shape[0], REGION_TOKENS_PER_BOX, 2) / BOX_UNITS
-            return self._encode(corners) + self.corner_embedding.float()
+            corners = boxes.to(torch.float32).reshape(boxes.shape[0], CORNERS, 2) / BOX_UNITS
+            encoded = self._encode(corners) + self.corner_embedding.float()
+            if self.query_embedding is None:
+                return encoded
+            return torch.cat((encoded, self.query_embedding.float().expand(boxes.shape[0], -1, -1)), dim=1)
 
     def grid(self, height: int, width: int) -> Tensor:
         """Encode the centres of a grid of patches in row-major order, as ``[height * width, C]`` float32."""
@@ -81,4 +92,4 @@ class BoxEncoder(nn.Module):
         """Draw the Fourier matrix again where it was made in half precision, as by DeepSpeed's ZeRO-3."""
         if self.fourier_matrix.dtype != torch.float32:
             self.fourier_matrix = torch.empty_like(self.fourier_matrix, dtype=torch.float32)
-            seeded_normal_(self.fourier_matrix, self.seed, "fourier_matrix")
+            seeded_normal_(self.fourier_matrix, self.seed, "fourier_matrix", self.scale)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mgimm_plugin.errors import CheckpointError
-from mgimm_plugin.model.regions.box_encoder import BoxEncoder
+from mgimm_plugin.model.regions.box_encoder import CORNERS, BoxEncoder
 from mgimm_plugin.model.regions.interactive import RegionInteractiveModule
 from mgimm_plugin.model.regions.roi import RoiReader, box_average, roi_cells
 from mgimm_plugin.model.regions.settings import RegionSettings
@@ -24,7 +24,8 @@ class RegionEncoder(nn.Module):
     def __init__(self, channels: int, settings: RegionSettings) -> None:
         super().__init__()
         self.seed = settings.mm_region_seed
-        self.box_encoder = BoxEncoder(channels, self.seed)
+        queries = max(0, settings.mm_region_tokens - CORNERS)
+        self.box_encoder = BoxEncoder(channels, self.seed, settings.mm_region_fourier_scale, queries)
 
     def reset_parameters(self) -> None:
         """Initialise every parameter and buffer from the seed."""
@@ -41,7 +42,7 @@ class RegionEncoder(nn.Module):
             grid: ``(height, width)`` of the patches; height * width = T.
 
         Returns:
-            ``[R, K, C]`` region features, K being ``mm_region_tokens``.
+            ``[R, Q, C]`` region features, Q being ``mm_region_tokens``.
         """
         if grid[0] * grid[1] != features.shape[1]:
             raise ValueError(f"a grid of {grid[0]} x {grid[1]} patches does not fit {features.shape[1]} features")
@@ -56,15 +57,23 @@ class RegionEncoder(nn.Module):
 
 
 class InteractiveRegionEncoder(RegionEncoder):
-    """Box encoder and region interactive module, the paper's F_rim."""
+    """Box encoder and region interactive module, the paper's F_rim.
 
-    token_counts = (2,)
+    One token a box is the mean of the two; of four, two start from learned queries instead of corners.
+    """
+
+    token_counts = (1, 2, 4)
 
     def __init__(self, channels: int, settings: RegionSettings) -> None:
         super().__init__(channels, settings)
         self.interaction = RegionInteractiveModule(
-            channels, settings.mm_region_depth, settings.mm_region_heads, settings.mm_region_mlp_dim
+            channels,
+            settings.mm_region_depth,
+            settings.mm_region_heads,
+            settings.mm_region_mlp_dim,
+            image_update=settings.mm_region_image_update,
         )
+        self.averages_tokens = settings.mm_region_tokens == 1
         self.reset_parameters()
 
     def encode(self, features: Tensor, boxes: Tensor, image_index: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -72,10 +81,11 @@ class InteractiveRegionEncoder(RegionEncoder):
         dtype = self.interaction.final_norm.weight.dtype
         tokens = self.tokens(features, boxes, image_index, grid).to(dtype)
         positions = self.box_encoder.grid(*grid).to(dtype)
-        return self.interaction(tokens, features.to(dtype), image_index, positions)
+        out = self.interaction(tokens, features.to(dtype), image_index, positions)
+        return out.mean(dim=1, keepdim=True) if self.averages_tokens else out
 
     def tokens(self, features: Tensor, boxes: Tensor, image_index: Tensor, grid: tuple[int, int]) -> Tensor:
-        """The tokens that the module starts from, ``[R, 2, C]``; the arguments are those of ``forward``."""
+        """The tokens that the module starts from, ``[R, 2 or 4, C]``; the arguments are those of ``forward``."""
         return self.box_encoder(boxes)
 
 
@@ -90,7 +100,7 @@ class SeededInteractiveRegionEncoder(InteractiveRegionEncoder):
             reset_leaf(module, self.seed, "")
 
     def tokens(self, features: Tensor, boxes: Tensor, image_index: Tensor, grid: tuple[int, int]) -> Tensor:
-        """The encoded corners, with what the box shows added to both."""
+        """The tokens of the box encoder, with what the box shows added to each."""
         average = box_average(features, boxes, image_index, grid).to(self.average.weight.dtype)
         return self.box_encoder(boxes) + self.average(self.average_norm(average))[:, None]
 
@@ -131,7 +141,7 @@ def build_region_encoder(config: Any) -> RegionEncoder:
         known = ", ".join(sorted(REGION_ENCODERS))
         raise CheckpointError(f"config: mm_region_encoder {settings.mm_region_encoder!r} is unknown; known: {known}")
     if settings.mm_region_tokens not in kind.token_counts:
-        counts = " or ".join(map(str, kind.token_counts))
+        counts = ", ".join(map(str, kind.token_counts))
         raise CheckpointError(
             f"config: mm_region_tokens is {settings.mm_region_tokens}; "
             f"the {settings.mm_region_encoder} encoder makes {counts} tokens a box"

@@ -1,11 +1,11 @@
 """The image's side of the region interactive module, without a copy of the image for every box.
 
 Written out, each of R boxes has its own T x C image features, all of them projected several times: nearly the whole
-cost of the module. But a box changes its image through its two tokens only. What it adds to the features has rank one
-for each attention head, and the layer norm after it scales each patch and adds one more direction. So the features of
-a box stay
+cost of the module. But a box changes its image through its Q tokens only. What it adds to the features has rank
+Q - 1 (one, for two corners) for each attention head, and the layer norm after it scales each patch and adds one more
+direction. So the features of a box stay
 
-    alpha_i y_i + sum_k c_ki B_k        i = 1..T, y shared by all boxes of an image, K = (heads + 2) x blocks
+    alpha_i y_i + sum_k c_ki B_k        i = 1..T, y shared by all boxes of an image, K = ((Q - 1) heads + 2) x blocks
 
 and this is kept: alpha, c and B. What attention asks of the features, inner products and weighted sums, follows from
 products with y for all boxes at once, and so do mean and variance of the layer norm. The result is the same but for

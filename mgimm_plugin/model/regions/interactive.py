@@ -41,7 +41,7 @@ class SelfAttention(MultiHeadAttention):
     """Attention among the tokens of each box."""
 
     def forward(self, query: Tensor, value: Tensor) -> Tensor:
-        """``[N, M, 2, C]`` queries, which are the keys too, and values, to ``[N, M, 2, C]``."""
+        """``[N, M, Q, C]`` queries, which are the keys too, and values, to ``[N, M, Q, C]``."""
         projected = (self.q_proj(query), self.k_proj(query), self.v_proj(value))
         q, k, v = (self.split(x).transpose(-3, -2) for x in projected)
         attended = F.scaled_dot_product_attention(q, k, v)
@@ -55,7 +55,7 @@ class TokenToImageAttention(MultiHeadAttention):
     """
 
     def forward(self, query: Tensor, image: ImageSide, positions: Tensor) -> Tensor:
-        """``[N, M, 2, C]`` queries to ``[N, M, 2, C]``; ``positions [T, C]`` are added to the keys."""
+        """``[N, M, Q, C]`` queries to ``[N, M, Q, C]``; ``positions [T, C]`` are added to the keys."""
         q = self.split(self.q_proj(query)) * self.scale
         asked = torch.einsum("nmqhd,hdc->nmqhc", q, _by_head(self.k_proj.weight, self.heads)).flatten(2, 3)
         bias = (q * self.split(self.k_proj.bias)).sum(-1).flatten(2)[..., None]
@@ -66,7 +66,10 @@ class TokenToImageAttention(MultiHeadAttention):
 
 
 class ImageToTokenAttention(MultiHeadAttention):
-    """The image looks at the two tokens: each patch takes, in every head, a part a of one and 1 - a of the other."""
+    """The image looks at the Q tokens: each patch takes, in every head, a part of each; the parts sum to one.
+
+    So it takes the first token in any case, and parts of the differences of the others from it: Q - 1 changes a head.
+    """
 
     def forward(
         self, image: ImageSide, positions: Tensor, keys: Tensor, values: Tensor
@@ -76,42 +79,43 @@ class ImageToTokenAttention(MultiHeadAttention):
         Args:
             image: The features; with ``positions`` added they are the queries.
             positions: ``[T, C]``.
-            keys: ``[N, M, 2, C]``.
-            values: ``[N, M, 2, C]``.
+            keys: ``[N, M, Q, C]``.
+            values: ``[N, M, Q, C]``.
 
         Returns:
-            The part a ``[N, M, heads, T]``, what it brings ``[N, M, heads, C]``, and what comes in any case
-            ``[N, M, 1, C]``.
+            The parts of all tokens but the first ``[N, M, (Q - 1) * heads, T]``, what they bring
+            ``[N, M, (Q - 1) * heads, C]``, and what comes in any case ``[N, M, 1, C]``.
         """
         k = self.split(self.k_proj(keys)) * self.scale
         v = self.split(self.v_proj(values))
-        # The softmax over two is a sigmoid of their difference.
-        key_difference, value_difference = k[:, :, 1] - k[:, :, 0], v[:, :, 1] - v[:, :, 0]
-        asked = torch.einsum("nmhd,hdc->nmhc", key_difference, _by_head(self.q_proj.weight, self.heads))
-        bias = (key_difference * self.split(self.q_proj.bias)).sum(-1, keepdim=True)
-        part = torch.sigmoid(image.dot(asked) + asked @ positions.T + bias)
+        key_difference, value_difference = k[:, :, 1:] - k[:, :, :1], v[:, :, 1:] - v[:, :, :1]
+        asked = torch.einsum("nmkhd,hdc->nmkhc", key_difference, _by_head(self.q_proj.weight, self.heads))
+        bias = (key_difference * self.split(self.q_proj.bias)).sum(-1).flatten(2)[..., None]
+        asked = asked.flatten(2, 3)
+        parts = _parts_after_first(image.dot(asked) + asked @ positions.T + bias, self.heads)
         out = self.split(self.out_proj.weight)
-        brings = torch.einsum("nmhd,chd->nmhc", value_difference, out)
-        return part, brings, self.out_proj(v[:, :, 0].flatten(-2))[:, :, None]
+        brings = torch.einsum("nmkhd,chd->nmkhc", value_difference, out).flatten(2, 3)
+        return parts, brings, self.out_proj(v[:, :, 0].flatten(-2))[:, :, None]
 
 
 class TwoWayBlock(nn.Module):
-    """Self attention of the tokens, tokens to image, MLP, image to tokens."""
+    """Self attention of the tokens, tokens to image, MLP, and, where the image is updated, image to tokens."""
 
-    def __init__(self, channels: int, heads: int, mlp_dim: int, *, first: bool) -> None:
+    def __init__(self, channels: int, heads: int, mlp_dim: int, *, first: bool, image_update: bool) -> None:
         super().__init__()
-        self.first = first
+        self.first, self.image_update = first, image_update
         self.self_attention = SelfAttention(channels, heads)
         self.self_norm = nn.LayerNorm(channels)
         self.token_to_image = TokenToImageAttention(channels, heads, CROSS_ATTENTION_DOWNSAMPLE)
         self.token_norm = nn.LayerNorm(channels)
         self.mlp = nn.Sequential(nn.Linear(channels, mlp_dim), nn.ReLU(), nn.Linear(mlp_dim, channels))
         self.mlp_norm = nn.LayerNorm(channels)
-        self.image_to_token = ImageToTokenAttention(channels, heads, CROSS_ATTENTION_DOWNSAMPLE)
-        self.image_norm = nn.LayerNorm(channels)
+        if image_update:
+            self.image_to_token = ImageToTokenAttention(channels, heads, CROSS_ATTENTION_DOWNSAMPLE)
+            self.image_norm = nn.LayerNorm(channels)
 
     def forward(self, tokens: Tensor, image: ImageSide, corners: Tensor, positions: Tensor) -> tuple[Tensor, ImageSide]:
-        """Update ``tokens [N, M, 2, C]`` and the image; ``corners`` and ``positions`` are their encodings."""
+        """Update ``tokens [N, M, Q, C]`` and the image; ``corners`` and ``positions`` are their encodings."""
         if self.first:  # the tokens still are their own encodings
             tokens = self.self_attention(tokens, tokens)
         else:
@@ -119,23 +123,28 @@ class TwoWayBlock(nn.Module):
         tokens = self.self_norm(tokens)
         tokens = self.token_norm(tokens + self.token_to_image(tokens + corners, image, positions))
         tokens = self.mlp_norm(tokens + self.mlp(tokens))
-        part, brings, constant = self.image_to_token(image, positions, tokens + corners, tokens)
-        return tokens, image.add_and_norm(part, brings, constant, self.image_norm)
+        if not self.image_update:
+            return tokens, image
+        parts, brings, constant = self.image_to_token(image, positions, tokens + corners, tokens)
+        return tokens, image.add_and_norm(parts, brings, constant, self.image_norm)
 
 
 class RegionInteractiveModule(nn.Module):
-    """Let the two corner tokens of each box read the image, and the image answer.
+    """Let the tokens of each box, its two corners first of all, read the image, and the image answer.
 
     Args:
         channels: C, of the vision tower's features.
         depth: Number of two-way blocks.
         heads: Attention heads, everywhere.
         mlp_dim: Width of the blocks' MLP.
+        image_update: Whether the image answers.
     """
 
-    def __init__(self, channels: int, depth: int, heads: int, mlp_dim: int) -> None:
+    def __init__(self, channels: int, depth: int, heads: int, mlp_dim: int, *, image_update: bool = True) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(TwoWayBlock(channels, heads, mlp_dim, first=i == 0) for i in range(depth))
+        self.blocks = nn.ModuleList(
+            TwoWayBlock(channels, heads, mlp_dim, first=i == 0, image_update=image_update) for i in range(depth)
+        )
         self.final_attention = TokenToImageAttention(channels, heads, CROSS_ATTENTION_DOWNSAMPLE)
         self.final_norm = nn.LayerNorm(channels)
 
@@ -143,13 +152,13 @@ class RegionInteractiveModule(nn.Module):
         """Run all boxes of all images at once.
 
         Args:
-            corners: ``[R, 2, C]``, the encoded corners of each box.
+            corners: ``[R, Q, C]``, the encoded corners of each box, and further tokens.
             features: ``[N, T, C]``, the features of the images.
             image_index: ``[R]``, the image that each box is in.
             positions: ``[T, C]``, the encoded patch centres.
 
         Returns:
-            ``[R, 2, C]`` region features.
+            ``[R, Q, C]`` region features.
         """
         place, boxes = places(image_index, features.shape[0])
         tokens = encoded = laid_out(corners, place, features.shape[0], boxes)
@@ -158,6 +167,15 @@ class RegionInteractiveModule(nn.Module):
             tokens, image = block(tokens, image, encoded, positions)
         tokens = self.final_norm(tokens + self.final_attention(tokens + encoded, image, positions))
         return tokens.flatten(0, 1)[place]
+
+
+def _parts_after_first(logits: Tensor, heads: int) -> Tensor:
+    """Softmax over the tokens, from ``[N, M, (Q - 1) * heads, T]`` logits less that of the first, which is left out."""
+    if logits.shape[2] == heads:  # of two tokens: the softmax is a sigmoid of the difference
+        return torch.sigmoid(logits)
+    by_token = logits.unflatten(2, (-1, heads))
+    with_first = torch.cat((torch.zeros_like(by_token[:, :, :1]), by_token), dim=2)
+    return with_first.softmax(dim=2)[:, :, 1:].flatten(2, 3)
 
 
 def _by_head(weight: Tensor, heads: int) -> Tensor:

@@ -90,7 +90,7 @@ class RoiReader(nn.Module):
         self.final_norm = nn.LayerNorm(channels)
 
     def forward(self, cells: Tensor, corners: Tensor) -> Tensor:
-        """``[R, ROI_SIDE^2, C]`` cells and ``[R, K, C]`` encoded corners to ``[R, K, C]``."""
+        """``[R, ROI_SIDE^2, C]`` cells and ``[R, Q, C]`` encoded corners to ``[R, Q, C]``."""
         cells = self.cell_norm(cells)
         read = self.out(F.relu(self.hidden(F.relu(self.cell(cells)).flatten(1))))
         average = cells.mean(dim=1, keepdim=True)
@@ -104,5 +104,7 @@ def interactive_size(channels: int, settings: RegionSettings) -> int:
     self_attention = 4 * (channels + 1) * channels
     cross_attention = 3 * (channels + 1) * inner + (inner + 1) * channels
     mlp_size = (channels + 1) * mlp + (mlp + 1) * channels
-    block = self_attention + 2 * cross_attention + mlp_size + 4 * norm
+    block = self_attention + cross_attention + mlp_size + 3 * norm
+    if settings.mm_region_image_update:
+        block += cross_attention + norm
     return settings.mm_region_depth * block + cross_attention + norm

@@ -17,6 +17,8 @@ class RegionSettings:
     mm_region_heads: int = 8
     mm_region_mlp_dim: int = 2048
     mm_region_tokens: int = REGION_TOKENS_PER_BOX
+    mm_region_image_update: bool = True
+    mm_region_fourier_scale: float = 1.0
     mm_region_seed: int = 0
 
     @classmethod

@@ -14,6 +14,16 @@ KINDS = sorted(REGION_ENCODERS)
 SMALL = {"mm_region_mlp_dim": 64, "mm_region_heads": 4}
 
 
+STUDIED = [
+    {"mm_region_tokens": 1},
+    {"mm_region_tokens": 4},
+    {"mm_region_depth": 1},
+    {"mm_region_depth": 4, "mm_region_image_update": False},
+    {"mm_region_fourier_scale": 4.0},
+]
+"""Settings of the interactive module beside the paper's."""
+
+
 def encoder_of(kind, channels=32, **settings):
     return REGION_ENCODERS[kind](channels, RegionSettings(mm_region_encoder=kind, **SMALL, **settings))
 
@@ -105,10 +115,56 @@ def test_a_box_thinner_than_a_patch_sees_its_own_place(kind):
     assert not torch.allclose(out[0], out[1], atol=1e-2)
 
 
+@pytest.mark.parametrize("settings", STUDIED, ids=str)
+@pytest.mark.parametrize("kind", ["interactive", "interactive_roi"])
+def test_settings_of_the_interactive_module_keep_the_promises(kind, settings):
+    encoder = encoder_of(kind, **settings)
+    tokens = settings.get("mm_region_tokens", 2)
+    features, boxes, image_index, grid = random_batch(3, [2, 0, 0])
+    together = encoder(features, boxes, image_index, grid)
+    assert together.shape == (3, tokens, 32)
+    alone = encoder(features[2:], boxes[:1], torch.tensor([0]), grid)
+    torch.testing.assert_close(together[:1], alone, atol=1e-5, rtol=1e-5)
+    weights = torch.randn_like(together)
+    for out, learns in ((together * weights, True), (encoder(features, boxes[:0], image_index[:0], grid), False)):
+        encoder.zero_grad()
+        out.sum().backward()
+        for name, parameter in encoder.named_parameters():
+            if learns and name.endswith("k_proj.bias"):
+                continue
+            assert parameter.grad is not None, name
+            assert parameter.grad.any() == learns, name
+
+
+def test_one_token_is_the_mean_of_two():
+    batch = random_batch(2, [0, 1, 1])
+    one, two = (encoder_of("interactive", mm_region_tokens=count)(*batch) for count in (1, 2))
+    torch.testing.assert_close(one[:, 0], two.mean(dim=1))
+
+
+def test_two_more_tokens_are_queries_that_leave_the_corners_as_they_are():
+    _, boxes, _, _ = random_batch(1, [0, 0, 0])
+    two, four = (encoder_of("interactive", mm_region_tokens=count).box_encoder for count in (2, 4))
+    assert torch.equal(four(boxes)[:, :2], two(boxes))
+    assert torch.equal(four(boxes)[:, 2:], four.query_embedding.expand(3, 2, 32))
+    assert not torch.allclose(*four.query_embedding, atol=0.1)
+
+
+def test_the_scale_of_the_fourier_matrix_survives_half_precision():
+    plain, scaled = (encoder_of("interactive", mm_region_fourier_scale=scale).box_encoder for scale in (1.0, 4.0))
+    torch.testing.assert_close(scaled.fourier_matrix, 4 * plain.fourier_matrix)
+    assert torch.equal(copy.deepcopy(scaled).half().fourier_matrix, scaled.fourier_matrix)
+    rounded = copy.deepcopy(scaled)
+    rounded.fourier_matrix = rounded.fourier_matrix.half()
+    rounded.restore_precision()
+    assert torch.equal(rounded.fourier_matrix, scaled.fourier_matrix)
+
+
 @pytest.mark.parametrize(
     ("channels", "settings"),
     [
         (1024, {}),
+        (1024, {"mm_region_image_update": False}),
         (1024, {"mm_region_depth": 1}),
         (32, {}),
         (32, {"mm_region_mlp_dim": 64, "mm_region_depth": 1}),

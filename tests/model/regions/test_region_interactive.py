@@ -113,13 +113,23 @@ def random_batch(images, boxes_of_image, channels=32, patches=16):
     return features, (corners.flatten(1) * 65536).long(), torch.tensor(boxes_of_image, dtype=torch.int64)
 
 
-def test_the_plain_way_to_compute_it_gives_the_same():
-    ours, _ = pair(64, 2, 8, 96)
-    features, corners = torch.randn(3, 30, 64), torch.randn(6, 2, 64)
-    index, positions = torch.tensor([2, 0, 0, 2, 2, 1]), torch.randn(30, 64)
-    torch.testing.assert_close(
-        ours(corners, features, index, positions), plain_rim(ours, corners, features, index, positions)
-    )
+@pytest.mark.parametrize("image_update", [True, False])
+@pytest.mark.parametrize(("depth", "tokens"), [(1, 2), (2, 2), (4, 2), (1, 4), (2, 3), (4, 4)])
+def test_the_plain_way_to_compute_it_gives_the_same(depth, tokens, image_update):
+    torch.manual_seed(0)
+    ours = RegionInteractiveModule(64, depth, 8, 96, image_update=image_update)
+    for parameter in ours.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    features, corners = torch.randn(3, 30, 64, requires_grad=True), torch.randn(6, tokens, 64)
+    inputs = corners, features, torch.tensor([2, 0, 0, 2, 2, 1]), torch.randn(30, 64)
+    got, wanted = ours(*inputs), plain_rim(ours, *inputs)
+    torch.testing.assert_close(got, wanted, atol=1e-4, rtol=1e-4)
+    weights, learned = torch.randn_like(got), [features, *ours.parameters()]
+    gradients = zip(*(torch.autograd.grad((out * weights).sum(), learned) for out in (got, wanted)), strict=True)
+    for ours_gradient, wanted_gradient in gradients:
+        scale = wanted_gradient.abs().max().clamp(min=1)
+        torch.testing.assert_close(ours_gradient / scale, wanted_gradient / scale, atol=1e-4, rtol=1e-3)
+    assert image_update == any(".image_" in name for name, _ in ours.named_parameters())
 
 
 def test_half_precision_is_as_exact_as_in_the_plain_way():
