@@ -7,13 +7,14 @@ IMAGE_TOKEN_INDEX = -200
 """Sentinel id of ``<image>`` in ``input_ids``; the same number as LLaVA's."""
 
 REGION_TOKEN_INDEX = -300
-"""Sentinel id of ``<region>`` in ``input_ids``; replaced by the two tokens of a box."""
+"""Sentinel id of ``<region>`` in ``input_ids``; replaced by the tokens of a box."""
 
 DEFAULT_IMAGE_TOKEN = "<image>"
 DEFAULT_REGION_TOKEN = "<region>"
 
 REGION_TOKENS_PER_BOX = 2
-"""A box is encoded by its two corners, and each corner becomes one token of the language model."""
+"""A box is encoded by its two corners, and each corner becomes one token of the language model, unless the config's
+``mm_region_tokens`` asks for another number."""
 
 BOX_UNITS = 1 << 16
 """Boxes travel in batches as integers of 1/65536 of the tower's frame: a float would be rounded to bfloat16."""

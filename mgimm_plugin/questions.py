@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 from torch.nn.utils.rnn import pad_sequence
 
-from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN, IMAGE_TOKEN_INDEX, REGION_TOKEN_INDEX
+from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
 from mgimm_plugin.data.encoding import ImageEncoder, check_length
 from mgimm_plugin.data.images import to_rgb
+from mgimm_plugin.data.region_input import RegionInput
 from mgimm_plugin.errors import RecordError
 from mgimm_plugin.model.loading import LoadedModel
 from mgimm_plugin.model.vision_features import VisionFeatures
@@ -83,6 +84,7 @@ class QuestionEncoder:
             getattr(config, "image_grid_pinpoints", None),
             max_pixels,
         )
+        self.regions = RegionInput.of(config)
         self.clipped_boxes = 0
         self._tokens_per_image = self.model.get_vision_tower().num_patches
         # Most questions of a file are asked in the same words.
@@ -95,8 +97,7 @@ class QuestionEncoder:
             RecordError: They do not.
             SequenceTooLongError: Prompt and answer together are longer than the model's context.
         """
-        ids = self._ids_of(question.text)
-        regions, images = ids.count(REGION_TOKEN_INDEX), ids.count(IMAGE_TOKEN_INDEX)
+        regions, images = question.text.count(DEFAULT_REGION_TOKEN), question.text.count(DEFAULT_IMAGE_TOKEN)
         with _naming(question):
             if regions != len(question.boxes):
                 raise RecordError(
@@ -107,7 +108,14 @@ class QuestionEncoder:
                 raise RecordError(f"the question has {images} {DEFAULT_IMAGE_TOKEN} tokens; it has one image")
             if question.image is None and (regions or images):
                 raise RecordError("the question speaks of an image or a region, but has no image")
-            check_length(ids, self._tokens_per_image, self.context_length, answer_length=max_new_tokens)
+            ids = self._ids_of(self._as_asked(question))
+            check_length(
+                ids,
+                self._tokens_per_image,
+                self.context_length,
+                tokens_per_region=self.regions.tokens_per_region,
+                answer_length=max_new_tokens,
+            )
         return ids
 
     def batch(
@@ -149,7 +157,7 @@ class QuestionEncoder:
             for row, size in zip(rows, sizes, strict=True):
                 with _naming(questions[row]):
                     mapped, clipped = self.images.encode_boxes(questions[row].boxes, *size)
-                boxes.append(mapped)
+                boxes.append(mapped if self.regions.takes_boxes else mapped[:0])
                 self.clipped_boxes += clipped
             counts = torch.tensor([len(group) for group in boxes])
             batch |= {
@@ -184,6 +192,14 @@ class QuestionEncoder:
             ImageError: It cannot be read.
         """
         return to_rgb(image) if isinstance(image, Image.Image) else self.images.open(image)
+
+    def _as_asked(self, question: Question) -> str:
+        """The user's words, with regions as this model takes them."""
+        (text,) = self.regions.shown([question.text])
+        if question.image is not None and question.boxes and not self.regions.takes_boxes:
+            image = self.open(question.image) if isinstance(question.image, str | Path) else question.image
+            (text,) = self.regions.written([text], self.images.encode_boxes(question.boxes, *image.size)[0])
+        return text
 
     def _tokenize_text(self, text: str) -> list[int]:
         return tokenize_prompt(build_prompt([("human", text)], self.template, self.tokenizer), self.tokenizer)

@@ -12,18 +12,14 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from mgimm_plugin.constants import (
-    DEFAULT_IMAGE_TOKEN,
-    DEFAULT_MAX_PIXELS,
-    DEFAULT_REGION_TOKEN,
-    REGION_TOKENS_PER_BOX,
-)
+from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_MAX_PIXELS, DEFAULT_REGION_TOKEN
 from mgimm_plugin.data.encoding import ImageEncoder, Item, RecordEncoder
 from mgimm_plugin.data.feature_store import FeatureStore
 from mgimm_plugin.data.files import RecordFile
 from mgimm_plugin.data.formats import REGION_INSTRUCTION, format_of
 from mgimm_plugin.data.mixture import DataSource, Mixture, replay_counts, weighted_counts
 from mgimm_plugin.data.records import Record, parse_record
+from mgimm_plugin.data.region_input import RegionInput
 from mgimm_plugin.data.skips import SharedCounter, SkipList
 from mgimm_plugin.errors import ImageError, MgimmError, RecordError
 
@@ -45,6 +41,7 @@ class InstructionDataset(Dataset[Item]):
         image_aspect_ratio: ``pad``, ``resize``, ``square`` or ``anyres``.
         context_length: Positions of the language model.
         tokens_per_image: Positions that an image takes (each view of it, for anyres).
+        regions: How the model takes regions.
         region_subsets: Show image-instruction records with random subsets of their regions, a new one every epoch.
         region_replay: Files of region records mixed in, so that the image stage does not forget the region stage.
         region_replay_fraction: The share of all items that these make, in [0, 1).
@@ -71,6 +68,7 @@ class InstructionDataset(Dataset[Item]):
         image_aspect_ratio: str,
         context_length: int,
         tokens_per_image: int,
+        regions: RegionInput = RegionInput(),  # noqa: B008 - frozen
         region_subsets: bool = False,
         region_replay: Sequence[DataSource] = (),
         region_replay_fraction: float = 0.25,
@@ -90,7 +88,7 @@ class InstructionDataset(Dataset[Item]):
         self.region_subsets = region_subsets
         self.seed = seed
         images = ImageEncoder(image_processor, image_aspect_ratio, image_grid_pinpoints, max_pixels)
-        self.encoder = RecordEncoder(images, tokenizer, template, context_length, tokens_per_image)
+        self.encoder = RecordEncoder(images, tokenizer, template, context_length, tokens_per_image, regions)
         self.files = [_open_source(source) for source in (*sources, *region_replay)]
         self._first_replay = len(sources)
         self.mixture = self._mix(sources, region_replay, region_replay_fraction)
@@ -220,12 +218,12 @@ class InstructionDataset(Dataset[Item]):
     def _summary(self, source: int, index: int) -> _Summary:
         try:
             record = self.record(source, index)
+            text = " ".join(self.encoder.regions.shown([turn.value for turn in record.conversations]))
         except RecordError:
             return _Summary(1, None)  # it will be raised, or another record take its place, when it is its turn
-        text = " ".join(turn.value for turn in record.conversations)
         words = len(text.replace(DEFAULT_IMAGE_TOKEN, " ").replace(DEFAULT_REGION_TOKEN, " ").split())
-        length = words + REGION_TOKENS_PER_BOX * record.region_token_count
-        if record.has_image_token:
+        length = words + self.encoder.regions.tokens_per_region * text.count(DEFAULT_REGION_TOKEN)
+        if DEFAULT_IMAGE_TOKEN in text:
             length += self.encoder.tokens_per_image
         return _Summary(max(1, length) * (-1 if record.image is None else 1), record.image)
 

@@ -13,14 +13,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mgimm_plugin.constants import DEFAULT_MAX_PIXELS, IMAGE_TOKEN_INDEX, REGION_TOKEN_INDEX, REGION_TOKENS_PER_BOX
+from mgimm_plugin.constants import DEFAULT_MAX_PIXELS, IMAGE_TOKEN_INDEX, REGION_TOKEN_INDEX
 from mgimm_plugin.data.feature_store import FeatureStore
 from mgimm_plugin.data.formats import Presentation
 from mgimm_plugin.data.images import frame_size_of, open_image, preprocess_image
 from mgimm_plugin.data.records import Record
+from mgimm_plugin.data.region_input import RegionInput
 from mgimm_plugin.errors import ImageError, RecordError, SequenceTooLongError
 from mgimm_plugin.geometry import clip_boxes, frame_for, quantize_boxes
-from mgimm_plugin.tokenization import tokenize_conversation
+from mgimm_plugin.tokenization import TokenizedConversation, tokenize_conversation
 
 RECENT_IMAGES = 8
 """Encoded images that a process keeps: records of one image often come together."""
@@ -95,14 +96,19 @@ class ImageEncoder:
         return torch.from_numpy(quantize_boxes(frame.to_unit(clipped))), count
 
 
-def sequence_length(input_ids: Sequence[int], tokens_per_image: int) -> int:
+def sequence_length(input_ids: Sequence[int], tokens_per_image: int, tokens_per_region: int) -> int:
     """Return how many positions of the language model ids take once images and regions are in their places."""
     images, regions = input_ids.count(IMAGE_TOKEN_INDEX), input_ids.count(REGION_TOKEN_INDEX)
-    return len(input_ids) + images * (tokens_per_image - 1) + regions * (REGION_TOKENS_PER_BOX - 1)
+    return len(input_ids) + images * (tokens_per_image - 1) + regions * (tokens_per_region - 1)
 
 
 def check_length(
-    input_ids: Sequence[int], tokens_per_image: int, context_length: int, *, answer_length: int = 0
+    input_ids: Sequence[int],
+    tokens_per_image: int,
+    context_length: int,
+    *,
+    tokens_per_region: int,
+    answer_length: int = 0,
 ) -> None:
     """Refuse a sequence that the model has no room for.
 
@@ -110,12 +116,13 @@ def check_length(
         input_ids: Ids with sentinels.
         tokens_per_image: Positions that an image takes.
         context_length: Positions of the language model.
+        tokens_per_region: Positions that a region takes.
         answer_length: Positions that an answer still to come may take.
 
     Raises:
         SequenceTooLongError: With both lengths.
     """
-    length = sequence_length(input_ids, tokens_per_image)
+    length = sequence_length(input_ids, tokens_per_image, tokens_per_region)
     if length + answer_length <= context_length:
         return
     if answer_length:
@@ -137,6 +144,7 @@ class RecordEncoder:
         template: Name of the conversation template.
         context_length: Positions of the language model.
         tokens_per_image: Positions that one view of an image takes.
+        regions: How the model takes regions.
         features: Features of all images, which then are not decoded.
     """
 
@@ -145,6 +153,7 @@ class RecordEncoder:
     template: str
     context_length: int
     tokens_per_image: int
+    regions: RegionInput = RegionInput()  # noqa: RUF009 - frozen
     features: FeatureStore | None = None
     _recent: OrderedDict[Path, tuple[Tensor, tuple[int, int]]] = field(default_factory=OrderedDict, repr=False)
 
@@ -162,12 +171,11 @@ class RecordEncoder:
         Raises:
             RecordError: It cannot be used; the subclass says why.
         """
-        turns = [(turn.role, turn.value) for turn in presentation.turns]
-        if len(turns) < 2:
+        if len(presentation.turns) < 2:
             raise RecordError("has no answer to learn from", field="conversations")
+        texts = self.regions.shown([turn.value for turn in presentation.turns])
         # Tokens first: a record that is too long is told without decoding its image.
-        tokens = tokenize_conversation(turns, self.template, self.tokenizer)
-        check_length(tokens.input_ids, self.tokens_per_image, self.context_length)
+        tokens = self._tokenize(presentation, texts)
         image, size = None, None
         boxes, clipped = torch.empty((0, 4), dtype=torch.int64), 0
         if record.image is not None:
@@ -176,8 +184,11 @@ class RecordEncoder:
             # All boxes are mapped, so that an error names the region by its place in the record.
             boxes, clipped = self.images.encode_boxes([region.bbox for region in record.regions], *size)
             boxes = boxes[list(presentation.region_indices)]
+            if not self.regions.takes_boxes:
+                tokens = self._tokenize(presentation, self.regions.written(texts, boxes))
+                boxes = boxes[:0]
             if image.ndim == (4 if self.features is None else 3):
-                check_length(tokens.input_ids, self.tokens_per_image * len(image), self.context_length)
+                self._check_length(tokens, views=len(image))
         item = Item(
             input_ids=torch.tensor(tokens.input_ids, dtype=torch.int64),
             labels=torch.tensor(tokens.labels, dtype=torch.int64),
@@ -188,6 +199,21 @@ class RecordEncoder:
             id=record.id,
         )
         return item, clipped
+
+    def _tokenize(self, presentation: Presentation, texts: Sequence[str]) -> TokenizedConversation:
+        """Tokenize ``texts``, said by the sides whose turns they are."""
+        turns = [(turn.role, text) for turn, text in zip(presentation.turns, texts, strict=True)]
+        tokens = tokenize_conversation(turns, self.template, self.tokenizer)
+        self._check_length(tokens, views=1)
+        return tokens
+
+    def _check_length(self, tokens: TokenizedConversation, *, views: int) -> None:
+        check_length(
+            tokens.input_ids,
+            self.tokens_per_image * views,
+            self.context_length,
+            tokens_per_region=self.regions.tokens_per_region,
+        )
 
     def forget_images(self) -> None:
         """Open every image again."""

@@ -13,6 +13,7 @@ from PIL import Image
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS, DEFAULT_REGION_TOKEN
 from mgimm_plugin.data.formats import format_of
 from mgimm_plugin.data.images import open_image
+from mgimm_plugin.data.region_input import without_regions
 from mgimm_plugin.errors import ImageError, MgimmError
 
 if TYPE_CHECKING:
@@ -69,16 +70,6 @@ def first_question(record: Record, *, regions: str = "record", index: int | None
         text, asked = without_regions(text), ()
     only = asked[0].attributes if len(asked) == 1 and not record.has_image_token else None
     return Asked(text, asked, (*answers, *record.references), dict(only) if only else None)
-
-
-def without_regions(text: str) -> str:
-    """A question without its ``<region>`` tokens; a line that held nothing else goes too."""
-    lines = []
-    for line in text.split("\n"):
-        kept = " ".join(line.replace(DEFAULT_REGION_TOKEN, " ").split()) if DEFAULT_REGION_TOKEN in line else line
-        if kept or DEFAULT_REGION_TOKEN not in line:
-            lines.append(kept)
-    return "\n".join(lines)
 
 
 def image_opener(

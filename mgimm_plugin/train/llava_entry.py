@@ -18,6 +18,7 @@ from llava.train import train as llava_train
 
 from mgimm_plugin.data.collator import RegionCollator
 from mgimm_plugin.data.dataset import InstructionDataset
+from mgimm_plugin.data.region_input import RegionInput
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.model.config import load_config, read_config_dict
 from mgimm_plugin.model.families import family_of
@@ -151,6 +152,7 @@ class _Session:
             image_aspect_ratio=data_args.image_aspect_ratio,
             context_length=min(tokenizer.model_max_length, context_length(config)),
             tokens_per_image=tower.num_patches,
+            regions=RegionInput.of(config),
             region_subsets=True,
             image_grid_pinpoints=getattr(config, "image_grid_pinpoints", None),
         )

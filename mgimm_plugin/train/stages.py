@@ -17,6 +17,7 @@ from transformers import set_seed
 from mgimm_plugin.data.collator import RegionCollator
 from mgimm_plugin.data.dataset import InstructionDataset
 from mgimm_plugin.data.mixture import DataSource
+from mgimm_plugin.data.region_input import RegionInput
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.model.folders import last_complete_checkpoint
 from mgimm_plugin.model.loading import context_length
@@ -86,6 +87,7 @@ def build_data(
         "image_aspect_ratio": config.image_aspect_ratio,
         "context_length": min(args.model_max_length, context_length(config)),
         "tokens_per_image": tower.num_patches,
+        "regions": RegionInput.of(config),
         "on_error": data_args.on_error,
         "max_pixels": data_args.max_pixels,
         "skipped_path": Path(args.output_dir) / SKIPPED_FILE,

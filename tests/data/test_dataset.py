@@ -175,7 +175,7 @@ def test_replay_takes_region_records_only(make):
 
 def test_the_length_counts_what_images_and_regions_take(make):
     item = make([image_record(1, regions=2)])[0]
-    length = sequence_length(item["input_ids"].tolist(), TOKENS_PER_IMAGE)
+    length = sequence_length(item["input_ids"].tolist(), TOKENS_PER_IMAGE, 2)
     assert length == len(item["input_ids"]) - 3 + TOKENS_PER_IMAGE + 2 * 2
     assert make([image_record(1, regions=2)], context_length=length)[0]["id"] == "image1"
     with pytest.raises(SequenceTooLongError, match=f"record image1.*{length} tokens.*context has {length - 1}"):
@@ -186,7 +186,7 @@ def test_anyres_counts_every_view(make):
     settings = {"image_aspect_ratio": "anyres", "image_grid_pinpoints": [[2 * SIDE, SIDE]]}
     item = make([image_record(1)], **settings)[0]
     assert item["image"].shape == (3, 3, SIDE, SIDE)
-    one_view = sequence_length(item["input_ids"].tolist(), TOKENS_PER_IMAGE)
+    one_view = sequence_length(item["input_ids"].tolist(), TOKENS_PER_IMAGE, 2)
     with pytest.raises(SequenceTooLongError, match=f"{one_view + 2 * TOKENS_PER_IMAGE} tokens"):
         make([image_record(1)], context_length=one_view, **settings)[0]
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mgimm_plugin.errors import CheckpointError
+from mgimm_plugin.errors import CheckpointError, RecordError
 from mgimm_plugin.model.regions.box_encoder import CORNERS, BoxEncoder
 from mgimm_plugin.model.regions.interactive import RegionInteractiveModule
 from mgimm_plugin.model.regions.roi import RoiReader, box_average, roi_cells
@@ -122,14 +122,38 @@ class RoiAlignRegionEncoder(RegionEncoder):
         return self.reader(cells, self.box_encoder(boxes).to(dtype))
 
 
-REGION_ENCODERS: dict[str, type[RegionEncoder]] = {
+class NoRegionTokens(nn.Module):
+    """For a model that is told of boxes in words, as GeoChat is (Kuckreja et al. 2024), or not at all."""
+
+    token_counts = (1, 2, 4)  # of no consequence
+
+    def __init__(self, channels: int, settings: RegionSettings) -> None:
+        super().__init__()
+        self.name = settings.mm_region_encoder
+
+    def forward(self, features: Tensor, boxes: Tensor, image_index: Tensor, grid: tuple[int, int]) -> Tensor:
+        """No region features, ``[0, 1, C]``, for no boxes; the arguments are those of ``RegionEncoder.forward``.
+
+        Raises:
+            RecordError: There are boxes.
+        """
+        if len(boxes):
+            raise RecordError(
+                f"the batch has {len(boxes)} boxes, but a model with mm_region_encoder {self.name} takes none"
+            )
+        return features.new_zeros(0, 1, features.shape[-1])
+
+
+REGION_ENCODERS: dict[str, type[RegionEncoder | NoRegionTokens]] = {
+    "box_text": NoRegionTokens,
     "interactive": InteractiveRegionEncoder,
     "interactive_roi": SeededInteractiveRegionEncoder,
+    "none": NoRegionTokens,
     "roi_align": RoiAlignRegionEncoder,
 }
 
 
-def build_region_encoder(config: Any) -> RegionEncoder:
+def build_region_encoder(config: Any) -> RegionEncoder | NoRegionTokens:
     """Build the region encoder a config asks for, over ``config.mm_hidden_size`` channels.
 
     Raises:
