@@ -15,6 +15,7 @@ from transformers import StoppingCriteria, TextIteratorStreamer
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
 from mgimm_plugin.data.images import frame_size_of
+from mgimm_plugin.data.region_input import RegionInput
 from mgimm_plugin.errors import ImageError, MgimmError
 from mgimm_plugin.geometry import clip_boxes, frame_for, quantize_boxes
 
@@ -71,7 +72,7 @@ def _model_inputs(worker: Any, prompt: str, encoded: Sequence[str], regions: Any
     model = worker.model
     images = _images(worker, prompt, encoded, with_regions=DEFAULT_REGION_TOKEN in prompt)
     inputs: dict[str, Any] = _region_inputs(worker, prompt, regions, [image.size for image in images])
-    taken = prompt.count(DEFAULT_REGION_TOKEN)
+    taken = prompt.count(DEFAULT_REGION_TOKEN) * (RegionInput.of(model.config).tokens_per_region - 1)
     if images:
         pixels = process_images(images, worker.image_processor, model.config)
         # The tower casts to its own dtype: pixels stay as exact as the model is.
@@ -112,7 +113,8 @@ def _region_inputs(worker: Any, prompt: str, regions: Any, sizes: Sequence[tuple
         return {}
     if not sizes:
         raise MgimmError("regions are boxes of an image, and the request has no image")
-    if "boxes" not in inspect.signature(worker.model.generate).parameters:
+    takes_boxes = "boxes" in inspect.signature(worker.model.generate).parameters
+    if not takes_boxes or not RegionInput.of(worker.model.config).takes_boxes:
         raise MgimmError(f"{worker.model_name} has no region encoder: send a prompt without {DEFAULT_REGION_TOKEN}")
     width, height = sizes[0]
     clipped, _ = clip_boxes(regions, width, height)

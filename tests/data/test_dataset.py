@@ -14,6 +14,7 @@ from mgimm_plugin.data.collator import RegionCollator
 from mgimm_plugin.data.dataset import InstructionDataset
 from mgimm_plugin.data.encoding import sequence_length
 from mgimm_plugin.data.mixture import DataSource
+from mgimm_plugin.data.region_input import RegionInput
 from mgimm_plugin.errors import BoxError, ImageError, MgimmError, RecordError, SequenceTooLongError
 from tests.tiny import build_tokenizer
 
@@ -180,6 +181,28 @@ def test_the_length_counts_what_images_and_regions_take(make):
     assert make([image_record(1, regions=2)], context_length=length)[0]["id"] == "image1"
     with pytest.raises(SequenceTooLongError, match=f"record image1.*{length} tokens.*context has {length - 1}"):
         make([image_record(1, regions=2)], context_length=length - 1)[0]
+
+
+def test_the_length_counts_as_many_tokens_a_region_as_the_model_takes(make):
+    two, four, words = (
+        make([image_record(1, regions=2), region_record(1)], regions=RegionInput(*settings))
+        for settings in (("interactive", 2), ("interactive", 4), ("box_text", 2))
+    )
+    ids = two[0]["input_ids"].tolist()
+    needed = sequence_length(ids, TOKENS_PER_IMAGE, 4)
+    assert needed == sequence_length(ids, TOKENS_PER_IMAGE, 2) + 2 * 2
+    assert [b - a for a, b in zip(two.lengths, four.lengths, strict=True)] == [2 * 2, 2]
+    assert words.lengths[1] > two.lengths[1] + TOKENS_PER_IMAGE - 2  # the image is shown
+    with pytest.raises(SequenceTooLongError, match=f"{needed} tokens"):
+        make([image_record(1, regions=2)], regions=RegionInput("interactive", 4), context_length=needed - 1)[0]
+
+
+def test_regions_in_words_are_not_in_the_batch(make):
+    item = make([region_record(1)], regions=RegionInput("box_text"))[0]
+    assert item["boxes"].shape == (0, 4)
+    assert item["image"] is not None
+    assert (item["input_ids"] == IMAGE_TOKEN_INDEX).sum() == 1
+    assert not (item["input_ids"] == REGION_TOKEN_INDEX).any()
 
 
 def test_anyres_counts_every_view(make):

@@ -10,7 +10,7 @@ from mgimm_plugin.model.regions.encoders import REGION_ENCODERS, InteractiveRegi
 from mgimm_plugin.model.regions.roi import box_average, interactive_size, roi_cells
 from mgimm_plugin.model.regions.settings import RegionSettings
 
-KINDS = sorted(REGION_ENCODERS)
+KINDS = ["interactive", "interactive_roi", "roi_align"]
 SMALL = {"mm_region_mlp_dim": 64, "mm_region_heads": 4}
 
 

@@ -9,6 +9,7 @@ from mgimm_plugin.model.folders import CheckpointKind
 from mgimm_plugin.model.keys import adapter_tensors
 from mgimm_plugin.model.loading import load_model
 from mgimm_plugin.model.lora import add_lora
+from mgimm_plugin.model.regions.encoders import REGION_ENCODERS
 from mgimm_plugin.model.regions.settings import RegionSettings
 from mgimm_plugin.model.saving import save_checkpoint
 from mgimm_plugin.predictor import Predictor, Question
@@ -70,6 +71,16 @@ def test_a_checkpoint_loads_as_it_was_saved(tiny_llm, tiny_tower, tmp_path, vari
     for name, tensor in adapter_tensors(loaded.model).items():
         assert torch.equal(adapter_tensors(again.model)[name], tensor), name
     assert Predictor(again).answer(asked, max_new_tokens=6) == wanted
+
+
+@pytest.mark.parametrize("variant", ["roi_align", "interactive_roi", "four tokens"])
+def test_over_a_bare_language_model_the_encoder_is_as_the_seed_makes_it(tiny_llm, tiny_tower, variant):
+    settings = RegionSettings(**SMALL, **VARIANTS[variant])
+    wanted = REGION_ENCODERS[settings.mm_region_encoder](32, settings).state_dict()
+    made = build(tiny_llm, tiny_tower, variant).model.get_model().region_encoder.state_dict()
+    assert made.keys() == wanted.keys()
+    for name, tensor in wanted.items():
+        assert torch.equal(made[name], tensor), name
 
 
 def test_a_checkpoint_of_another_variant_is_refused(tiny_llm, tiny_tower, tmp_path):
