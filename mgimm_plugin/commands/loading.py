@@ -25,7 +25,8 @@ def load_predictor(
     Args:
         model: Folder or Hub id; None takes the bundled one.
         base: Base model of an adapter or LoRA checkpoint.
-        device: Such as ``cpu`` or ``cuda``; None takes CUDA where there is some.
+        device: Such as ``cpu`` or ``cuda``; None takes CUDA where there is some. Without a number, each process that
+            torchrun has started takes a GPU of its own.
         dtype: Name of a torch dtype; None takes the device's own.
         max_pixels: Larger images are refused.
 
@@ -48,8 +49,17 @@ def load_predictor(
     # Loading bars and notes about generation settings say nothing to somebody who asked for a description.
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    if device is None and torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
-        device = f"cuda:{os.environ['LOCAL_RANK']}"  # started by torchrun: a GPU for each process
     weights = None if dtype is None else getattr(torch, dtype)
-    predictor = Predictor.from_pretrained(name, base, device=device, dtype=weights, max_pixels=max_pixels)
+    predictor = Predictor.from_pretrained(
+        name, base, device=device_of_process(device), dtype=weights, max_pixels=max_pixels
+    )
     return predictor, name
+
+
+def device_of_process(device: str | None) -> str | None:
+    """The device, with its number where a launcher has started several processes on this node: a GPU for each."""
+    import torch
+
+    if device in (None, "cuda") and torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
+        return f"cuda:{os.environ['LOCAL_RANK']}"
+    return device
