@@ -97,7 +97,9 @@ def evaluate(
         "model": _model_identity(model),
         "base": _model_identity(base),
         "template": getattr(predictor, "template", None),
+        "dtype": _dtype_of(predictor),
         "data": sha256_of(data),
+        "images": str(images.resolve()),
         "blank_image": blank_image,
         "regions": regions,
         "max_new_tokens": max_new_tokens,
@@ -222,6 +224,12 @@ def _model_identity(model: str | Path | None) -> str | None:
     if model is None:
         return None
     return model_fingerprint(Path(model)) if Path(model).is_dir() else str(model)
+
+
+def _dtype_of(predictor: Answerer) -> str | None:
+    """What the weights are computed in; None for an answerer that has no model."""
+    dtype = getattr(getattr(predictor, "model", None), "dtype", None)
+    return None if dtype is None else str(dtype).removeprefix("torch.")
 
 
 def _first_question(record: Record, regions: str, data: Path, index: int) -> Asked:

@@ -119,7 +119,10 @@ class PredictionStore:
         folder.mkdir(parents=True, exist_ok=True)
         paths = [path for path in (folder / PREDICTIONS_FILE, *_parts(folder)) if path.is_file()]
         rows: dict[int, dict[str, Any]] = {}
-        if resume and paths:
+        if not resume:  # first of all: answers must never be there beside the settings of other answers
+            for path in paths:
+                path.unlink()
+        elif paths:
             self._check_settings(settings)
             for path in paths:
                 rows |= _read_whole_lines(path)

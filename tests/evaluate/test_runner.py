@@ -1,12 +1,15 @@
 """An evaluation asks every first question once, survives interruption, and says what its numbers are about."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from mgimm_plugin.errors import BoxError, ImageError, MgimmError, RecordError
 from mgimm_plugin.evaluate import captions, evaluate
 from mgimm_plugin.evaluate.asking import BLANK_COLOR, without_regions
+from mgimm_plugin.evaluate.store import PredictionStore
 from tests.evaluate.evaluation_set import Answerer, image_record, region_record
 
 
@@ -96,6 +99,28 @@ def test_predictions_made_otherwise_are_never_mixed_in(run, answerer, tmp_path, 
     assert (tmp_path / "out" / "metrics.json").exists()
     run(answerer, **change, resume=False)
     assert len(answerer.asked) == 5
+
+
+def test_other_images_and_weights_of_another_dtype_make_other_predictions(run, answerer, image_folder, tmp_path):
+    answerer.model = SimpleNamespace(dtype=torch.bfloat16)
+    run(answerer)
+    answerer.model.dtype = torch.float32
+    with pytest.raises(MgimmError, match="another dtype:"):
+        run(answerer)
+    answerer.model.dtype = torch.bfloat16
+    (tmp_path / "link").symlink_to(image_folder)
+    data = tmp_path / "data.jsonl"
+    assert evaluate(answerer, data, tmp_path / "link", tmp_path / "out", progress=False)["records_answered"] == 5
+    with pytest.raises(MgimmError, match="another images:"):
+        evaluate(answerer, data, tmp_path, tmp_path / "out", progress=False)
+
+
+def test_starting_over_never_leaves_old_answers_under_new_settings(tmp_path):
+    PredictionStore(tmp_path, {"beams": 1}, {}).append([{"index": 0}])
+    (tmp_path / "predictions.rank-1.jsonl").write_text('{"index": 1}\n')
+    with pytest.raises(ValueError, match="JSON"):  # it ends as it writes the settings
+        PredictionStore(tmp_path, {"beams": float("nan")}, {}, resume=False)
+    assert not [*tmp_path.glob("predictions*")]
 
 
 def test_other_data_under_the_same_name_is_other_data(run, write_data):
