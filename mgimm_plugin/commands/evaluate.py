@@ -10,7 +10,7 @@ from typing import Any
 from mgimm_plugin.commands.loading import load_predictor
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.evaluate import Run, evaluate, write_report
-from mgimm_plugin.evaluate.ranks import is_first_process
+from mgimm_plugin.evaluate.ranks import joined_ranks
 from mgimm_plugin.evaluate.store import REPORT_FILE, RUN_FILE
 
 
@@ -44,11 +44,13 @@ def run(
     Returns:
         The metrics.
     """
-    predictor, name = load_predictor(model, base, device=device, dtype=dtype, max_pixels=max_pixels)
-    metrics = evaluate(predictor, data, images, output, model=name, base=base, max_pixels=max_pixels, **options)
-    if compare and is_first_process():
-        runs = [Run(_name(folder), folder) for folder in (output, *compare)]
-        write_report(output / REPORT_FILE, runs)
+    with joined_ranks() as ranks:  # before anything can fail on one of them alone
+        predictor, name = load_predictor(model, base, device=device, dtype=dtype, max_pixels=max_pixels)
+        options |= {"model": name, "base": base, "max_pixels": max_pixels, "ranks": ranks}
+        metrics = evaluate(predictor, data, images, output, **options)
+        if compare and ranks.is_first:
+            runs = [Run(_name(folder), folder) for folder in (output, *compare)]
+            write_report(output / REPORT_FILE, runs)
     return metrics
 
 

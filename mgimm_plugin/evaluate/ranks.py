@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,9 +19,13 @@ from typing import Any
 from mgimm_plugin.errors import MgimmError
 
 _JOINING = timedelta(minutes=30)
-"""How long the first rank waits for the others to start: each loads the model beforehand."""
+"""How long the first rank waits for the others to start."""
 _LOOK_AROUND_S = 0.1
 """How often a rank that waits for another looks whether it is there, or has failed."""
+_BEAT_S = 3.0
+"""How often each rank shows that it is alive: a rank that was killed tells nobody, nor does every launcher."""
+_MISSED_BEATS = 20
+"""A rank is lost once another has beaten so often in its silence: beats, since all may have been suspended together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ class Ranks:
     def leave(self) -> None:
         """End in agreement; the first rank, which may hold the store, goes last."""
         with _in_touch():
+            self.store.set(f"{self.rank} left", "")
             if self.store.add("left", 1) == self.count:
                 self.store.set("all left", "")
             if self.is_first:
@@ -93,7 +99,40 @@ class Ranks:
         from torch.distributed import DistError
 
         with suppress(DistError):  # the store itself may be what is gone
-            self.store.compare_set("failed", "", str(self.rank))  # the first one says why
+            self._stop_all(f"process {self.rank} has failed")
+
+    @contextmanager
+    def kept_alive(self) -> Iterator[None]:
+        """Show that this rank is alive, in a thread of its own, and stop all ranks when another no longer is."""
+        with _in_touch():
+            self.store.add(f"{self.rank} alive", 1)
+        done = threading.Event()
+        thread = threading.Thread(target=self._beat, args=(done,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join(_BEAT_S)  # it may hang in a store that is gone
+
+    def _beat(self, done: threading.Event) -> None:
+        from torch.distributed import DistError
+
+        watched = range(1, self.count) if self.is_first else range(1)  # the first one is the last to leave
+        heard, missed = dict.fromkeys(watched, 0), dict.fromkeys(watched, 0)
+        with suppress(DistError):  # whatever this rank does next says so
+            while not done.wait(_BEAT_S):
+                self.store.add(f"{self.rank} alive", 1)
+                for rank in watched:
+                    beats = self.store.add(f"{rank} alive", 0)
+                    missed[rank] = missed[rank] + 1 if beats == heard[rank] else 0
+                    heard[rank] = beats
+                    patience = _MISSED_BEATS if beats else _JOINING.total_seconds() / _BEAT_S
+                    if missed[rank] >= patience and not self.store.check([f"{rank} left"]):
+                        self._stop_all(f"process {rank} gives no sign of life (was it killed?)")
+
+    def _stop_all(self, reason: str) -> None:
+        self.store.compare_set("failed", "", reason)  # the first reason stays
 
     def _numbers(self) -> Iterator[int]:
         while True:
@@ -110,7 +149,7 @@ class Ranks:
 
     def _check(self) -> None:
         if self.store.check(["failed"]):
-            raise MgimmError(f"process {self.store.get('failed').decode()} has failed, and this one stops with it")
+            raise MgimmError(f"{self.store.get('failed').decode()}, and this one stops with it")
 
 
 @contextmanager
@@ -131,8 +170,9 @@ def joined_ranks() -> Iterator[Ranks]:
         evaluation = store.add(f"mgimm evaluations of {rank}", 1)  # a process may evaluate several times
     ranks = Ranks(rank, count, PrefixStore(f"mgimm evaluation {evaluation}", store))
     try:
-        yield ranks
-        ranks.leave()
+        with ranks.kept_alive():
+            yield ranks
+            ranks.leave()
     except BaseException:  # whatever it is, the others need not wait
         ranks.give_up()
         raise
@@ -157,10 +197,11 @@ def _common_store() -> tuple[Any, int]:
 
 @contextmanager
 def _in_touch() -> Iterator[None]:
-    """A store that cannot be reached is another process's end."""
-    from torch.distributed import DistNetworkError
+    """A store that cannot be reached, or does not answer in time, is another process's end."""
+    from torch.distributed import DistError
 
     try:
         yield
-    except DistNetworkError as error:
-        raise MgimmError(f"the first process cannot be reached; its own message may say why ({error})") from error
+    except DistError as error:
+        reason = str(error).partition("\n")[0]  # what follows are addresses in libraries
+        raise MgimmError(f"other processes cannot be reached; their own messages may say why ({reason})") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -57,6 +58,7 @@ def evaluate(
     base: str | Path | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: bool = True,
+    ranks: Ranks | None = None,
 ) -> dict[str, Any]:
     """Evaluate a model on the first question of every record, greedily or by beam search, never by sampling.
 
@@ -80,6 +82,7 @@ def evaluate(
         base: Folder or Hub id of the base model, where it is not the one that the model names.
         max_pixels: Larger images are refused.
         progress: Show a progress bar on standard error.
+        ranks: The processes that evaluate together, where they have joined already; by default they do so here.
 
     Returns:
         The metrics, flat, as in ``metrics.json``. Scores that cannot be computed are None, with the reason.
@@ -91,33 +94,35 @@ def evaluate(
     if regions not in REGION_MODES or on_error not in ("raise", "skip"):
         raise ValueError(f"regions={regions!r}, on_error={on_error!r}")
     data, output = Path(data), Path(output)
-    images = data.parent if images is None else Path(images)
-    records, asked = _questions(data, regions)
-    settings = {
-        "model": _model_identity(model),
-        "base": _model_identity(base),
-        "template": getattr(predictor, "template", None),
-        "dtype": _dtype_of(predictor),
-        "data": sha256_of(data),
-        "images": str(images.resolve()),
-        "blank_image": blank_image,
-        "regions": regions,
-        "max_new_tokens": max_new_tokens,
-        "num_beams": num_beams,
-    }
-    details = {"model": str(model or ""), "data": str(data.resolve()), "images": str(images.resolve())}
-    session = _Session(
-        predictor,
-        image_opener(images, blank=blank_image, max_pixels=max_pixels),
-        data,
-        on_error == "skip",
-        {"batch_size": batch_size, "max_new_tokens": max_new_tokens, "num_beams": num_beams},
-    )
-    with joined_ranks() as ranks:
-        store = PredictionStore(output, settings, details, resume=resume, ranks=ranks)
+    with joined_ranks() if ranks is None else nullcontext(ranks) as together:
+        images = data.parent if images is None else Path(images)
+        records, asked = _questions(data, regions)
+        settings = {
+            "model": _model_identity(model),
+            "base": _model_identity(base),
+            "template": getattr(predictor, "template", None),
+            "dtype": _dtype_of(predictor),
+            "data": sha256_of(data),
+            "images": str(images.resolve()),
+            "blank_image": blank_image,
+            "regions": regions,
+            "max_new_tokens": max_new_tokens,
+            "num_beams": num_beams,
+        }
+        details = {"model": str(model or ""), "data": str(data.resolve()), "images": str(images.resolve())}
+        session = _Session(
+            predictor,
+            image_opener(images, blank=blank_image, max_pixels=max_pixels),
+            data,
+            on_error == "skip",
+            {"batch_size": batch_size, "max_new_tokens": max_new_tokens, "num_beams": num_beams},
+        )
+        store = PredictionStore(output, settings, details, resume=resume, ranks=together)
         todo = _by_image([index for index in range(len(records)) if index not in store.rows], records)
-        with tqdm(total=len(todo), unit="record", disable=not (progress and ranks.is_first)) as bar:
-            for start, some in ranks.batches(todo, batch_size):
+        # The first rank's list: others may see an earlier state of the file, on a network file system.
+        todo = together.gather(todo if together.is_first else None)[0]
+        with tqdm(total=len(todo), unit="record", disable=not (progress and together.is_first)) as bar:
+            for start, some in together.batches(todo, batch_size):
                 answers = session.ask([(index, records[index], asked[index]) for index in some])
                 store.append(
                     _row(index, records[index], asked[index], answers[index], session.clipped.get(index, 0))
@@ -125,13 +130,14 @@ def evaluate(
                     if index in answers
                 )
                 bar.update(start + len(some) - bar.n)  # what other ranks have taken counts as well
-        skipped = {index: text for part in ranks.gather([*session.skipped.items()]) for index, text in part}
-        if not ranks.is_first:
-            return _results_of_first(ranks)
+        skipped = {index: text for part in together.gather([*session.skipped.items()]) for index, text in part}
+        if not together.is_first:
+            return _results_of_first(together)
         store.collect()
+        _check_complete(store, skipped, len(records))
         metrics = conclude(store, records, asked, skipped)
         write_report(output / REPORT_FILE, [Run("blank image" if blank_image else "prediction", output)])
-        ranks.gather(metrics)
+        together.gather(metrics)
     return metrics
 
 
@@ -139,6 +145,15 @@ def _by_image(todo: Sequence[int], records: Sequence[Record]) -> list[int]:
     """Put records of one image next to each other, so that it is opened and encoded once."""
     first: dict[str | None, int] = {}
     return sorted(todo, key=lambda index: first.setdefault(records[index].image, index))
+
+
+def _check_complete(store: PredictionStore, skipped: Mapping[int, str], count: int) -> None:
+    """A network file system may not show yet what other ranks have written."""
+    missing = count - len({*store.rows, *skipped})
+    if missing:
+        raise MgimmError(
+            f"{store.folder}: {missing} of {count} records have no prediction; run the same command again to add them"
+        )
 
 
 def _results_of_first(ranks: Ranks) -> dict[str, Any]:

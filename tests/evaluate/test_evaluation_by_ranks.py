@@ -8,7 +8,9 @@ import pytest
 from torch.distributed import HashStore
 
 from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.evaluate import evaluate
 from mgimm_plugin.evaluate.ranks import Ranks
+from tests.evaluate.evaluation_set import Answerer
 from tests.train.launch import HANGS_AFTER, start
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +27,7 @@ def mgimm(argv):
     main()
 
 
-def evaluate(output, data, ranks):
+def start_evaluation(output, data, ranks):
     """Start an evaluation as mpirun and srun do: nobody ends the other processes when one has failed."""
     paths = ("--data", data, "--images", IMAGES, "--output", output)
     settings = ("--device", "cpu", "--batch-size", 4, "--max-new-tokens", 12)
@@ -46,8 +48,8 @@ def data(tmp_path_factory):
 @pytest.mark.slow
 def test_two_ranks_give_the_results_of_one_and_go_on_where_any_number_stopped(data, tmp_path):
     alone, together = tmp_path / "alone", tmp_path / "together"
-    evaluate(alone, data, 1).wait()
-    printed = evaluate(together, data, 2).wait()
+    start_evaluation(alone, data, 1).wait()
+    printed = start_evaluation(together, data, 2).wait()
     rows = read_rows(alone)
     assert len(rows) == 14
     assert read_rows(together) == rows
@@ -59,7 +61,7 @@ def test_two_ranks_give_the_results_of_one_and_go_on_where_any_number_stopped(da
     part = "".join(json.dumps(row) + "\n" for row in rows[9:12]) + '{"index": 12, "pre'
     (together / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:5]))
     (together / "predictions.rank-3.jsonl").write_text(part)
-    evaluate(together, data, 2).wait()
+    start_evaluation(together, data, 2).wait()
     assert read_rows(together) == rows
 
 
@@ -70,13 +72,57 @@ def test_a_record_that_cannot_be_asked_ends_all_ranks_and_is_named_once(data, tm
     lines[broken] |= {"id": "broken", "image": "none.png"}
     file = tmp_path / "data.jsonl"
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    run = evaluate(tmp_path / "run", file, 2)
+    run = start_evaluation(tmp_path / "run", file, 2)
     for process in run.processes:
         process.join(HANGS_AFTER)
     printed = run.log.read_text()
     assert [process.exitcode for process in run.processes] == [1, 1], printed
     assert printed.count("record broken") == 1, printed
     assert ("has failed" in printed) != ("cannot be reached" in printed), printed
+    assert "Traceback" not in printed
+
+
+def one_is_killed(argv):
+    """Rank 1 ends without a word as soon as it has joined; the other waits for it."""
+    import os
+
+    from mgimm_plugin.evaluate import ranks as module
+
+    module._BEAT_S = 0.05
+    try:
+        with module.joined_ranks() as ranks:
+            if not ranks.is_first:
+                os._exit(9)
+            ranks.wait()
+    except MgimmError as error:
+        print(error, flush=True)
+        return 1
+
+
+def test_a_rank_that_was_killed_is_noticed_by_those_that_wait(tmp_path):
+    run = start([], tmp_path / "log", ranks=2, main=one_is_killed)
+    for process in run.processes:
+        process.join(HANGS_AFTER)
+    printed = run.log.read_text()
+    assert [process.exitcode for process in run.processes] == [1, 9], printed
+    assert printed == "process 1 gives no sign of life (was it killed?), and this one stops with it\n"
+
+
+def one_cannot_load(argv):
+    import os
+
+    return mgimm([*argv, *(["--model", "no/where"] if os.environ["RANK"] == "1" else [])])
+
+
+def test_a_model_that_one_rank_cannot_load_ends_all(data, tmp_path):
+    paths = ("--data", data, "--images", IMAGES, "--output", tmp_path / "run", "--device", "cpu")
+    run = start(["evaluate", *paths], tmp_path / "log", ranks=2, main=one_cannot_load)
+    for process in run.processes:
+        process.join(HANGS_AFTER)
+    printed = run.log.read_text()
+    assert [process.exitcode for process in run.processes] == [1, 1], printed
+    assert "no/where" in printed
+    assert "process 1 has failed" in printed
     assert "Traceback" not in printed
 
 
@@ -136,3 +182,28 @@ def test_nodes_that_do_not_share_the_output_folder_are_told_so_before_the_work(t
     for error in together(2, work):
         assert "1 of 2 processes write here" in str(error)
         assert "that all nodes share" in str(error)
+
+
+def test_answers_that_the_first_rank_does_not_see_are_missed(image_folder, region_data, tmp_path):
+    """As with a network file system that does not show yet what another node has written."""
+    others_part, second_answer = tmp_path / "out" / "predictions.rank-1.jsonl", threading.Event()
+
+    class Losing(Answerer):
+        def answer(self, questions, **options):
+            if self.asked:
+                others_part.unlink()
+                second_answer.set()
+            return super().answer(questions, **options)
+
+    class Slow(Answerer):
+        def answer(self, questions, **options):
+            second_answer.wait(HANGS_AFTER)
+            return super().answer(questions, **options)
+
+    def work(ranks):
+        answerer = Slow() if ranks.is_first else Losing()
+        return evaluate(
+            answerer, region_data, image_folder, tmp_path / "out", batch_size=1, progress=False, ranks=ranks
+        )
+
+    assert "records have no prediction" in str(together(2, work)[0])
