@@ -49,27 +49,25 @@ class Measurement:
         return {**values, "ratio": self.ratio, **more}
 
 
-def in_turns(
-    usual: Callable[[], Any], ours: Callable[[], Any], *, repeats: int = REPEATS, device: torch.device | None = None
-) -> tuple[float, float]:
-    """Median seconds of two functions, called in turns after one call each to warm up.
+def in_turns(*ways: Callable[[], Any], repeats: int = REPEATS, device: torch.device | None = None) -> list[float]:
+    """Median seconds of functions that do the same, called in turns after one call each to warm up.
 
     Args:
-        usual: The usual way.
-        ours: Our way.
+        *ways: The usual way first.
         repeats: Timed calls of each.
         device: Where they work; a GPU is waited for.
     """
-    usual(), ours()
-    times: tuple[list[float], list[float]] = ([], [])
+    for way in ways:
+        way()
+    times: list[list[float]] = [[] for _ in ways]
     for _ in range(repeats):
-        for function, taken in zip((usual, ours), times, strict=True):
+        for function, taken in zip(ways, times, strict=True):
             wait_for(device)
             start = time.perf_counter()
             function()
             wait_for(device)
             taken.append(time.perf_counter() - start)
-    return statistics.median(times[0]), statistics.median(times[1])
+    return [statistics.median(taken) for taken in times]
 
 
 def peak_mib(function: Callable[[], Any], device: torch.device) -> float:

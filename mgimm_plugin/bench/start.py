@@ -19,9 +19,8 @@ from statistics import median
 
 import torch
 
-from mgimm_plugin.bench.measuring import Measurement
+from mgimm_plugin.bench.measuring import REPEATS, Measurement
 
-REPEATS = 3
 _TORCH = ("-c", "import torch")
 _HELP = ("-m", "mgimm_plugin", "--help")
 _LOADING = (

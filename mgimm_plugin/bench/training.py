@@ -34,21 +34,21 @@ def image_stage(device: torch.device) -> Iterator[Measurement]:
 
 
 def _compared(name: str, size: int, accumulation: int, device: torch.device) -> Iterator[Measurement]:
-    usual_stage = stage(name, device)
-    for cached in (False, True):
-        our_stage = stage(name, device, cached=cached)
-        order = list(ImageGroupedSampler(our_stage.data.image_numbers, 0))[: STEPS * size]
-        usual = partial(_train, usual_stage, order, size, partial(usual_step, accumulation=accumulation, device=device))
-        ours = partial(_train, our_stage, order, size, partial(our_step, device=device))
-        difference = max(abs(a - b) for a, b in zip(usual(), ours(), strict=True))
-        times = in_turns(usual, ours, device=device)
+    plain, other, cached = stage(name, device), stage(name, device), stage(name, device, cached=True)
+    order = list(ImageGroupedSampler(plain.data.image_numbers, 0))[: STEPS * size]
+    one_by_one = partial(usual_step, accumulation=accumulation, device=device)
+    usual = partial(_train, other, order, size, one_by_one)
+    ours = [partial(_train, ready, order, size, partial(our_step, device=device)) for ready in (plain, cached)]
+    differences = [max(abs(a - b) for a, b in zip(usual(), way(), strict=True)) for way in ours]
+    usual_s, *ours_s = in_turns(usual, *ours, device=device)
+    for case, seconds, difference in zip(("loading included", "features on disk"), ours_s, differences, strict=True):
         yield Measurement(
             name=f"{name}-stage",
-            case=f"{STEPS} steps of {size} records, {'features on disk' if cached else 'loading included'}",
-            usual_s=times[0],
-            ours_s=times[1],
+            case=f"{STEPS} steps of {size} records, {case}",
+            usual_s=usual_s,
+            ours_s=seconds,
             max_difference=difference,
-            more={"usual_samples_per_s": len(order) / times[0], "ours_samples_per_s": len(order) / times[1]},
+            more={"usual_samples_per_s": len(order) / usual_s, "ours_samples_per_s": len(order) / seconds},
         )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_MAX_PIXELS, DEFAULT_REGION_TOKEN
@@ -96,7 +97,7 @@ class InstructionDataset(Dataset[Item]):
         self._clipped = SharedCounter()
         # In shared memory, so that persistent workers see it change.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-        self._record_summaries: list[list[_Summary]] | None = None
+        self._record_summaries: _Summaries | None = None
 
     def __len__(self) -> int:
         return len(self.mixture)
@@ -121,8 +122,7 @@ class InstructionDataset(Dataset[Item]):
 
     def image_files(self) -> list[Path]:
         """The distinct images of all records in the order of the files; records that cannot be used are passed over."""
-        names = (summary.image for file in self._summarize() for summary in file)
-        return [self.image_folder / name for name in dict.fromkeys(names) if name is not None]
+        return [self.image_folder / name for name in self._summarize().image_names]
 
     def use_features(self, features: FeatureStore) -> None:
         """Give items the features of their image (``image``) from now on, and decode none."""
@@ -150,30 +150,28 @@ class InstructionDataset(Dataset[Item]):
     @property
     def modality_lengths(self) -> list[int]:
         """As ``lengths``, but negative for items without an image: LLaVA's sampler groups by both."""
-        return [summary.length for summary in self._summaries()]
+        return self._of_items(self._summarize().lengths)
 
     @property
     def image_numbers(self) -> list[int]:
         """For each item a number that tells its image, -1 for none."""
-        numbers: dict[str, int] = {}
-        return [
-            -1 if summary.image is None else numbers.setdefault(summary.image, len(numbers))
-            for summary in self._summaries()
-        ]
+        return self._of_items(self._summarize().images)
 
-    def _summaries(self) -> Iterator[_Summary]:
-        """What a sampler wants to know of each item of this epoch."""
-        summaries = self._summarize()
-        for index in range(len(self)):
-            source, place = self.mixture.locate(int(self._epoch), index)
-            yield summaries[source][place]
+    def _of_items(self, values: list[NDArray[np.int64]]) -> list[int]:
+        """What belongs to the record of each item of this epoch; ``values`` has it by file and record."""
+        places = (self.mixture.locate(int(self._epoch), index) for index in range(len(self)))
+        return [int(values[source][place]) for source, place in places]
 
-    def _summarize(self) -> list[list[_Summary]]:
-        """A summary of each record of each file; every record is read once for it."""
+    def _summarize(self) -> _Summaries:
+        """A summary of all records; every record is read once for it."""
         if self._record_summaries is None:
-            self._record_summaries = [
-                [self._summary(source, index) for index in range(len(file))] for source, file in enumerate(self.files)
-            ]
+            lengths, images, numbers = [], [], dict[str, int]()
+            for source, file in enumerate(self.files):
+                found = [self._summary(source, index) for index in range(len(file))]
+                lengths.append(np.array([length for length, _ in found], dtype=np.int64))
+                image_numbers = (-1 if name is None else numbers.setdefault(name, len(numbers)) for _, name in found)
+                images.append(np.fromiter(image_numbers, dtype=np.int64))
+            self._record_summaries = _Summaries(lengths, images, list(numbers))
         return self._record_summaries
 
     def record(self, source: int, index: int) -> Record:
@@ -215,24 +213,28 @@ class InstructionDataset(Dataset[Item]):
             self._clipped.add(clipped)
         return item
 
-    def _summary(self, source: int, index: int) -> _Summary:
+    def _summary(self, source: int, index: int) -> tuple[int, str | None]:
+        """Length as in ``modality_lengths``, and image of a record."""
         try:
             record = self.record(source, index)
             text = " ".join(self.encoder.regions.shown([turn.value for turn in record.conversations]))
         except RecordError:
-            return _Summary(1, None)  # it will be raised, or another record take its place, when it is its turn
+            return 1, None  # it will be raised, or another record take its place, when it is its turn
         words = len(text.replace(DEFAULT_IMAGE_TOKEN, " ").replace(DEFAULT_REGION_TOKEN, " ").split())
         length = words + self.encoder.regions.tokens_per_region * text.count(DEFAULT_REGION_TOKEN)
         if DEFAULT_IMAGE_TOKEN in text:
             length += self.encoder.tokens_per_image
-        return _Summary(max(1, length) * (-1 if record.image is None else 1), record.image)
+        return max(1, length) * (-1 if record.image is None else 1), record.image
 
 
-class _Summary(NamedTuple):
-    """Length as in ``modality_lengths``, and image of a record."""
+class _Summaries(NamedTuple):
+    """What samplers want to know of the records, in arrays: worker processes share these, and would copy objects."""
 
-    length: int
-    image: str | None
+    lengths: list[NDArray[np.int64]]
+    """For each file ``[records]``, as in ``modality_lengths``."""
+    images: list[NDArray[np.int64]]
+    """For each file ``[records]``: the place of the record's image in ``image_names``, -1 for none."""
+    image_names: list[str]
 
 
 def _open_source(source: DataSource) -> RecordFile:

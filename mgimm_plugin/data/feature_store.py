@@ -31,7 +31,7 @@ _VIEWS = "views"
 """How many rows each image has; shards of images in one view each, whose features have no such dimension, lack it."""
 
 
-class EncodedImage(NamedTuple):
+class CachedImage(NamedTuple):
     """What is kept of an image."""
 
     digest: bytes
@@ -42,7 +42,7 @@ class EncodedImage(NamedTuple):
     """(width, height) of the original image in pixels."""
 
 
-def write_shard(folder: Path, key: str, images: Sequence[EncodedImage]) -> Path:
+def write_shard(folder: Path, key: str, images: Sequence[CachedImage]) -> Path:
     """Write the features of some images, all in one file that appears when it is whole; returns its path."""
     features = [image.features for image in images]
     tensors = {
@@ -152,7 +152,7 @@ class FeatureStore:
         self._shards = shards
 
     def read(self, file: Path) -> tuple[Tensor, tuple[int, int]] | None:
-        """Return features (see ``EncodedImage``) and (width, height) of an image; None where it has none.
+        """Return features (see ``CachedImage``) and (width, height) of an image; None where it has none.
 
         Raises:
             ImageError: The image is not what it was when the run began.

@@ -37,7 +37,7 @@ def decode_greedily(
     generation_config: GenerationConfig,
     **model_kwargs: Any,
 ) -> Tensor:
-    """Decode a left-padded batch greedily; the tokens of a row are those that it gets alone.
+    """Decode a left-padded batch greedily; in float32 the tokens of a row are those that it gets alone.
 
     Args:
         model: The causal language model.
@@ -66,7 +66,7 @@ def decode_greedily(
             left = (~ended).nonzero()[:, 0]
             if not len(left):
                 break
-            cache.batch_select_indices(left)
+            cache.batch_select_indices(left.cpu())  # layers may be on several devices
             row, input_ids, tokens, ended = row[left], input_ids[left], tokens[left], ended[left]
             mask = None if mask is None else mask[left]
         mask = None if mask is None else torch.cat((mask, mask.new_ones(len(mask), 1)), dim=1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict, replace
 from pathlib import Path
 from pickle import UnpicklingError
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -12,7 +14,7 @@ from torch import nn
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from mgimm_plugin.errors import CheckpointError
-from mgimm_plugin.model.config import load_config, multimodal_config
+from mgimm_plugin.model.config import load_config, multimodal_config, read_config_dict
 from mgimm_plugin.model.folders import ADAPTER_FILE, CheckpointKind, checkpoint_kind
 from mgimm_plugin.model.keys import adapter_tensors, copy_into, read_safetensors
 from mgimm_plugin.model.loading import (
@@ -27,6 +29,7 @@ from mgimm_plugin.model.loading import (
 from mgimm_plugin.model.lora import add_lora, without_lora
 from mgimm_plugin.model.partitioned import shape_of
 from mgimm_plugin.model.paths import resolve_folder
+from mgimm_plugin.model.regions.settings import RegionSettings
 from mgimm_plugin.train.arguments import DataArguments, ModelArguments, TrainingArguments
 
 logger = logging.getLogger(__name__)
@@ -74,6 +77,10 @@ def _from_checkpoint(folder: Path, model_args: ModelArguments, args: TrainingArg
     if kind is CheckpointKind.LORA:
         raise CheckpointError(f"{folder}: is a LoRA checkpoint; merge it first (mgimm merge-lora) to train on from it")
     config = load_config(str(folder))
+    asked, has = model_args.region_settings(), RegionSettings.of(config)
+    asked_for = {name: value for name, value in asdict(asked).items() if value != getattr(RegionSettings(), name)}
+    if conflicts := has.conflicts_with(replace(has, **asked_for)):
+        raise CheckpointError(f"{folder}: has {'; '.join(conflicts)}: leave these flags out, its own settings hold")
     if model_args.version:
         config.mm_conversation_template = model_args.version
     source = str(folder) if kind is CheckpointKind.FULL else base_of(folder, config)
@@ -98,6 +105,10 @@ def load_pretrained_adapter(model: Any, path: str) -> None:
         candidates = [file / ADAPTER_FILE, file / "mm_projector.bin"]
         file = next((candidate for candidate in candidates if candidate.is_file()), candidates[0])
     if file.suffix == ".safetensors":
+        if (file.parent / "config.json").is_file():
+            has = RegionSettings.of(SimpleNamespace(**read_config_dict(str(file.parent))))
+            if conflicts := has.conflicts_with(RegionSettings.of(model.config)):
+                raise CheckpointError(f"{file.parent}: has {'; '.join(conflicts)}")
         copy_into(file, adapter_tensors(model), read_safetensors(file))
         return
     if not file.is_file():

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from mgimm_plugin.data.dataset import InstructionDataset
 from mgimm_plugin.data.encoding import ImageEncoder
 from mgimm_plugin.data.feature_store import (
-    EncodedImage,
+    CachedImage,
     FeatureShards,
     FeatureStore,
     remove_leftovers,
@@ -82,18 +82,17 @@ def _filled(folder: Path, tower: Any, pictures: _Pictures, args: TrainingArgumen
     digests, first = digests[digests != b""], first[digests != b""]
     # As the first rank sees it: another run may be writing to the same folder.
     present = _sum_over_ranks(shards.holds(digests) * np.int64(is_first_rank()), args) > 0
-    if present.all():
-        lost = ~shards.holds(digests)
-    else:
+    expected = present
+    if not present.all():
         missing = np.sort(first[~present])  # in the order of the files
         _check_room(folder, len(missing), tower, pictures.images)
         barrier()  # before the first shard takes some of that room
         if is_first_rank():
             remove_leftovers(folder)
             (folder / SETTINGS_FILE).write_text(text + "\n")
-        written = _fill(folder, key, tower, pictures, missing, args)
-        shards = FeatureShards(folder, key)
-        lost = (present | (written[first] > 0)) & ~shards.holds(digests)
+        expected = present | (_fill(folder, key, tower, pictures, missing, args)[first] > 0)
+    shards = FeatureShards(folder, key)  # with what other ranks, and other runs, have written since
+    lost = _sum_over_ranks((expected & ~shards.holds(digests)).astype(np.int64), args) > 0  # all ranks end together
     if lost.any():
         raise MgimmError(f"{folder}: lacks {lost.sum()} images that other ranks have there; all have to see one folder")
     return shards
@@ -181,7 +180,7 @@ def _fill(
 ) -> NDArray[np.int64]:
     """Encode and write the missing pictures, each rank its share; returns 1 for each picture that some rank wrote."""
     written = np.zeros(len(pictures), np.int64)
-    waiting: list[EncodedImage] = []
+    waiting: list[CachedImage] = []
     for place, image in _encoded(tower, pictures, missing[args.process_index :: args.world_size].tolist(), args):
         waiting.append(image)
         written[place] = 1
@@ -195,7 +194,7 @@ def _fill(
 
 def _encoded(
     tower: Any, pictures: _Pictures, places: list[int], args: TrainingArguments
-) -> Iterator[tuple[int, EncodedImage]]:
+) -> Iterator[tuple[int, CachedImage]]:
     loader = DataLoader(
         pictures,
         batch_size=IMAGES_PER_PASS,
@@ -212,7 +211,7 @@ def _encoded(
                 of_images = features.base if features.views is None else features.views.split(features.view_counts)
                 for picture, own in zip(readable, of_images, strict=True):
                     digest = bytes(pictures.identities[picture.place]["digest"])
-                    yield picture.place, EncodedImage(digest, own.cpu(), picture.size)
+                    yield picture.place, CachedImage(digest, own.cpu(), picture.size)
             bar.update(len(batch))
 
 

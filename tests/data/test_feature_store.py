@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from mgimm_plugin.data import image_identity
-from mgimm_plugin.data.feature_store import EncodedImage, FeatureShards, FeatureStore, remove_leftovers, write_shard
+from mgimm_plugin.data.feature_store import CachedImage, FeatureShards, FeatureStore, remove_leftovers, write_shard
 from mgimm_plugin.data.image_identity import IDENTITY, DigestIndex
 from mgimm_plugin.errors import ImageError, MgimmError
 
@@ -65,7 +65,7 @@ def make(files, tmp_path):
         identities = identify(files, tmp_path / "index.jsonl")
         features = [torch.randn(*shape) if views is None else torch.randn(views[i], *shape) for i in range(4)]
         features = [tensor.to(dtype) for tensor in features]
-        images = [EncodedImage(bytes(identities[i]["digest"]), tensor, (8 + i, 6)) for i, tensor in enumerate(features)]
+        images = [CachedImage(bytes(identities[i]["digest"]), tensor, (8 + i, 6)) for i, tensor in enumerate(features)]
         write_shard(folder, KEY, images[:2])
         write_shard(folder, KEY, images[2:])
         return folder, FeatureStore(FeatureShards(folder, KEY), files, identities), features

@@ -94,6 +94,23 @@ def test_what_is_not_there_fails_in_one_line(bench, fail, tmp_path, changes, wor
     assert "Traceback" not in printed
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"mm_region_encoder": "box_text"}, "has mm_region_encoder interactive, not box_text"),
+        ({"mm_region_fourier_scale": 4}, "has mm_region_fourier_scale 1.0, not 4.0"),
+    ],
+)
+def test_region_settings_of_another_model_are_refused(bench, fail, region_run, tmp_path, changes, words):
+    from_checkpoint = bench.region_flags(tmp_path / "a", model_name_or_path=region_run, **changes)
+    from_adapter = bench.region_flags(tmp_path / "b", pretrain_mm_mlp_adapter=region_run, **changes)
+    for flags in (from_checkpoint, from_adapter):
+        status, printed = fail(flags)
+        assert status == 1
+        assert words in printed
+        assert "Traceback" not in printed
+
+
 def test_several_gpus_without_a_launcher_are_refused(bench, train, tmp_path):
     """There may be no GPU here: what is counted is set, and the refusal is the real one."""
     from transformers import HfArgumentParser

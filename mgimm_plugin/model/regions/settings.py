@@ -26,3 +26,8 @@ class RegionSettings:
         """Read the keys that ``config`` has."""
         present = {name: getattr(config, name) for name in cls.__dataclass_fields__ if hasattr(config, name)}
         return cls(**present)
+
+    def conflicts_with(self, other: RegionSettings) -> list[str]:
+        """``key value, not value`` for each key that differs; weights that were trained do not depend on the seed."""
+        pairs = ((name, getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)
+        return [f"{name} {own}, not {its}" for name, own, its in pairs if own != its and name != "mm_region_seed"]
