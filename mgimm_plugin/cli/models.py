@@ -136,7 +136,7 @@ def evaluate(
         return
     for name, value in metrics.items():
         if isinstance(value, float):
-            typer.echo(f"{name:24} {value:.4f}")
+            typer.echo(f"{name:28} {value:.4f}")
     if metrics["caption_metrics_reason"]:
         typer.echo(f"not computed: {metrics['caption_metrics_reason']}", err=True)
     typer.echo(f"{metrics['records_answered']} of {metrics['records']} records answered; report: {output}/report.html")

@@ -7,7 +7,7 @@ kept apart, because a model that never looked at the image gets the second one r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 APPEARANCE = ("category", "color", "shape")
 GEOMETRY = ("size", "position")
@@ -29,7 +29,7 @@ def vocabulary(attributes: Iterable[Mapping[str, str]]) -> dict[str, dict[str, s
     found: dict[str, dict[str, str]] = {}
     for named in attributes:
         for name, value in named.items():
-            key = _compact(value)
+            key = compact(value)
             if key:
                 found.setdefault(name, {}).setdefault(key, value)
     return found
@@ -48,20 +48,34 @@ def values_in(text: str, values: Iterable[str]) -> set[str]:
     Returns:
         The values found.
     """
-    words = _WORD.findall(text.lower())
-    wanted = set(values)
-    found = set()
+    return {value for value, _, _ in matches_in(words_of(text), set(values))}
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in lower case, without punctuation."""
+    return _WORD.findall(text.lower())
+
+
+def matches_in(words: Sequence[str], values: Collection[str]) -> Iterator[tuple[str, int, int]]:
+    """Where values occur among words, by the rules of ``values_in``.
+
+    Args:
+        words: From ``words_of``.
+        values: Values without spaces and hyphens, in lower case.
+
+    Yields:
+        Each value in the order of the words, the position of its first word, and that after its last.
+    """
     start = 0
     while start < len(words):
         for length in range(min(_LONGEST_RUN, len(words) - start), 0, -1):
             run = "".join(words[start : start + length])
-            if run in wanted:
-                found.add(run)
+            if run in values:
+                yield run, start, start + length
                 start += length
                 break
         else:
             start += 1
-    return found
 
 
 def check_attributes(text: str, attributes: Mapping[str, str], vocabulary: Vocabulary) -> dict[str, bool]:
@@ -79,7 +93,7 @@ def check_attributes(text: str, attributes: Mapping[str, str], vocabulary: Vocab
     """
     marks = {}
     for name in (*APPEARANCE, *GEOMETRY):
-        key = _compact(attributes.get(name, ""))
+        key = compact(attributes.get(name, ""))
         if key:
             marks[name] = values_in(text, {*vocabulary.get(name, ()), key}) == {key}
     return marks
@@ -111,8 +125,9 @@ def attribute_metrics(marks: Sequence[Mapping[str, bool]]) -> dict[str, float]:
     return {**metrics, "records_with_attributes": counted} if counted else {}
 
 
-def _compact(value: str) -> str:
-    return "".join(_WORD.findall(value.lower()))
+def compact(value: str) -> str:
+    """A value without spaces and hyphens, in lower case, as the keys of a vocabulary are."""
+    return "".join(words_of(value))
 
 
 def _mean(values: Sequence[float]) -> float:

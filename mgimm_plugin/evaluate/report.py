@@ -15,8 +15,10 @@ from typing import Any
 from PIL import Image
 
 from mgimm_plugin.data.images import open_image
+from mgimm_plugin.data.measures import SIZES
 from mgimm_plugin.errors import ImageError, MgimmError, MissingExtraError
 from mgimm_plugin.evaluate.captions import CAPTION_METRICS
+from mgimm_plugin.evaluate.objects import DENSITIES, OBJECT_METRICS
 from mgimm_plugin.evaluate.store import METRICS_FILE, RUN_FILE, read_predictions, write_whole
 
 SAMPLES = 60
@@ -27,6 +29,12 @@ _JPEG_QUALITY = 82
 # Okabe and Ito's palette: told apart with every kind of colour vision, and on most images.
 _BOX_COLORS = ("#e69f00", "#56b4e9", "#f0e442", "#009e73", "#d55e00", "#cc79a7", "#0072b2", "#ffffff")
 _ACCURACIES = ("appearance", "geometry", "category", "color", "shape", "size", "position")
+_STRONG = ("appearance_accuracy", "geometry_accuracy", *OBJECT_METRICS)
+_OBJECTS = (
+    *OBJECT_METRICS,
+    *(f"object_recall_{group}" for group in (*SIZES, *DENSITIES)),
+    *(f"hallucination_rate_{density}" for density in DENSITIES),
+)
 _SENTINELS = re.compile(r"<(?:image|region)>\s*")
 
 
@@ -147,12 +155,17 @@ def _quality(row: Mapping[str, Any]) -> tuple[float, float] | None:
 
 
 def _tables(runs: Sequence[_Loaded]) -> list[dict[str, Any]]:
-    """The two blocks of scores, without the rows that no run has."""
+    """The blocks of scores, without the rows that no run has."""
     blocks = (
         (
             "Attributes named correctly",
             "Share of answers with the true value and no other; ✓ and ✗ below stand before the true value.",
             [(name, f"{name}_accuracy", 1.0) for name in _ACCURACIES],
+        ),
+        (
+            "Objects named",
+            "Categories that are there and named; hallucination: named and not there, less is better.",
+            [(key.replace("_", " "), key, 1.0) for key in _OBJECTS],
         ),
         (
             "Caption scores",
@@ -167,7 +180,7 @@ def _tables(runs: Sequence[_Loaded]) -> list[dict[str, Any]]:
             values = [run.metrics.get(key) for run in runs]
             if any(value is not None for value in values):
                 cells = [(value, None if value is None else round(100 * min(value / top, 1), 1)) for value in values]
-                rows.append({"label": label, "cells": cells, "strong": label in ("appearance", "geometry")})
+                rows.append({"label": label, "cells": cells, "strong": key in _STRONG})
         if rows:
             tables.append({"heading": heading, "note": note, "rows": rows})
     return tables
@@ -191,9 +204,18 @@ def _answer(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
     known = row["regions"][0].get("attributes", {}) if row["regions"] else {}
     correct = row.get("correct") or {}
     marks = [{"name": key, "value": known.get(key, ""), "right": right} for key, right in correct.items()]
+    marks += _object_marks(row.get("objects") or {})
     scores = row.get("scores") or {}
     shown = [(key, scores[key]) for key in ("BLEU-4", "METEOR", "CIDEr") if key in scores]
     return {"name": name, "text": row["prediction"], "marks": marks, "scores": shown}
+
+
+def _object_marks(objects: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """Each category once: named and there, named but not there, there but not named."""
+    wrong = dict.fromkeys(objects.get("not_there", ()), "not there")
+    marks = {name: wrong.get(name, "there") for name in objects.get("named", ())}
+    marks |= dict.fromkeys(objects.get("missing", ()), "not named")
+    return [{"name": name, "value": said, "right": said == "there"} for name, said in marks.items()]
 
 
 def _embed(name: str | None, folder: Path, page: _Page) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mgimm_plugin.evaluate.asking import Asked
 from mgimm_plugin.evaluate.attributes import attribute_metrics, check_attributes, vocabulary
 from mgimm_plugin.evaluate.captions import CaptionScores, score_captions
+from mgimm_plugin.evaluate.objects import NamedCategories, check_objects, object_metrics
 from mgimm_plugin.evaluate.store import METRICS_FILE, PredictionStore, to_json, write_whole
 
 if TYPE_CHECKING:
@@ -49,14 +50,20 @@ def _score(
         index: check_attributes(rows[index]["prediction"], asked[index].attributes or {}, words) for index in order
     }
     metrics: dict[str, Any] = {**captions.corpus, **attribute_metrics(list(marks.values()))}
+    categories = NamedCategories.of(
+        region.category for record in records for region in record.regions if region.category
+    )
+    objects = {index: check_objects(rows[index]["prediction"], records[index], categories) for index in order}
+    metrics |= object_metrics(list(objects.values()), [records[index] for index in order], categories)
     metrics |= {"records": len(records), "records_answered": len(order), "records_with_references": len(scored)}
     metrics["caption_metrics_reason"] = _reasons(captions)
     own = {index: {name: values[at] for name, values in captions.per_item.items()} for at, index in enumerate(scored)}
     described = []
     for index in order:
-        row = {key: value for key, value in rows[index].items() if key not in ("scores", "correct")}
+        row = {key: value for key, value in rows[index].items() if key not in ("scores", "correct", "objects")}
         row |= {"scores": own[index]} if own.get(index) else {}
         row |= {"correct": marks[index]} if marks[index] else {}
+        row |= {"objects": objects[index]} if objects[index] else {}
         described.append(row)
     return metrics, described
 

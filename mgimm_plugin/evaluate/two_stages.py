@@ -13,6 +13,7 @@ from typing import Any
 
 import mgimm_plugin
 from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.evaluate.objects import OBJECT_METRICS
 from mgimm_plugin.evaluate.report import Run, write_report
 from mgimm_plugin.evaluate.runner import evaluate
 from mgimm_plugin.evaluate.store import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, to_json, write_whole
@@ -38,7 +39,7 @@ def evaluate_two_stages(
 
     Returns:
         ``{"region": {"tuned", "blank_image", "image_checkpoint"}, "image": {"tuned", "blank_image"}}``, each with the
-        caption scores, and with attribute accuracies for regions.
+        caption scores, with attribute accuracies for regions, and with object scores for images.
     """
     from mgimm_plugin.predictor import Predictor
 
@@ -56,7 +57,8 @@ def evaluate_two_stages(
             scores = evaluate(
                 predictor, file, data, folder, batch_size=batch_size, blank_image=blank, model=checkpoint, resume=False
             )
-            metrics[task][name] = {key: scores[key] for key in (*_SCORES, *_ATTRIBUTES) if key in scores}
+            own = _ATTRIBUTES if task == "region" else OBJECT_METRICS
+            metrics[task][name] = {key: scores[key] for key in (*_SCORES, *own) if key in scores}
             runs[task].append(Run(name.replace("_", " "), folder))
     tuned = [output / "evaluation" / f"{task}-tuned" / PREDICTIONS_FILE for task in ("region", "image")]
     write_whole(output / PREDICTIONS_FILE, "".join(file.read_text(encoding="utf-8") for file in tuned))
