@@ -56,13 +56,13 @@ class NamedCategories:
             categories: Class names as in ``Region.category``, repeated at will.
         """
         own: dict[str, str] = {}
-        written = {}
+        written: dict[str, str] = {}
         for category in dict.fromkeys(categories):
             words = category_words(category)
             written[category] = own.setdefault(compact(words), words)
         for category, name in written.items():
             own.setdefault(compact(category), name)
-        synonyms = {}
+        synonyms: dict[str, str] = {}
         for group in _synonyms():
             meant = {own[compact(words)] for words in group if compact(words) in own}
             if len(meant) == 1:
