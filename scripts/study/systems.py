@@ -1,0 +1,216 @@
+"""What is compared with what, as data: systems, the sizes of the study, and the comparisons named beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+
+class Recipe(StrEnum):
+    """How a system is trained; all see the same number of examples."""
+
+    TWO_STAGES = "two stages"
+    IMAGE_STAGE = "image stage alone"
+    ONE_STAGE = "one stage"
+
+
+TRUE, JITTERED, DROPPED, SPURIOUS, NONE, BLANK = "true", "jittered", "dropped", "spurious", "none", "blank"
+"""What a model is shown at test time: which boxes, or a blank image with the true ones."""
+
+MODES: Final = {"region": (TRUE, JITTERED, BLANK), "image": (TRUE, JITTERED, DROPPED, SPURIOUS, NONE, BLANK)}
+SHIFTED_MODES: Final = (TRUE, NONE)
+"""Perturbed boxes and blank images are tried on the standard test scenes only."""
+
+_TWO_LISTS: Final = {"region": (TRUE,), "image": (TRUE, NONE)}
+
+
+@dataclass(frozen=True)
+class System:
+    """One row.
+
+    Attributes:
+        name: Name of its files.
+        title: What tables call it.
+        group: ``headline``, ``main``, ``rim`` or ``lora``.
+        seeds: How many seeds are trained.
+        recipe: How it is trained.
+        guided: Whether the image stage shows regions.
+        model_flags: Flags of ``mgimm_plugin.train`` that shape the model.
+        image_flags: Flags of the image stage alone.
+        modes: What it is asked with, by task; a task that is not there is not answered.
+        own_trials: Whether it has its own trials on validation; else it takes the rate of ``multi_grained``.
+    """
+
+    name: str
+    title: str
+    group: str = "main"
+    seeds: int = 3
+    recipe: Recipe = Recipe.TWO_STAGES
+    guided: bool = True
+    model_flags: tuple[str, ...] = ()
+    image_flags: tuple[str, ...] = ()
+    modes: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict(_TWO_LISTS))
+    own_trials: bool = True
+
+    @property
+    def region_stage(self) -> str:
+        """Name of its region stage: systems that differ in the image stage alone share it."""
+        return "-".join(flag.removeprefix("--mm_region_") for flag in self.model_flags) or "interactive"
+
+
+def _encoder(name: str) -> tuple[str, str]:
+    return ("--mm_region_encoder", name)
+
+
+MULTI_GRAINED: Final = System("multi_grained", "MGIMM, multi-grained", "headline", 5, modes=dict(MODES))
+
+_ROWS: Final = (
+    MULTI_GRAINED,
+    System("global", "MGIMM, global", "headline", 5, guided=False),
+    System(
+        "no_region_stage", "no region stage", "headline", 5, Recipe.IMAGE_STAGE, modes={"image": (TRUE, NONE)}
+    ),
+    System("one_stage", "one stage", "headline", 5, Recipe.ONE_STAGE),
+    System("roi_align", "RoIAlign instead of RIM", "headline", 5, model_flags=_encoder("roi_align"), modes=dict(MODES)),
+    System("interactive_roi", "RIM seeded with RoI features", model_flags=_encoder("interactive_roi"), modes=dict(MODES)),
+    # GeoChat trains everything at once, so it is set against the RIM trained at once; the other row is for the stages.
+    System("box_text", "boxes as text, one stage", recipe=Recipe.ONE_STAGE, model_flags=_encoder("box_text")),
+    System("box_text_two_stages", "boxes as text, two stages", model_flags=_encoder("box_text")),
+    System(
+        "image_only",
+        "image only",
+        recipe=Recipe.IMAGE_STAGE,
+        guided=False,
+        model_flags=_encoder("none"),
+        modes={"image": (NONE,)},
+    ),
+)
+
+
+def _variant(group: str, name: str, title: str, seeds: int, **flags: tuple[str, ...]) -> System:
+    return System(name, title, group, seeds, own_trials=False, **flags)  # type: ignore[arg-type]
+
+
+_RIM: Final = tuple(
+    _variant("rim", f"rim_{name}", f"RIM, {title}", 1, model_flags=flags)
+    for name, title, flags in (
+        ("tokens_1", "1 token (mean)", ("--mm_region_tokens", "1")),
+        ("tokens_4", "4 tokens", ("--mm_region_tokens", "4")),
+        ("depth_1", "depth 1", ("--mm_region_depth", "1")),
+        ("depth_4", "depth 4", ("--mm_region_depth", "4")),
+        ("no_image_update", "image not updated", ("--mm_region_image_update", "False")),
+        ("fourier_half", "Fourier scale 0.5", ("--mm_region_fourier_scale", "0.5")),
+        ("fourier_double", "Fourier scale 2", ("--mm_region_fourier_scale", "2.0")),
+    )
+)
+
+# r = 16 with alpha = 256 is in both halves; it is MGIMM itself.
+LORA_SETTINGS: Final = ((4, 64), (8, 128), (32, 512), (64, 1024), (16, 16), (16, 32))
+_LORA: Final = tuple(
+    _variant(
+        "lora",
+        f"lora_r{r}_alpha{alpha}",
+        f"LoRA r = {r}, alpha = {alpha}",
+        3,
+        image_flags=("--lora_r", str(r), "--lora_alpha", str(alpha)),
+    )
+    for r, alpha in LORA_SETTINGS
+)
+
+SYSTEMS: Final = {system.name: system for system in (*_ROWS, *_RIM, *_LORA)}
+"""All trained rows by name. The floor, a blank image with the same boxes, is a mode of asking and has no training."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two rows asked in certain modes, and the outcomes on which they are compared.
+
+    Attributes:
+        first: A system.
+        first_mode: What it is asked with.
+        second: The system that is taken off.
+        second_mode: What that is asked with.
+        outcomes: Names of ``outcomes.OUTCOMES``.
+        primary: Whether it is in the family of tests that Holm's procedure holds together.
+        claim: What it is about.
+    """
+
+    first: str
+    first_mode: str
+    second: str
+    second_mode: str
+    outcomes: tuple[str, ...]
+    primary: bool
+    claim: str
+
+
+REGION_OUTCOMES: Final = ("appearance_accuracy",)
+IMAGE_OUTCOMES: Final = ("CIDEr", "hallucination_rate")
+_BOTH: Final = REGION_OUTCOMES + IMAGE_OUTCOMES
+
+COMPARISONS: Final = (
+    Comparison("multi_grained", NONE, "global", NONE, IMAGE_OUTCOMES, True, "regions in the image stage, none at test"),
+    Comparison("multi_grained", TRUE, "no_region_stage", TRUE, IMAGE_OUTCOMES, True, "the region stage"),
+    Comparison("multi_grained", TRUE, "one_stage", TRUE, _BOTH, True, "two stages against one"),
+    Comparison("multi_grained", TRUE, "roi_align", TRUE, _BOTH, True, "RIM against RoIAlign"),
+    Comparison("multi_grained", TRUE, "global", NONE, IMAGE_OUTCOMES, False, "the paper's pair: tuning and input differ"),
+    Comparison("multi_grained", TRUE, "global", TRUE, IMAGE_OUTCOMES, False, "the same, true boxes for both"),
+    Comparison("multi_grained", NONE, "image_only", NONE, IMAGE_OUTCOMES, False, "against a model without regions"),
+    Comparison("multi_grained", NONE, "no_region_stage", NONE, IMAGE_OUTCOMES, False, "the region stage, none at test"),
+    Comparison("interactive_roi", TRUE, "multi_grained", TRUE, _BOTH, False, "RoI seeds for the RIM"),
+    Comparison("interactive_roi", TRUE, "roi_align", TRUE, _BOTH, False, "seeded RIM against RoIAlign"),
+    Comparison("one_stage", TRUE, "box_text", TRUE, _BOTH, False, "RIM against boxes as text, one stage"),
+    Comparison("multi_grained", TRUE, "box_text_two_stages", TRUE, _BOTH, False, "the same, two stages"),
+    Comparison("multi_grained", TRUE, "multi_grained", BLANK, _BOTH, False, "what the pixels bring"),
+)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A size of the study.
+
+    Attributes:
+        scenes: Scenes of the train, val and test set; each shifted set has as many as test.
+        batch: Examples a step, in all stages.
+        region_steps: Steps of the region stage.
+        image_steps: Steps of the image stage.
+        region_rate: Learning rate of the region stage, before the factor chosen on validation.
+        image_rate: That of the image stage.
+        rate_factors: The trials; a single one means that nothing is chosen.
+        most_seeds: No system has more.
+        groups: Groups of systems.
+        is_shifted_tested: Whether the shifted sets are drawn and asked about.
+        train_flags: Flags of every training.
+    """
+
+    scenes: tuple[int, int, int]
+    batch: int
+    region_steps: int
+    image_steps: int
+    region_rate: float = 2e-3
+    image_rate: float = 6e-4
+    rate_factors: tuple[float, ...] = (1.0,)
+    most_seeds: int = 5
+    groups: tuple[str, ...] = ("headline",)
+    is_shifted_tested: bool = False
+    train_flags: tuple[str, ...] = ("--model_max_length", "1024", "--mm_region_mlp_dim", "256")
+
+    def systems(self) -> list[System]:
+        """The systems of this size."""
+        return [system for system in SYSTEMS.values() if system.group in self.groups]
+
+
+SCALES: Final = {
+    "small": Scale(scenes=(400, 1, 40), batch=16, region_steps=120, image_steps=60, most_seeds=1),
+    "full": Scale(
+        scenes=(10_000, 500, 1_000),
+        batch=32,
+        region_steps=4_000,
+        image_steps=3_000,
+        rate_factors=(1 / 3, 1.0, 3.0),
+        groups=("headline", "main", "rim", "lora"),
+        is_shifted_tested=True,
+        train_flags=("--model_max_length", "1024", "--mm_region_mlp_dim", "256", "--dataloader_num_workers", "4"),
+    ),
+}
