@@ -42,7 +42,10 @@ Perturbation = Callable[[Record, np.random.Generator], Record]
 
 def jittered(record: Record, rng: np.random.Generator) -> Record:
     """Move every edge of every box by a normal draw; boxes stay inside the image and at least two pixels wide."""
-    return {**record, "regions": [{**region, "bbox": _moved(region["bbox"], record, rng)} for region in record["regions"]]}
+    return {
+        **record,
+        "regions": [{**region, "bbox": _moved(region["bbox"], record, rng)} for region in record["regions"]],
+    }
 
 
 def dropped(record: Record, rng: np.random.Generator) -> Record:

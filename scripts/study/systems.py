@@ -68,12 +68,12 @@ MULTI_GRAINED: Final = System("multi_grained", "MGIMM, multi-grained", "headline
 _ROWS: Final = (
     MULTI_GRAINED,
     System("global", "MGIMM, global", "headline", 5, guided=False),
-    System(
-        "no_region_stage", "no region stage", "headline", 5, Recipe.IMAGE_STAGE, modes={"image": (TRUE, NONE)}
-    ),
+    System("no_region_stage", "no region stage", "headline", 5, Recipe.IMAGE_STAGE, modes={"image": (TRUE, NONE)}),
     System("one_stage", "one stage", "headline", 5, Recipe.ONE_STAGE),
     System("roi_align", "RoIAlign instead of RIM", "headline", 5, model_flags=_encoder("roi_align"), modes=dict(MODES)),
-    System("interactive_roi", "RIM seeded with RoI features", model_flags=_encoder("interactive_roi"), modes=dict(MODES)),
+    System(
+        "interactive_roi", "RIM seeded with RoI features", model_flags=_encoder("interactive_roi"), modes=dict(MODES)
+    ),
     # GeoChat trains everything at once, so it is set against the RIM trained at once; the other row is for the stages.
     System("box_text", "boxes as text, one stage", recipe=Recipe.ONE_STAGE, model_flags=_encoder("box_text")),
     System("box_text_two_stages", "boxes as text, two stages", model_flags=_encoder("box_text")),
@@ -154,7 +154,9 @@ COMPARISONS: Final = (
     Comparison("multi_grained", TRUE, "no_region_stage", TRUE, IMAGE_OUTCOMES, True, "the region stage"),
     Comparison("multi_grained", TRUE, "one_stage", TRUE, _BOTH, True, "two stages against one"),
     Comparison("multi_grained", TRUE, "roi_align", TRUE, _BOTH, True, "RIM against RoIAlign"),
-    Comparison("multi_grained", TRUE, "global", NONE, IMAGE_OUTCOMES, False, "the paper's pair: tuning and input differ"),
+    Comparison(
+        "multi_grained", TRUE, "global", NONE, IMAGE_OUTCOMES, False, "the paper's pair: tuning and input differ"
+    ),
     Comparison("multi_grained", TRUE, "global", TRUE, IMAGE_OUTCOMES, False, "the same, true boxes for both"),
     Comparison("multi_grained", NONE, "image_only", NONE, IMAGE_OUTCOMES, False, "against a model without regions"),
     Comparison("multi_grained", NONE, "no_region_stage", NONE, IMAGE_OUTCOMES, False, "the region stage, none at test"),

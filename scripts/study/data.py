@@ -1,0 +1,85 @@
+"""The sets of scenes, drawn once, and the perturbed files beside them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .perturbing import PERTURBATIONS, plain, rewrite, write_perturbed
+from .recipes import IMAGE_FILE, PLAIN_FILE, REGION_FILE
+from .systems import BLANK, NONE, TRUE, Scale
+
+PERTURBING_SEED = 507
+FRESH_SEEDS = 1_000
+"""Fresh test set N has the seed of the test set and N times this more."""
+
+
+@dataclass(frozen=True)
+class SceneSet:
+    """One set.
+
+    Attributes:
+        name: Its folder.
+        split: Split of ``mgimm scenes``.
+        seed: Its seed in the split.
+        style: Style of the overhead world.
+    """
+
+    name: str
+    split: str
+    seed: int
+    style: str = "standard"
+
+
+TRAIN: Final = SceneSet("train", "train", 501)
+VALIDATION: Final = SceneSet("val", "val", 502)
+TEST: Final = SceneSet("test", "test", 503)
+SHIFTED: Final = (
+    SceneSet("shifted-winter", "test", 504, "winter"),
+    SceneSet("shifted-small", "test", 505, "small"),
+    SceneSet("shifted-dense", "test", 506, "dense"),
+)
+
+
+def asked_sets(scale: Scale, fresh: int = 0) -> list[SceneSet]:
+    """The sets that rows are asked about in the end.
+
+    Args:
+        scale: Whether there are shifted ones.
+        fresh: 0 for the sets of the plan; N for the N-th fresh ones, of other seeds.
+    """
+    sets = [TEST, *(SHIFTED if scale.is_shifted_tested else ())]
+    prefix = f"fresh-{fresh}-" if fresh else ""
+    return [SceneSet(prefix + each.name, each.split, each.seed + FRESH_SEEDS * fresh, each.style) for each in sets]
+
+
+def draw(sets: list[SceneSet], scale: Scale, folder: Path, world: str) -> None:
+    """Draw the sets that are not there yet, with the files of perturbed and of no regions."""
+    train, validation, test = scale.scenes
+    for each in sets:
+        target = folder / each.name
+        if not (target / "dataset.json").is_file():
+            count = {TRAIN.name: train, VALIDATION.name: validation}.get(each.name, test)
+            style = ["--style", each.style] if world == "overhead" else []
+            command = [sys.executable, "-m", "mgimm_plugin", "scenes", "--world", world, "--count", str(count), *style]
+            command += ["--split", each.split, "--seed", str(each.seed), "--output", str(target)]
+            subprocess.run(command, check=True)
+        if not (target / PLAIN_FILE).is_file():
+            rewrite(target / IMAGE_FILE, target / PLAIN_FILE, lambda record, _: plain(record))
+        for name in PERTURBATIONS:
+            for task in ("region", "image"):
+                file = target / f"{task}.{name}.jsonl"
+                if not file.is_file() and (task == "image" or name == "jittered"):
+                    write_perturbed(target / f"{task}.jsonl", file, name, PERTURBING_SEED)
+
+
+def question_flags(folder: Path, task: str, mode: str) -> list[str]:
+    """Flags of ``mgimm evaluate`` that ask about a set in a mode."""
+    file = {"region": REGION_FILE, "image": IMAGE_FILE}[task] if mode in (TRUE, NONE, BLANK) else f"{task}.{mode}.jsonl"
+    flags = ["--data", str(folder / file), "--images", str(folder)]
+    if mode == NONE:
+        flags += ["--regions", "none"]
+    return [*flags, "--blank-image"] if mode == BLANK else flags

@@ -1,0 +1,70 @@
+"""Count the FLOPs of an example and the trained parameters of a stage.
+
+    python -m scripts.study.measuring RESULT.json FLAGS...
+
+The flags are those of ``mgimm_plugin.train``. A sample of the stage's own examples goes forward and backward under
+torch's counter: matrix products and attention, the vision tower included, nothing estimated from a formula.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import mgimm_plugin
+from mgimm_plugin.data.whole_files import written_whole
+
+EXAMPLES = 64
+
+
+def measure(flags: list[str]) -> dict[str, Any]:
+    """FLOPs of an example (forward and backward) and numbers of parameters.
+
+    Args:
+        flags: Flags of ``mgimm_plugin.train``.
+    """
+    from mgimm_plugin.train.arguments import parse_arguments
+    from mgimm_plugin.train.building import build_model
+    from mgimm_plugin.train.stages import build_data
+
+    model_args, data_args, args = parse_arguments(flags)
+    model, tokenizer = build_model(model_args, data_args, args)
+    data, _, collate = build_data(model, tokenizer, data_args, args)
+    chosen = np.random.default_rng(0).permutation(len(data))[:EXAMPLES].tolist()
+    model.train()
+    with FlopCounterMode(display=False) as counter:
+        for start in range(0, len(chosen), args.per_device_train_batch_size):
+            batch = collate([data[index] for index in chosen[start : start + args.per_device_train_batch_size]])
+            model(**_to(batch, args.device)).loss.backward()
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+    return {
+        "flops_per_example": counter.get_total_flops() / len(chosen),
+        "trained_parameters": sum(size for size, is_trained in sizes if is_trained),
+        "parameters": sum(size for size, _ in sizes),
+    }
+
+
+def _to(value: Any, device: torch.device) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {key: _to(item, device) for key, item in value.items()}
+    return [_to(item, device) for item in value] if isinstance(value, list) else value
+
+
+def main() -> None:
+    """Measure and write."""
+    mgimm_plugin.register()
+    result = measure(sys.argv[2:])
+    with written_whole(Path(sys.argv[1])) as partial:
+        partial.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

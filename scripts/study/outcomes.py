@@ -1,0 +1,127 @@
+"""From predictions to the values that are compared: one for each image."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Final
+
+from mgimm_plugin.data.scenes.overhead.text.claims import named_objects
+from mgimm_plugin.data.whole_files import written_whole
+from mgimm_plugin.evaluate.attributes import APPEARANCE, GEOMETRY
+from mgimm_plugin.evaluate.captions import score_captions, unavailable_reason
+from mgimm_plugin.evaluate.store import METRICS_FILE, PREDICTIONS_FILE
+
+OUTCOMES: Final = {
+    "appearance_accuracy": ("region", "appearance", True),
+    "geometry_accuracy": ("region", "geometry", True),
+    "category_accuracy": ("region", "category", True),
+    "color_accuracy": ("region", "color", True),
+    "shape_accuracy": ("region", "shape", True),
+    "CIDEr": ("image", "CIDEr", True),
+    "hallucination_rate": ("image", "hallucination", False),
+    "object_recall": ("image", "object recall", True),
+    "object_precision": ("image", "object precision", True),
+}
+"""Name to task, heading, and whether more is better."""
+
+DENSITIES: Final = ((5, "up to 5 objects"), (8, "6 to 8"), (10**9, "9 and more"))
+
+Row = dict[str, Any]
+ByImage = dict[str, dict[str, float]]
+"""For each outcome, image to value."""
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """The predictions of an evaluation; caption scores are filled in where they were not possible then and are now."""
+    file = folder / PREDICTIONS_FILE
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    if any("scores" not in row for row in rows) and unavailable_reason() is None:
+        captions = score_captions([row["prediction"] for row in rows], [row["references"] for row in rows])
+        for index, row in enumerate(rows):
+            row["scores"] = {name: values[index] for name, values in captions.per_item.items()}
+        metrics = json.loads((folder / METRICS_FILE).read_text()) | captions.corpus
+        with written_whole(folder / METRICS_FILE) as partial:
+            partial.write_text(json.dumps(metrics, indent=2) + "\n")
+        with written_whole(file) as partial:
+            partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return rows
+
+
+def read_truth(data: Path) -> dict[str, frozenset[str]]:
+    """The categories of each scene, by the id of its image record, from the file with the true boxes."""
+    records = map(json.loads, data.read_text().splitlines())
+    return {record["id"]: frozenset(region["category"] for region in record["regions"]) for record in records}
+
+
+def row_outcomes(task: str, row: Row, truth: Mapping[str, frozenset[str]]) -> dict[str, float]:
+    """The values of one answer. An outcome that could not be computed is not there.
+
+    Args:
+        task: ``region`` or ``image``.
+        row: A line of ``predictions.jsonl``.
+        truth: From ``read_truth``.
+    """
+    if task == "region":
+        marks = row.get("correct", {})
+        values = {f"{name}_accuracy": float(marks[name]) for name in (*APPEARANCE, *GEOMETRY) if name in marks}
+        for group, names in (("appearance", APPEARANCE), ("geometry", GEOMETRY)):
+            known = [float(marks[name]) for name in names if name in marks]
+            values |= {f"{group}_accuracy": fmean(known)} if known else {}
+    else:
+        values = object_outcomes(row["prediction"], truth[row["id"]])
+    cider = row.get("scores", {}).get("CIDEr")
+    values |= {"CIDEr": float(cider)} if task == "image" and cider is not None else {}
+    return {name: value for name, value in values.items() if name in OUTCOMES}
+
+
+def object_outcomes(text: str, there: frozenset[str]) -> dict[str, float]:
+    """How the categories that a description names agree with those of the scene; each counts once.
+
+    Args:
+        text: A description.
+        there: Categories of the scene.
+    """
+    named = {item.category for item in named_objects(text)}
+    wrong = len(named - there) / len(named) if named else 0.0
+    recall = len(named & there) / len(there) if there else 1.0
+    return {"hallucination_rate": wrong, "object_precision": 1 - wrong if named else 0.0, "object_recall": recall}
+
+
+def by_image(task: str, rows: Iterable[Row], truth: Mapping[str, frozenset[str]]) -> ByImage:
+    """Values by outcome and image: the mean over the answers about the image."""
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        for name, value in row_outcomes(task, row, truth).items():
+            found[name][row["image"]].append(value)
+    return {name: {image: fmean(values) for image, values in images.items()} for name, images in found.items()}
+
+
+def by_group(
+    task: str, rows: Iterable[Row], truth: Mapping[str, frozenset[str]], objects: Mapping[str, int]
+) -> dict[str, dict[str, float]]:
+    """Means by outcome and group: the size of a region, the number of objects of the scene.
+
+    Args:
+        task: ``region`` or ``image``.
+        rows: Predictions.
+        truth: From ``read_truth``.
+        objects: Number of objects by image.
+    """
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        groups = [next(text for most, text in DENSITIES if objects[row["image"]] <= most)]
+        if task == "region":
+            groups += [region["attributes"]["size"] for region in row["regions"] if "attributes" in region]
+        for name, value in row_outcomes(task, row, truth).items():
+            for group in groups:
+                found[name][group].append(value)
+    return {name: {group: fmean(values) for group, values in groups.items()} for name, groups in found.items()}
+
+
+def read_object_counts(data: Path) -> dict[str, int]:
+    """Number of objects by image, from the image records with the true boxes."""
+    return {record["image"]: len(record["regions"]) for record in map(json.loads, data.read_text().splitlines())}

@@ -1,0 +1,92 @@
+"""Plots of the study, from the result files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from .results import Results, judge
+from .systems import LORA_SETTINGS, MODES, SYSTEMS
+
+
+def draw_plots(results: Results, folder: Path, *, prefix: str) -> list[tuple[str, str]]:
+    """Draw what there are results for.
+
+    Args:
+        results: The result files.
+        folder: Where the pictures go; created.
+        prefix: Their names begin with it.
+
+    Returns:
+        Title and file name of each picture.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    drawn = []
+    for name, title, draw in (
+        ("differences", "Differences of the comparisons with 95 % intervals", _differences),
+        ("modes", "What multi-grained models make of the boxes they are shown", _modes),
+        ("lora", "LoRA: CIDEr against trained parameters", _lora),
+    ):
+        figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+        if draw(results, axes):
+            folder.mkdir(parents=True, exist_ok=True)
+            figure.savefig(folder / f"{prefix}-{name}.png", dpi=110)
+            drawn.append((title, f"{prefix}-{name}.png"))
+        plt.close(figure)
+    return drawn
+
+
+def _differences(results: Results, axes: Any) -> bool:
+    known = [(each, each.difference) for each in judge(results) if each.difference is not None]
+    for at, (each, found) in enumerate(known):
+        color = "tab:blue" if each.comparison.primary else "tab:gray"
+        axes.plot([found.low, found.high], [at, at], color=color)
+        axes.plot(found.mean, at, "o", color=color)
+        axes.plot(found.by_seed, [at] * len(found.by_seed), "|", color=color)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(known)), [f"{each.comparison.claim}: {each.outcome}" for each, _ in known], fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel("first minus second; blue: primary")
+    return bool(known)
+
+
+def _modes(results: Results, axes: Any) -> bool:
+    modes = MODES["image"]
+    has_any = False
+    for name in results.systems("headline", "main"):
+        points = [
+            (at, fmean(means))
+            for at, mode in enumerate(modes)
+            if (means := results.seed_means(name, "standard", mode, "hallucination_rate"))
+        ]
+        if len(points) > 1:
+            has_any = True
+            axes.plot(*zip(*points, strict=True), "o-", label=SYSTEMS[name].title)
+    axes.set_xticks(range(len(modes)), modes)
+    axes.set_ylabel("hallucination rate")
+    if has_any:
+        axes.legend(fontsize=7)
+    return has_any
+
+
+def _lora(results: Results, axes: Any) -> bool:
+    names = ["multi_grained", *(f"lora_r{r}_alpha{alpha}" for r, alpha in LORA_SETTINGS)]
+    files = results.systems()
+    points = []
+    for name in names:
+        means = results.seed_means(name, "standard", "true", "CIDEr")
+        if means:
+            trained = files[name][0]["stages"]["image"]["trained_parameters"]
+            label = "r = 16, alpha = 256" if name == "multi_grained" else SYSTEMS[name].title.removeprefix("LoRA ")
+            points.append((trained, fmean(means), label))
+    for trained, cider, label in points:
+        axes.plot(trained, cider, "o", color="tab:blue")
+        axes.annotate(label, (trained, cider), fontsize=7, xytext=(4, 4), textcoords="offset points")
+    axes.set_xlabel("trained parameters")
+    axes.set_ylabel("CIDEr")
+    return len(points) > 1

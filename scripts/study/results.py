@@ -1,0 +1,133 @@
+"""Result files, read back and put in order."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from mgimm_plugin.errors import MgimmError
+
+from .outcomes import OUTCOMES
+from .statistics import Difference, difference, holm, paired_differences
+from .systems import COMPARISONS, SYSTEMS, Comparison
+
+Result = dict[str, Any]
+Key = tuple[str, str, str]
+"""System, style of the scenes, mode."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """All result files of a folder.
+
+    Attributes:
+        files: Decoded, by system in the order of ``SYSTEMS``, then by seed.
+    """
+
+    files: Sequence[Result]
+
+    @classmethod
+    def read(cls, folder: Path) -> Results:
+        """Read a folder.
+
+        Raises:
+            MgimmError: There are none.
+        """
+        files = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+        if not files:
+            raise MgimmError(f"{folder} holds no result files: run the study first")
+        order = list(SYSTEMS)
+        return cls(sorted(files, key=lambda result: (order.index(result["system"]), result["seed"])))
+
+    def systems(self, *groups: str) -> dict[str, list[Result]]:
+        """Result files by system, of all groups or of some."""
+        found: dict[str, list[Result]] = defaultdict(list)
+        for result in self.files:
+            if not groups or result["group"] in groups:
+                found[result["system"]].append(result)
+        return found
+
+    def values(self, system: str, style: str, mode: str, outcome: str) -> dict[int, dict[str, float]]:
+        """For each seed, image to value; seeds without the outcome are not there."""
+        found = {}
+        for result in self.files:
+            for asked in result["evaluations"]:
+                is_it = (result["system"], asked["style"], asked["mode"]) == (system, style, mode)
+                if is_it and asked["task"] == OUTCOMES[outcome][0] and outcome in asked["outcomes"]:
+                    found[result["seed"]] = asked["outcomes"][outcome]
+        return found
+
+    def seed_means(self, system: str, style: str, mode: str, outcome: str) -> list[float]:
+        """The mean over images of each seed."""
+        return [fmean(values.values()) for values in self.values(system, style, mode, outcome).values()]
+
+    def group_means(self, system: str, mode: str, outcome: str) -> dict[str, float]:
+        """On standard scenes, the mean over seeds by group (size of a region, number of objects)."""
+        found: dict[str, list[float]] = defaultdict(list)
+        for result in self.systems().get(system, ()):
+            for asked in result["evaluations"]:
+                if (asked["style"], asked["mode"], asked["task"]) == ("standard", mode, OUTCOMES[outcome][0]):
+                    for group, value in asked["groups"].get(outcome, {}).items():
+                        found[group].append(value)
+        return {group: fmean(values) for group, values in found.items()}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One test.
+
+    Attributes:
+        comparison: What was compared.
+        outcome: On what.
+        difference: What was found; None where a side has no values.
+        adjusted: Holm's p-value, of primary tests.
+    """
+
+    comparison: Comparison
+    outcome: str
+    difference: Difference | None
+    adjusted: float | None = None
+
+    @property
+    def is_shown(self) -> bool:
+        """The rule of the plan: Holm's p below 0.05, and one sign in all seeds."""
+        is_small = self.adjusted is not None and self.adjusted < 0.05
+        return is_small and self.difference is not None and self.difference.has_one_sign
+
+
+def judge(results: Results) -> list[Judged]:
+    """All comparisons on the standard test scenes.
+
+    Holm's procedure counts every primary test of the plan, also one that is missing (as if its p were 1): leaving tests
+    out must not make the others pass.
+    """
+    tests = [(comparison, outcome) for comparison in COMPARISONS for outcome in comparison.outcomes]
+    found = [(comparison, outcome, _difference(results, comparison, outcome)) for comparison, outcome in tests]
+    primary = [at for at, (comparison, _, _) in enumerate(found) if comparison.primary]
+    p_values = [known.p if (known := found[at][2]) is not None else 1.0 for at in primary]
+    adjusted = dict(zip(primary, holm(p_values), strict=True))
+    return [
+        Judged(comparison, outcome, known, adjusted.get(at) if known is not None else None)
+        for at, (comparison, outcome, known) in enumerate(found)
+    ]
+
+
+def _difference(results: Results, comparison: Comparison, outcome: str) -> Difference | None:
+    first = results.values(comparison.first, "standard", comparison.first_mode, outcome)
+    second = results.values(comparison.second, "standard", comparison.second_mode, outcome)
+    if not set(first) & set(second):
+        return None
+    return difference(paired_differences(first, second))
+
+
+def spread(values: Sequence[float], digits: int = 3) -> str:
+    """Mean and standard deviation over seeds as text; a dash where there are none."""
+    if not values:
+        return "–"
+    deviation = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{fmean(values):.{digits}f}{deviation}"

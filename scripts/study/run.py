@@ -1,0 +1,205 @@
+"""Run the study: scenes, trials on validation, trainings, evaluations, tables. Every part that is done is left alone.
+
+    python -m scripts.study.run --scale full --jobs 4
+    python -m scripts.study.run --scale full --only multi_grained --seeds 0 1
+
+On several machines that share the folder, divide by ``--only`` and ``--seeds``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.evaluate.store import model_fingerprint
+
+from .data import TRAIN, VALIDATION, SceneSet, asked_sets, draw
+from .jobs import ROOT, Study, commit, evaluate, train, train_all, write_json
+from .outcomes import ByImage, by_group, by_image, read_object_counts, read_rows, read_truth
+from .recipes import IMAGE_FILE, Bases, stage_names
+from .systems import MULTI_GRAINED, SCALES, SHIFTED_MODES, SYSTEMS, System
+from .tables import write_results
+
+TRIAL_SEED = 1_000
+"""Trials have a seed of their own: none of the reported runs was chosen for its luck."""
+
+
+def trial(study: Study, system: System, factor: float) -> dict[str, Any]:
+    """Train with one rate and score it on validation; kept in ``trials/``."""
+    file = study.folder / "trials" / f"{system.name}-rate{factor:.3g}.json"
+    if file.is_file():
+        return json.loads(file.read_text())
+    stages = train_all(study, system, TRIAL_SEED, factor)
+    values = {
+        task: _ask(study, system, TRIAL_SEED, factor, VALIDATION, task, modes[0])["outcomes"]
+        for task, modes in system.modes.items()
+    }
+    result = {
+        "system": system.name,
+        "rate_factor": factor,
+        "score": selection_score(values),
+        "means": {task: _means(outcomes) for task, outcomes in values.items()},
+        "seed": TRIAL_SEED,
+        "commit": commit(),
+        "stages": stages,
+    }
+    write_json(file, result)
+    return result
+
+
+def selection_score(values: dict[str, ByImage]) -> float:
+    """What trials are judged by: the mean of appearance accuracy, where regions are answered, and object F1."""
+    means = {task: _means(outcomes) for task, outcomes in values.items()}
+    precision, recall = means["image"]["object_precision"], means["image"]["object_recall"]
+    scores = [2 * precision * recall / (precision + recall) if precision + recall else 0.0]
+    if "region" in means:
+        scores.append(means["region"]["appearance_accuracy"])
+    return fmean(scores)
+
+
+def chosen_factor(study: Study, system: System) -> float:
+    """The rate factor with the best trial; the smaller of equals. Without a choice, the only one.
+
+    Raises:
+        MgimmError: A trial is missing.
+    """
+    factors = study.scale.rate_factors
+    if len(factors) == 1:
+        return factors[0]
+    name = system.name if system.own_trials else MULTI_GRAINED.name
+    files = {factor: study.folder / "trials" / f"{name}-rate{factor:.3g}.json" for factor in factors}
+    missing = [str(file) for file in files.values() if not file.is_file()]
+    if missing:
+        raise MgimmError(f"{missing[0]}: this trial has not been run; run the study without --only, or with it")
+    return max(factors, key=lambda factor: json.loads(files[factor].read_text())["score"])
+
+
+def run_seed(study: Study, system: System, seed: int, sets: list[SceneSet], results: Path) -> None:
+    """Train one seed of a system, ask it everything, and write its result file."""
+    file = results / f"{system.name}-seed{seed}.json"
+    if file.is_file():
+        return
+    factor = chosen_factor(study, system)
+    stages = train_all(study, system, seed, factor)
+    evaluations = []
+    for scenes in sets:
+        is_shifted = scenes.style != "standard"
+        for task, modes in system.modes.items():
+            for mode in modes:
+                if not is_shifted or mode in SHIFTED_MODES:
+                    asked = _ask(study, system, seed, factor, scenes, task, mode)
+                    evaluations.append({"set": scenes.name, "style": scenes.style, "task": task, "mode": mode, **asked})
+    head = {"system": system.name, "title": system.title, "group": system.group, "seed": seed, "rate_factor": factor}
+    bases = {"llm": study.bases.llm.name, "tower": study.bases.tower.name, "world": study.world}
+    write_json(file, {**head, **bases, "commit": commit(), "stages": stages, "evaluations": evaluations})
+
+
+def _ask(
+    study: Study, system: System, seed: int, factor: float, scenes: SceneSet, task: str, mode: str
+) -> dict[str, Any]:
+    checkpoint = study.stage_folder(system, "image", seed, factor)
+    folder = study.folder / "answers" / checkpoint.name / f"{scenes.name}-{task}-{mode}"
+    rows = read_rows(evaluate(study, checkpoint, scenes.name, task, mode, folder))
+    image_file = study.data / scenes.name / IMAGE_FILE
+    truth = read_truth(image_file)
+    groups = by_group(task, rows, truth, read_object_counts(image_file))
+    return {"outcomes": by_image(task, rows, truth), "groups": groups}
+
+
+def _means(outcomes: ByImage) -> dict[str, float]:
+    return {name: fmean(values.values()) for name, values in outcomes.items()}
+
+
+def run_study(study: Study, systems: list[System], seeds: Iterable[int], *, jobs: int, fresh: int) -> Path:
+    """Everything, in the order of what depends on what; returns the folder of result files."""
+    seeds = list(seeds)
+    check_same_study(study)
+    has_choice = len(study.scale.rate_factors) > 1
+    sets = asked_sets(study.scale, fresh)
+    draw([TRAIN, *([VALIDATION] if has_choice else []), *sets], study.scale, study.data, study.world)
+    results = study.folder / (f"results-fresh-{fresh}" if fresh else "results")
+    if has_choice:
+        tried = [system for system in systems if system.own_trials]
+        plan = [(system, TRIAL_SEED, factor) for system in tried for factor in study.scale.rate_factors]
+        _train_shared(study, plan, jobs)
+        _all(jobs, [lambda s=system, f=factor: trial(study, s, f) for system, _, factor in plan])  # type: ignore[misc]
+    runs = [(system, seed) for system in systems for seed in seeds if seed < min(system.seeds, study.scale.most_seeds)]
+    _train_shared(study, [(system, seed, chosen_factor(study, system)) for system, seed in runs], jobs)
+    _all(jobs, [lambda s=system, k=seed: run_seed(study, s, k, sets, results) for system, seed in runs])  # type: ignore[misc]
+    return results
+
+
+def check_same_study(study: Study) -> None:
+    """A folder belongs to one pair of bases and one world: results of several must not be mixed.
+
+    Raises:
+        MgimmError: The folder has parts of another study.
+    """
+    file = study.folder / "study.json"
+    identity = {name: model_fingerprint(getattr(study.bases, name)) for name in ("llm", "tower")}
+    identity |= {"world": study.world, "scale": repr(study.scale)}
+    if not file.is_file():
+        write_json(file, identity)
+        return
+    before = json.loads(file.read_text())
+    other = [name for name, value in identity.items() if before.get(name) != value]
+    if other:
+        raise MgimmError(f"{study.folder}: has parts of a study with another {', '.join(other)}; name another --output")
+
+
+def _train_shared(study: Study, plan: list[tuple[System, int, float]], jobs: int) -> None:
+    """Region stages first, each once: several systems go on from the same."""
+    distinct = {
+        study.stage_folder(system, "region", seed, factor): (system, seed, factor)
+        for system, seed, factor in plan
+        if "region" in stage_names(system)
+    }
+    _all(jobs, [lambda a=args: train(study, a[0], "region", a[1], a[2]) for args in distinct.values()])  # type: ignore[misc]
+
+
+def _all(jobs: int, calls: list[Callable[[], Any]]) -> None:
+    """Make all calls, several at once; the work is done in processes that they start."""
+    with ThreadPoolExecutor(jobs) as pool:
+        for future in [pool.submit(call) for call in calls]:
+            future.result()
+
+
+def main() -> int:
+    """Parse the command line, run, and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    playground = ROOT / "playground"
+    parser.add_argument("--scale", choices=tuple(SCALES), default="small")
+    parser.add_argument("--llm", type=Path, default=playground / "mini-llama", help="language model to start from")
+    parser.add_argument("--tower", type=Path, default=playground / "mini-clip", help="vision tower")
+    parser.add_argument("--world", default="overhead", help="world of the scenes: the one that the bases know")
+    parser.add_argument("--output", type=Path, help="folder of the study; by default runs/study-SCALE")
+    parser.add_argument("--only", nargs="+", choices=tuple(SYSTEMS), metavar="SYSTEM", help=", ".join(SYSTEMS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=range(5), help="some of the seeds, from 0")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings and evaluations at once")
+    parser.add_argument("--fresh", type=int, default=0, help="N > 0: exploratory, on the N-th fresh test sets")
+    parser.add_argument("--docs", type=Path, help="file whose results part is written, with images/ beside it")
+    options = parser.parse_args()
+    scale = SCALES[options.scale]
+    folder = (options.output or ROOT / "runs" / f"study-{options.scale}").resolve()
+    study = Study(scale, Bases(options.llm.resolve(), options.tower.resolve()), folder, options.world)
+    systems = [SYSTEMS[name] for name in options.only] if options.only else scale.systems()
+    try:
+        results = run_study(study, systems, options.seeds, jobs=options.jobs, fresh=options.fresh)
+        page = options.docs or folder / "benchmark.md"
+        write_results(results, page, scale=options.scale, is_exploratory=options.fresh > 0)
+    except MgimmError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"result files: {results}\ntables: {page}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+"""The results part of ``docs/benchmark.md``, from the result files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from mgimm_plugin.data.whole_files import written_whole
+from mgimm_plugin.errors import MgimmError
+
+from .outcomes import OUTCOMES
+from .plots import draw_plots
+from .results import Result, Results, judge, spread
+from .systems import BLANK, MODES, NONE, SYSTEMS, TRUE
+
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+MAIN_OUTCOMES = ("appearance_accuracy", "geometry_accuracy", "CIDEr", "hallucination_rate", "object_recall")
+
+
+def write_results(folder: Path, page: Path, *, scale: str, is_exploratory: bool = False) -> None:
+    """Write tables between the markers of a page, and plots into ``images/`` beside it.
+
+    Args:
+        folder: Result files.
+        page: A page with the two markers; made where there is none.
+        scale: Name of the size of the study.
+        is_exploratory: Whether the scenes are fresh ones, for what was tried after the test.
+
+    Raises:
+        MgimmError: There are no result files, or the page has no place for results.
+    """
+    results = Results.read(folder)
+    text = page.read_text(encoding="utf-8") if page.exists() else f"# Benchmark\n\n{BEGIN}\n{END}\n"
+    pictures = draw_plots(results, page.parent / "images", prefix=f"benchmark-{scale}")
+    parts = [_head(results, scale, is_exploratory), *_sections(results)]
+    trials = folder.parent / "trials"
+    if trials.is_dir():
+        parts.append("### Trials on validation\n\n" + trials_table(trials))
+    parts += [f"![{title}](images/{name})" for title, name in pictures]
+    page.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(page) as partial:
+        partial.write_text(between_markers(text, "\n\n".join(parts), page), encoding="utf-8")
+
+
+def between_markers(text: str, content: str, page: Path) -> str:
+    """The text with the content in place of what was between the markers.
+
+    Raises:
+        MgimmError: A marker is missing, there twice, or they are the wrong way round.
+    """
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise MgimmError(f"{page}: needs the lines {BEGIN} and {END}, once each and in this order")
+    return f"{text[: text.index(BEGIN)]}{BEGIN}\n{content}\n{text[text.index(END) :]}"
+
+
+def _head(results: Results, scale: str, is_exploratory: bool) -> str:
+    bases = sorted({f"`{result['tower']}` and `{result['llm']}`, world {result['world']}" for result in results.files})
+    lines = [f"Scale `{scale}`; bases {'; '.join(bases)}; {len(results.files)} runs."]
+    if is_exploratory:
+        lines.append("**Exploratory**: judged on fresh scenes, after the test set had been seen.")
+    if scale != "full":
+        lines.append("**This size shows that everything runs. It proves nothing about the systems.**")
+    missing = [name for name in ("CIDEr",) if not any(_has(result, name) for result in results.files)]
+    lines += [f"Not computed: {name} (it needs Java); run the same command where Java is." for name in missing]
+    return "\n".join(lines)
+
+
+def _has(result: Result, outcome: str) -> bool:
+    return any(outcome in asked["outcomes"] for asked in result["evaluations"])
+
+
+def _sections(results: Results) -> Iterable[str]:
+    yield "### Rows\n\nOn test scenes; mean ± standard deviation over seeds.\n\n" + rows_table(results)
+    yield "### Comparisons\n\nFirst minus second.\n\n" + comparisons_table(results)
+    yield "### What is shown at test time\n\n" + modes_table(results)
+    if any(asked["style"] != "standard" for result in results.files for asked in result["evaluations"]):
+        yield "### Shifted scenes\n\n" + shifted_table(results)
+    yield "### By size and density\n\nWith true boxes.\n\n" + groups_table(results)
+    for group, title in (("lora", "LoRA"), ("rim", "RIM, one seed: nothing is claimed")):
+        if results.systems(group):
+            yield f"### {title}\n\n" + rows_table(results, "headline", group)
+    yield "### Runs\n\n" + runs_table(results)
+
+
+def rows_table(results: Results, *groups: str) -> str:
+    """Main outcomes of each row, with what it is shown: true boxes, or nothing where it was not taught to take them."""
+    rows = []
+    for name, files in results.systems(*(groups or ("headline", "main"))).items():
+        mode = _usual_mode(name)
+        scores = [
+            spread(results.seed_means(name, "standard", _mode_of(outcome, mode), outcome)) for outcome in MAIN_OUTCOMES
+        ]
+        rows.append([files[0]["title"], mode, str(len(files)), *scores, *_cost(files)])
+    if "multi_grained" in results.systems() and not groups:
+        scores = [spread(results.seed_means("multi_grained", "standard", BLANK, outcome)) for outcome in MAIN_OUTCOMES]
+        seeds = str(len(results.systems()["multi_grained"]))
+        rows.append(["blank image, same boxes", BLANK, seeds, *scores, "", "", ""])
+    headings = ["row", "shown", "seeds", *(OUTCOMES[name][1] for name in MAIN_OUTCOMES)]
+    return markdown([*headings, "trained parameters", "examples", "PFLOPs"], rows)
+
+
+def _usual_mode(system: str) -> str:
+    return TRUE if SYSTEMS[system].guided else NONE
+
+
+def _mode_of(outcome: str, image_mode: str) -> str:
+    return image_mode if OUTCOMES[outcome][0] == "image" else TRUE
+
+
+def _cost(files: Sequence[Result]) -> list[str]:
+    stages = files[0]["stages"].values()
+    trained = max(stage["trained_parameters"] for stage in stages)
+    examples = sum(stage["examples"] for stage in stages)
+    return [f"{trained:,}", f"{examples:,}", f"{sum(stage['flops'] for stage in stages) / 1e15:.3g}"]
+
+
+def comparisons_table(results: Results) -> str:
+    """All comparisons; primary ones first, with Holm's p-value and the verdict of the plan's rule."""
+    rows = []
+    for judged in sorted(judge(results), key=lambda each: not each.comparison.primary):
+        pair, known = judged.comparison, judged.difference
+        names = f"{_title(pair.first)} ({pair.first_mode}) – {_title(pair.second)} ({pair.second_mode})"
+        line = [pair.claim, names, OUTCOMES[judged.outcome][1]]
+        if known is None:
+            rows.append([*line, "not computed", "", "", "", ""])
+            continue
+        adjusted = "" if judged.adjusted is None else f"{judged.adjusted:.4f}"
+        verdict = ("shown" if judged.is_shown else "not shown") if pair.primary else "secondary"
+        interval = f"{known.low:+.3f} to {known.high:+.3f}"
+        rows.append([*line, f"{known.mean:+.3f}", interval, str(len(known.by_seed)), adjusted, verdict])
+    headings = ["about", "pair (shown)", "outcome", "difference", "95 % interval", "seeds", "Holm's p", "verdict"]
+    return markdown(headings, rows)
+
+
+def _title(system: str) -> str:
+    return SYSTEMS[system].title
+
+
+def modes_table(results: Results) -> str:
+    """Rows by what they are shown, on standard scenes."""
+    rows = []
+    for name in results.systems("headline", "main"):
+        for mode in MODES["image"]:
+            scores = [spread(results.seed_means(name, "standard", mode, outcome)) for outcome in MAIN_OUTCOMES]
+            if any(score != spread([]) for score in scores):
+                rows.append([_title(name), mode, *scores])
+    return markdown(["row", "shown", *(OUTCOMES[name][1] for name in MAIN_OUTCOMES)], rows)
+
+
+def shifted_table(results: Results) -> str:
+    """Rows by style of the scenes, with true boxes (none for rows that were taught without)."""
+    styles = dict.fromkeys(asked["style"] for result in results.files for asked in result["evaluations"])
+    rows = []
+    for name in results.systems("headline", "main"):
+        mode = _usual_mode(name)
+        for style in styles:
+            means = (results.seed_means(name, style, _mode_of(outcome, mode), outcome) for outcome in MAIN_OUTCOMES)
+            rows.append([_title(name), style, *map(spread, means)])
+    return markdown(["row", "scenes", *(OUTCOMES[name][1] for name in MAIN_OUTCOMES)], rows)
+
+
+def groups_table(results: Results) -> str:
+    """Outcomes by size of a region and by number of objects in a scene."""
+    rows = []
+    for name in results.systems("headline", "main"):
+        for outcome in ("appearance_accuracy", "CIDEr", "hallucination_rate"):
+            found = results.group_means(name, _mode_of(outcome, _usual_mode(name)), outcome)
+            rows += [
+                [_title(name), OUTCOMES[outcome][1], group, f"{value:.3f}"] for group, value in sorted(found.items())
+            ]
+    return markdown(["row", "outcome", "group", "mean"], rows)
+
+
+def runs_table(results: Results) -> str:
+    """Every run with its seed, its commit, and what it took."""
+    rows = []
+    for result in results.files:
+        stages = result["stages"].values()
+        seconds = sum(stage["seconds"] for stage in stages)
+        note = "resumed: seconds of the last part" if any(stage["is_resumed"] for stage in stages) else ""
+        commits = ", ".join(dict.fromkeys([*(stage["commit"] for stage in stages), result["commit"]]))
+        rows.append(
+            [result["title"], str(result["seed"]), f"{result['rate_factor']:.3g}", f"{seconds:.0f}", commits, note]
+        )
+    return markdown(["row", "seed", "rate factor", "seconds of training", "commit", ""], rows)
+
+
+def trials_table(folder: Path) -> str:
+    """All trials on validation."""
+    trials = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    rows = [[_title(each["system"]), f"{each['rate_factor']:.3g}", f"{each['score']:.4f}"] for each in trials]
+    return markdown(["row", "rate factor", "score on validation"], rows)
+
+
+def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
