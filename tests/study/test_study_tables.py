@@ -1,0 +1,137 @@
+import json
+
+import pytest
+
+from mgimm_plugin.errors import MgimmError
+from scripts.study.outcomes import by_group, by_image, object_outcomes
+from scripts.study.results import Results, judge
+from scripts.study.tables import BEGIN, END, between_markers, comparisons_table, rows_table, write_results
+
+IMAGES = [f"images/{index}.jpg" for index in range(40)]
+
+
+def evaluation(task, mode, values, style="standard"):
+    outcomes = {name: {image: value + at * 1e-3 for at, image in enumerate(IMAGES)} for name, value in values.items()}
+    groups = {name: {"small": value} for name, value in values.items()}
+    return {"set": "test", "style": style, "task": task, "mode": mode, "outcomes": outcomes, "groups": groups}
+
+
+def result(system, seed, group="headline", ahead=0.0, has_cider=True):
+    cider = {"CIDEr": 1 + ahead} if has_cider else {}
+    image = {**cider, "hallucination_rate": 0.1, "object_recall": 0.9}
+    asked = [evaluation("region", "true", {"appearance_accuracy": 0.8 + ahead})]
+    asked += [evaluation("image", mode, image) for mode in ("true", "none")]
+    asked.append(evaluation("image", "true", image, style="winter"))
+    stage = {"trained_parameters": 1234, "examples": 50, "flops": 2e15, "seconds": 3.0, "is_resumed": False}
+    head = {"system": system, "title": system, "group": group, "seed": seed, "rate_factor": 1.0, "commit": "abc123"}
+    bases = {"llm": "l", "tower": "t", "world": "overhead"}
+    stages = {"region": {**stage, "commit": "abc123"}, "image": {**stage, "commit": "abc123"}}
+    return {**head, **bases, "stages": stages, "evaluations": asked}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for seed in range(3):
+        for system, ahead in (("multi_grained", 0.1), ("global", 0.05 * seed), ("roi_align", 0.0)):
+            values = result(system, seed, ahead=ahead + 0.001 * seed)
+            (folder / f"{system}-seed{seed}.json").write_text(json.dumps(values))
+    return folder
+
+
+def test_tests_follow_the_plan_and_missing_ones_count_in_the_family(folder):
+    judged = {}
+    for each in judge(Results.read(folder)):
+        pair = each.comparison
+        judged[pair.first, pair.second, pair.first_mode, each.outcome] = each
+    clear = judged["multi_grained", "roi_align", "true", "appearance_accuracy"]
+    assert clear.difference.mean == pytest.approx(0.1)
+    assert clear.adjusted == pytest.approx(10 * clear.difference.p)
+    assert clear.is_shown
+    wavering = judged["multi_grained", "global", "none", "CIDEr"]
+    assert wavering.difference.by_seed == pytest.approx((0.1, 0.05, 0.0))
+    assert not wavering.is_shown
+    assert not judged["multi_grained", "roi_align", "true", "hallucination_rate"].is_shown
+    missing = judged["multi_grained", "one_stage", "true", "CIDEr"]
+    assert (missing.difference, missing.adjusted, missing.is_shown) == (None, None, False)
+
+
+def test_a_row_has_scores_seeds_and_costs(folder):
+    lines = rows_table(Results.read(folder)).splitlines()
+    row = next(line for line in lines if line.startswith("| multi_grained |"))
+    assert "| true | 3 |" in row
+    assert " 1.121 ± 0.001 " in row
+    assert row.endswith("| 1,234 | 100 | 4 |")
+
+
+def test_what_was_not_run_is_said_and_not_made_up(folder):
+    table = comparisons_table(Results.read(folder))
+    lines = [line for line in table.splitlines() if "one stage (true)" in line]
+    assert lines
+    assert all("not computed" in line for line in lines)
+
+
+def test_results_go_between_the_markers_and_the_plan_stays(folder, tmp_path):
+    page = tmp_path / "docs" / "benchmark.md"
+    page.parent.mkdir()
+    page.write_text(f"# Plan\n\nQuestion.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
+    write_results(folder, page, scale="full")
+    text = page.read_text()
+    assert text.startswith("# Plan\n\nQuestion.\n")
+    assert text.endswith(f"{END}\n\nAfter.\n")
+    assert "old" not in text
+    assert "winter" in text
+    assert "abc123" in text
+    assert "proves nothing" not in text
+    for name in ("differences", "modes"):
+        assert f"images/benchmark-full-{name}.png" in text
+        assert (page.parent / "images" / f"benchmark-full-{name}.png").stat().st_size > 1000
+    write_results(folder, page, scale="full")
+    assert page.read_text() == text
+
+
+def test_small_and_exploratory_runs_are_marked_and_missing_scores_named(tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (folder / "a.json").write_text(json.dumps(result("multi_grained", 0, has_cider=False)))
+    write_results(folder, tmp_path / "page.md", scale="small", is_exploratory=True)
+    text = (tmp_path / "page.md").read_text()
+    assert "Exploratory" in text
+    assert "proves nothing" in text
+    assert "Not computed: CIDEr" in text
+
+
+@pytest.mark.parametrize("text", ["no markers", f"{END} {BEGIN}", f"{BEGIN}{BEGIN}{END}"])
+def test_a_page_without_one_place_for_results_is_an_error(text, tmp_path):
+    with pytest.raises(MgimmError, match="in this order"):
+        between_markers(text, "new", tmp_path / "page.md")
+
+
+def test_no_results_are_an_error(tmp_path):
+    with pytest.raises(MgimmError, match="no result files"):
+        Results.read(tmp_path)
+
+
+def test_categories_named_count_once_and_those_not_there_are_hallucinated():
+    text = "An aerial view of a port. There are two ships and a ship. A small red storage tank and an airplane."
+    found = object_outcomes(text, frozenset({"ship", "storage tank", "bridge"}))
+    assert found == pytest.approx({"hallucination_rate": 1 / 3, "object_precision": 2 / 3, "object_recall": 2 / 3})
+    assert object_outcomes("", frozenset({"ship"})) == {
+        "hallucination_rate": 0.0,
+        "object_precision": 0.0,
+        "object_recall": 0.0,
+    }
+
+
+def test_region_answers_are_averaged_over_an_image_and_grouped_by_size_and_density():
+    rows = [
+        {"image": "a", "correct": {"category": True, "color": right, "size": False}, "regions": [region]}
+        for right, region in ((True, {"attributes": {"size": "small"}}), (False, {"attributes": {"size": "large"}}))
+    ]
+    values = by_image("region", rows, {})
+    assert values["appearance_accuracy"] == {"a": pytest.approx(0.75)}
+    assert values["color_accuracy"] == {"a": 0.5}
+    assert "CIDEr" not in values
+    groups = by_group("region", rows, {}, {"a": 7})["appearance_accuracy"]
+    assert groups == pytest.approx({"6 to 8": 0.75, "small": 1.0, "large": 0.5})
