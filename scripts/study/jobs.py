@@ -21,6 +21,8 @@ from .recipes import Bases, image_arguments, region_arguments, stage_names
 from .systems import Scale, System
 
 TRAINED_FILE = "trained.json"
+LONGEST_ANSWER = {"region": 96, "image": 320}
+"""Tokens; more than the longest reference has."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -112,6 +114,7 @@ def evaluate(study: Study, checkpoint: Path, scenes: str, task: str, mode: str, 
     if not (output / METRICS_FILE).is_file():
         output.mkdir(parents=True, exist_ok=True)
         flags = ["--model", str(checkpoint), "--output", str(output), "--batch-size", str(study.eval_batch)]
+        flags += ["--max-new-tokens", str(LONGEST_ANSWER[task])]
         flags += question_flags(study.data / scenes, task, mode)
         _run(["mgimm_plugin", "evaluate", *flags], output / "evaluate.log")
     return output

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,13 +19,14 @@ from statistics import fmean
 from typing import Any
 
 from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.evaluate.captions import unavailable_reason
 from mgimm_plugin.evaluate.store import model_fingerprint
 
 from .data import TRAIN, VALIDATION, SceneSet, asked_sets, draw
 from .jobs import ROOT, Study, commit, evaluate, train, train_all, write_json
 from .outcomes import ByImage, by_group, by_image, read_object_counts, read_rows, read_truth
 from .recipes import IMAGE_FILE, Bases, stage_names
-from .systems import MULTI_GRAINED, SCALES, SHIFTED_MODES, SYSTEMS, System
+from .systems import MULTI_GRAINED, SCALES, SYSTEMS, System
 from .tables import write_results
 
 TRIAL_SEED = 1_000
@@ -77,28 +79,34 @@ def chosen_factor(study: Study, system: System) -> float:
     files = {factor: study.folder / "trials" / f"{name}-rate{factor:.3g}.json" for factor in factors}
     missing = [str(file) for file in files.values() if not file.is_file()]
     if missing:
-        raise MgimmError(f"{missing[0]}: this trial has not been run; run the study without --only, or with it")
+        raise MgimmError(f"{missing[0]}: this trial has not been run; add {name} to --only")
     return max(factors, key=lambda factor: json.loads(files[factor].read_text())["score"])
 
 
 def run_seed(study: Study, system: System, seed: int, sets: list[SceneSet], results: Path) -> None:
     """Train one seed of a system, ask it everything, and write its result file."""
     file = results / f"{system.name}-seed{seed}.json"
-    if file.is_file():
-        return
+    if file.is_file() and (_has_captions(file) or unavailable_reason() is not None):
+        return  # else caption scores are possible by now: they are filled in from the answers
     factor = chosen_factor(study, system)
     stages = train_all(study, system, seed, factor)
     evaluations = []
     for scenes in sets:
-        is_shifted = scenes.style != "standard"
         for task, modes in system.modes.items():
             for mode in modes:
-                if not is_shifted or mode in SHIFTED_MODES:
+                if study.scale.asks(mode, is_shifted=scenes.style != "standard"):
                     asked = _ask(study, system, seed, factor, scenes, task, mode)
                     evaluations.append({"set": scenes.name, "style": scenes.style, "task": task, "mode": mode, **asked})
     head = {"system": system.name, "title": system.title, "group": system.group, "seed": seed, "rate_factor": factor}
+    for stage in stages.values():
+        del stage["flags"]  # they name folders of this machine
     bases = {"llm": study.bases.llm.name, "tower": study.bases.tower.name, "world": study.world}
     write_json(file, {**head, **bases, "commit": commit(), "stages": stages, "evaluations": evaluations})
+
+
+def _has_captions(file: Path) -> bool:
+    evaluations = json.loads(file.read_text())["evaluations"]
+    return all("CIDEr" in asked["outcomes"] for asked in evaluations if asked["task"] == "image")
 
 
 def _ask(
@@ -186,6 +194,8 @@ def main() -> int:
     parser.add_argument("--fresh", type=int, default=0, help="N > 0: exploratory, on the N-th fresh test sets")
     parser.add_argument("--docs", type=Path, help="file whose results part is written, with images/ beside it")
     options = parser.parse_args()
+    # Jobs with more threads than cores between them wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // options.jobs)))
     scale = SCALES[options.scale]
     folder = (options.output or ROOT / "runs" / f"study-{options.scale}").resolve()
     study = Study(scale, Bases(options.llm.resolve(), options.tower.resolve()), folder, options.world)

@@ -182,6 +182,7 @@ class Scale:
         rate_factors: The trials; a single one means that nothing is chosen.
         most_seeds: No system has more.
         groups: Groups of systems.
+        modes: What of a system's modes is asked.
         is_shifted_tested: Whether the shifted sets are drawn and asked about.
         train_flags: Flags of every training.
     """
@@ -195,8 +196,13 @@ class Scale:
     rate_factors: tuple[float, ...] = (1.0,)
     most_seeds: int = 5
     groups: tuple[str, ...] = ("headline",)
+    modes: tuple[str, ...] = MODES["image"]
     is_shifted_tested: bool = False
     train_flags: tuple[str, ...] = ("--model_max_length", "1024", "--mm_region_mlp_dim", "256")
+
+    def asks(self, mode: str, *, is_shifted: bool) -> bool:
+        """Whether a set of scenes is asked about in a mode."""
+        return mode in self.modes and (not is_shifted or mode in SHIFTED_MODES)
 
     def systems(self) -> list[System]:
         """The systems of this size."""
@@ -204,7 +210,14 @@ class Scale:
 
 
 SCALES: Final = {
-    "small": Scale(scenes=(400, 1, 40), batch=16, region_steps=120, image_steps=60, most_seeds=1),
+    "small": Scale(
+        scenes=(300, 1, 20),
+        batch=8,
+        region_steps=100,
+        image_steps=50,
+        most_seeds=1,
+        modes=(TRUE, JITTERED, NONE, BLANK),
+    ),
     "full": Scale(
         scenes=(10_000, 500, 1_000),
         batch=32,
