@@ -94,7 +94,7 @@ def run_seed(study: Study, system: System, seed: int, sets: list[SceneSet], resu
     for scenes in sets:
         for task, modes in system.modes.items():
             for mode in modes:
-                if study.scale.asks(mode, is_shifted=scenes.style != "standard"):
+                if study.scale.asks(system, mode, is_shifted=scenes.style != "standard"):
                     asked = _ask(study, system, seed, factor, scenes, task, mode)
                     evaluations.append({"set": scenes.name, "style": scenes.style, "task": task, "mode": mode, **asked})
     head = {"system": system.name, "title": system.title, "group": system.group, "seed": seed, "rate_factor": factor}

@@ -19,6 +19,7 @@ TRUE, JITTERED, DROPPED, SPURIOUS, NONE, BLANK = "true", "jittered", "dropped", 
 """What a model is shown at test time: which boxes, or a blank image with the true ones."""
 
 MODES: Final = {"region": (TRUE, JITTERED, BLANK), "image": (TRUE, JITTERED, DROPPED, SPURIOUS, NONE, BLANK)}
+ROW_GROUPS: Final = ("headline", "main")
 SHIFTED_MODES: Final = (TRUE, NONE)
 """Perturbed boxes and blank images are tried on the standard test scenes only."""
 
@@ -200,9 +201,9 @@ class Scale:
     is_shifted_tested: bool = False
     train_flags: tuple[str, ...] = ("--model_max_length", "1024", "--mm_region_mlp_dim", "256")
 
-    def asks(self, mode: str, *, is_shifted: bool) -> bool:
-        """Whether a set of scenes is asked about in a mode."""
-        return mode in self.modes and (not is_shifted or mode in SHIFTED_MODES)
+    def asks(self, system: System, mode: str, *, is_shifted: bool) -> bool:
+        """Whether a system is asked in a mode about standard or shifted scenes; the RIM and LoRA studies need no shift."""
+        return mode in self.modes and (not is_shifted or (mode in SHIFTED_MODES and system.group in ROW_GROUPS))
 
     def systems(self) -> list[System]:
         """The systems of this size."""

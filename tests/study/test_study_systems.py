@@ -81,5 +81,15 @@ def test_primary_comparisons_are_of_headline_rows_shown_the_same():
         assert {SYSTEMS[pair.first].group, SYSTEMS[pair.second].group} == {"headline"}
 
 
+def test_shifted_scenes_are_for_the_rows_and_perturbed_boxes_for_standard_scenes():
+    full, small = SCALES["full"], SCALES["small"]
+    row, study = SYSTEMS["multi_grained"], SYSTEMS["lora_r4_alpha64"]
+    assert full.asks(row, "true", is_shifted=True)
+    assert full.asks(study, "true", is_shifted=False)
+    assert not full.asks(study, "true", is_shifted=True)
+    assert not full.asks(row, "jittered", is_shifted=True)
+    assert not small.asks(row, "dropped", is_shifted=False)
+
+
 def test_multi_grained_is_asked_in_every_mode():
     assert SYSTEMS["multi_grained"].modes == MODES
