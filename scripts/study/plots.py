@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from .results import Results, judge
-from .systems import LORA_SETTINGS, MODES, SYSTEMS
+from .systems import LORA_SETTINGS, MODES, ROW_GROUPS, SYSTEMS
 
 
 def draw_plots(results: Results, folder: Path, *, prefix: str) -> list[tuple[str, str]]:
@@ -58,7 +58,7 @@ def _differences(results: Results, axes: Any) -> bool:
 def _modes(results: Results, axes: Any) -> bool:
     modes = MODES["image"]
     has_any = False
-    for name in results.systems("headline", "main"):
+    for name in results.systems(*ROW_GROUPS):
         points = [
             (at, fmean(means))
             for at, mode in enumerate(modes)

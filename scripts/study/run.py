@@ -190,7 +190,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, help="folder of the study; by default runs/study-SCALE")
     parser.add_argument("--only", nargs="+", choices=tuple(SYSTEMS), metavar="SYSTEM", help=", ".join(SYSTEMS))
     parser.add_argument("--seeds", nargs="+", type=int, default=range(5), help="some of the seeds, from 0")
-    parser.add_argument("--jobs", type=int, default=1, help="trainings and evaluations at once")
+    parser.add_argument("--jobs", type=int, default=2, help="trainings and evaluations at once")
     parser.add_argument("--fresh", type=int, default=0, help="N > 0: exploratory, on the N-th fresh test sets")
     parser.add_argument("--docs", type=Path, help="file whose results part is written, with images/ beside it")
     options = parser.parse_args()

@@ -202,7 +202,7 @@ class Scale:
     train_flags: tuple[str, ...] = ("--model_max_length", "1024", "--mm_region_mlp_dim", "256")
 
     def asks(self, system: System, mode: str, *, is_shifted: bool) -> bool:
-        """Whether a system is asked in a mode about standard or shifted scenes; the RIM and LoRA studies need no shift."""
+        """Whether a system is asked in a mode; the RIM and LoRA studies are not asked about shifted scenes."""
         return mode in self.modes and (not is_shifted or (mode in SHIFTED_MODES and system.group in ROW_GROUPS))
 
     def systems(self) -> list[System]:

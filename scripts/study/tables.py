@@ -12,7 +12,7 @@ from mgimm_plugin.errors import MgimmError
 from .outcomes import OUTCOMES
 from .plots import draw_plots
 from .results import Result, Results, judge, spread
-from .systems import BLANK, MODES, NONE, SYSTEMS, TRUE
+from .systems import BLANK, MODES, NONE, ROW_GROUPS, SYSTEMS, TRUE
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 MAIN_OUTCOMES = ("appearance_accuracy", "geometry_accuracy", "CIDEr", "hallucination_rate", "object_recall")
@@ -86,7 +86,7 @@ def _sections(results: Results) -> Iterable[str]:
 def rows_table(results: Results, *groups: str) -> str:
     """Main outcomes of each row, with what it is shown: true boxes, or nothing where it was not taught to take them."""
     rows = []
-    for name, files in results.systems(*(groups or ("headline", "main"))).items():
+    for name, files in results.systems(*(groups or ROW_GROUPS)).items():
         mode = _usual_mode(name)
         scores = [
             spread(results.seed_means(name, "standard", _mode_of(outcome, mode), outcome)) for outcome in MAIN_OUTCOMES
@@ -140,7 +140,7 @@ def _title(system: str) -> str:
 def modes_table(results: Results) -> str:
     """Rows by what they are shown, on standard scenes."""
     rows = []
-    for name in results.systems("headline", "main"):
+    for name in results.systems(*ROW_GROUPS):
         for mode in MODES["image"]:
             scores = [spread(results.seed_means(name, "standard", mode, outcome)) for outcome in MAIN_OUTCOMES]
             if any(score != spread([]) for score in scores):
@@ -152,7 +152,7 @@ def shifted_table(results: Results) -> str:
     """Rows by style of the scenes, with true boxes (none for rows that were taught without)."""
     styles = dict.fromkeys(asked["style"] for result in results.files for asked in result["evaluations"])
     rows = []
-    for name in results.systems("headline", "main"):
+    for name in results.systems(*ROW_GROUPS):
         mode = _usual_mode(name)
         for style in styles:
             means = (results.seed_means(name, style, _mode_of(outcome, mode), outcome) for outcome in MAIN_OUTCOMES)
@@ -163,7 +163,7 @@ def shifted_table(results: Results) -> str:
 def groups_table(results: Results) -> str:
     """Outcomes by size of a region and by number of objects in a scene."""
     rows = []
-    for name in results.systems("headline", "main"):
+    for name in results.systems(*ROW_GROUPS):
         for outcome in ("appearance_accuracy", "CIDEr", "hallucination_rate"):
             found = results.group_means(name, _mode_of(outcome, _usual_mode(name)), outcome)
             rows += [
