@@ -67,8 +67,9 @@ def train(folder, tiny_llm, tiny_tower, capsys):
         data = write(folder / "train.jsonl", records)
         values = {
             "model_name_or_path": start or tiny_llm("llama"), "vision_tower": tiny_tower, "data_path": data,
-            "image_folder": folder, "output_dir": folder / "run", "mm_region_mlp_dim": 32, "max_steps": 1,
+            "image_folder": folder, "output_dir": folder / "run", "max_steps": 1,
             "per_device_train_batch_size": 2, "save_strategy": "no", "report_to": "none", "use_cpu": True,
+            **({} if start else {"mm_region_mlp_dim": 32}),  # a checkpoint has settings of its own
         }  # fmt: skip
         flags = [str(text) for name, value in values.items() for text in (f"--{name}", value)]
         with own_logging():
