@@ -16,10 +16,11 @@ from PIL import Image
 
 from mgimm_plugin.data.images import open_image
 from mgimm_plugin.data.measures import SIZES
+from mgimm_plugin.data.whole_files import write_whole
 from mgimm_plugin.errors import ImageError, MgimmError, MissingExtraError
 from mgimm_plugin.evaluate.captions import CAPTION_METRICS
 from mgimm_plugin.evaluate.objects import DENSITIES, OBJECT_METRICS
-from mgimm_plugin.evaluate.store import METRICS_FILE, RUN_FILE, read_predictions, write_whole
+from mgimm_plugin.evaluate.store import METRICS_FILE, RUN_FILE, read_predictions
 
 SAMPLES = 60
 """How many records a page shows at most: a third of them the weakest, the others spread over the data set."""
@@ -94,7 +95,7 @@ def write_report(output: str | Path, runs: Sequence[Run], *, title: str = "Evalu
         groups.setdefault(loaded.settings["data"], []).append(loaded)
     page = _Page()
     sections = [_section(group, samples, page) for group in groups.values()]
-    write_whole(Path(output), template.render(title=title, sections=sections, images=page.images, colors=_BOX_COLORS))
+    write_whole(output, template.render(title=title, sections=sections, images=page.images, colors=_BOX_COLORS))
 
 
 def _load(run: Run) -> _Loaded:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mgimm_plugin.data.whole_files import written_whole
+from mgimm_plugin.data.whole_files import write_whole
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.evaluate.ranks import Ranks
 from mgimm_plugin.model.paths import resolve_folder
@@ -62,12 +62,6 @@ def _hash_samples(digest: Any, path: Path) -> None:
         for number in range(samples):
             file.seek(number * (size - _SAMPLE_BYTES) // (samples - 1))
             digest.update(file.read(_SAMPLE_BYTES))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there completely or not at all."""
-    with written_whole(path) as partial:
-        partial.write_text(text, encoding="utf-8")
 
 
 def to_json(value: Any) -> str:

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any, Final
 
 from mgimm_plugin.data.scenes.overhead.text.claims import named_objects
-from mgimm_plugin.data.whole_files import written_whole
+from mgimm_plugin.data.whole_files import write_whole
 from mgimm_plugin.evaluate.attributes import APPEARANCE, GEOMETRY
 from mgimm_plugin.evaluate.captions import score_captions, unavailable_reason
 from mgimm_plugin.evaluate.store import METRICS_FILE, PREDICTIONS_FILE
@@ -44,10 +44,8 @@ def read_rows(folder: Path) -> list[Row]:
         for index, row in enumerate(rows):
             row["scores"] = {name: values[index] for name, values in captions.per_item.items()}
         metrics = json.loads((folder / METRICS_FILE).read_text()) | captions.corpus
-        with written_whole(folder / METRICS_FILE) as partial:
-            partial.write_text(json.dumps(metrics, indent=2) + "\n")
-        with written_whole(file) as partial:
-            partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        write_whole(folder / METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
+        write_whole(file, "".join(json.dumps(row) + "\n" for row in rows))
     return rows
 
 
