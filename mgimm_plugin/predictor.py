@@ -32,11 +32,11 @@ from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.model.decoding import decode_greedily
 from mgimm_plugin.model.families import family_of
 from mgimm_plugin.model.loading import LoadedModel, load_model
-from mgimm_plugin.questions import Box, EncodedImage, ImageLike, Question, QuestionEncoder
+from mgimm_plugin.questions import Box, EncodedImage, ImageLike, PreparedImage, Question, QuestionEncoder
 from mgimm_plugin.resources import bundled_model
 from mgimm_plugin.tokenization import end_token_ids
 
-__all__ = ["EncodedImage", "Predictor", "Question"]
+__all__ = ["EncodedImage", "Predictor", "PreparedImage", "Question"]
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,30 @@ class Predictor:
         Raises:
             ImageError: It cannot be read.
         """
-        return self._encoder.encode_images([self._encoder.open(image)])[0]
+        return self._encoder.encode_images([self._encoder.prepare(image)])[0]
+
+    def prepare_image(self, image: ImageLike) -> PreparedImage:
+        """Read an image and scale it to what the vision tower takes; any thread may do this while another asks.
+
+        Raises:
+            ImageError: It cannot be read, or not be used.
+        """
+        return self._encoder.prepare(image)
+
+    def check(self, question: Question, *, max_new_tokens: int) -> int:
+        """See whether a question can be asked, without asking it; any thread may do this while another asks.
+
+        Returns:
+            How many positions of the language model it takes, images and regions included.
+
+        Raises:
+            RecordError: It cannot; the subclass says why.
+        """
+        return self._encoder.check(question, max_new_tokens)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of an answer's tokens."""
+        return self.tokenizer.decode(list(ids), skip_special_tokens=True).strip()
 
     def set_image(self, image: ImageLike | EncodedImage) -> None:
         """Choose the image that ``describe_regions``, ``describe_image`` and ``stream`` are about; it is encoded once.
@@ -135,21 +158,24 @@ class Predictor:
         self,
         questions: Sequence[Question],
         *,
-        max_new_tokens: int = 200,
+        max_new_tokens: int | Sequence[int] = 200,
         batch_size: int = 16,
         num_beams: int = 1,
         temperature: float = 0.0,
         on_progress: Callable[[int], None] | None = None,
+        on_token: Callable[[int, int], bool] | None = None,
     ) -> list[str]:
         """Answer questions in batches of similar length.
 
         Args:
             questions: The questions.
-            max_new_tokens: Longest answer, in tokens.
+            max_new_tokens: Longest answer, in tokens; one number for all questions, or one for each.
             batch_size: Questions answered together.
             num_beams: 1 is greedy.
             temperature: Above 0 samples; the answers then differ from call to call.
             on_progress: Called after every batch with the number of questions answered so far.
+            on_token: Called with the position of a question and the id of each token of its answer as it comes, the
+                end token left out; True ends that answer. Not with beams, which take words back.
 
         Returns:
             One text a question, in the order of the questions.
@@ -159,9 +185,12 @@ class Predictor:
         """
         if batch_size < 1:
             raise MgimmError(f"batch_size is {batch_size}; it must be at least 1")
-        options = self._generation_options(max_new_tokens, num_beams, temperature)
-        search = decode_greedily if num_beams == 1 and temperature == 0 else None
-        prompts = [self._encoder.tokenize(question, max_new_tokens) for question in questions]
+        if on_token is not None and num_beams > 1:
+            raise MgimmError(f"on_token needs num_beams 1, not {num_beams}")
+        each = [max_new_tokens] if isinstance(max_new_tokens, int) else list(max_new_tokens)
+        self._generation_options(min(each, default=1), num_beams, temperature)  # they are checked, asked or not
+        limits = each * len(questions) if isinstance(max_new_tokens, int) else each
+        prompts = [self._encoder.tokenize(q, limit) for q, limit in zip(questions, limits, strict=True)]
         # Longest first: a batch too large for the memory fails at once. The sort is stable, so that neighbours, which
         # often share an image, stay together.
         order = sorted(range(len(questions)), key=lambda i: -len(prompts[i]))
@@ -171,11 +200,25 @@ class Predictor:
             for start in range(0, len(order), batch_size):
                 rows = order[start : start + batch_size]
                 batch = self._encoder.batch([questions[i] for i in rows], [prompts[i] for i in rows], at_hand)
-                new_ids = self.model.generate(**batch, **options, custom_generate=search).tolist()
+                wanted = [limits[i] for i in rows]
+                batch |= self._generation_options(max(wanted), num_beams, temperature)
+                if on_token is not None or len(set(wanted)) > 1:
+                    new_ids = self._told_answers(batch, _Reader(rows, wanted, self._end_ids, on_token), temperature)
+                else:
+                    search = decode_greedily if num_beams == 1 and temperature == 0 else None
+                    new_ids = self.model.generate(**batch, custom_generate=search).tolist()
                 answers.update(zip(rows, map(self._decode, new_ids), strict=True))
                 if on_progress is not None:
                     on_progress(len(answers))
         return [answers[i] for i in range(len(questions))]
+
+    def _told_answers(self, arguments: dict[str, Any], reader: _Reader, temperature: float) -> list[list[int]]:
+        """Token ids of the answers of a batch, whose reader hears of each token and may end an answer."""
+        if temperature > 0:
+            ids = self.model.generate(**arguments, stopping_criteria=[_EndWhereTold(reader)])
+        else:
+            ids = self.model.generate(**arguments, custom_generate=decode_greedily, on_token=reader)
+        return [row[:length] for row, length in zip(ids.tolist(), reader.lengths, strict=True)]
 
     def stream(
         self, text: str, boxes: Iterable[Box] = (), *, max_new_tokens: int = 200, temperature: float = 0.0
@@ -253,12 +296,57 @@ class Predictor:
 
     def _decode(self, new_ids: list[int]) -> str:
         end = next((at for at, token in enumerate(new_ids) if token in self._end_ids), len(new_ids))
-        return self.tokenizer.decode(new_ids[:end], skip_special_tokens=True).strip()
+        return self.decode(new_ids[:end])
 
     def _current_image(self) -> EncodedImage:
         if self._image is None:
             raise MgimmError("there is no image to ask about: call set_image first")
         return self._image
+
+
+class _Reader:
+    """Hears each token of a batch's answers, and says where an answer ends before its batch does.
+
+    Args:
+        rows: The position of each row's question.
+        limits: Longest answer of each row, in tokens.
+        end_ids: Tokens that end an answer.
+        on_token: As in ``Predictor.answer``.
+
+    Attributes:
+        lengths: Tokens of each row so far, end tokens left out.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[int],
+        limits: Sequence[int],
+        end_ids: Sequence[int],
+        on_token: Callable[[int, int], bool] | None,
+    ) -> None:
+        self._rows, self._limits, self._end_ids, self._on_token = rows, limits, end_ids, on_token
+        self.lengths = [0] * len(rows)
+
+    def __call__(self, row: int, token: int) -> bool:
+        """Hear a token of a row that has not ended; whether it ends here."""
+        if token in self._end_ids:
+            return True
+        self.lengths[row] += 1
+        enough = self._on_token is not None and self._on_token(self._rows[row], token)
+        return enough or self.lengths[row] == self._limits[row]
+
+
+class _EndWhereTold(StoppingCriteria):
+    """Ends the rows of a sampled batch where their reader says so; all rows stay in the batch to its end."""
+
+    def __init__(self, reader: _Reader) -> None:
+        self._reader = reader
+        self._ended = [False] * len(reader.lengths)
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        for row, token in enumerate(input_ids[:, -1].tolist()):
+            self._ended[row] = self._ended[row] or self._reader(row, token)
+        return torch.tensor(self._ended, device=input_ids.device)
 
 
 class _StopWhen(StoppingCriteria):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL import Image
 from torch.nn.utils.rnn import pad_sequence
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
-from mgimm_plugin.data.encoding import ImageEncoder, check_length
+from mgimm_plugin.data.encoding import ImageEncoder, check_length, sequence_length
 from mgimm_plugin.data.images import to_rgb
 from mgimm_plugin.data.region_input import RegionInput
 from mgimm_plugin.errors import RecordError
@@ -41,6 +42,19 @@ class EncodedImage:
     features: VisionFeatures
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedImage:
+    """An image as the vision tower takes it, before its vision pass: small, however large the original was.
+
+    Attributes:
+        size: (width, height) of the original image in pixels.
+        views: ``[3, S, S]`` float32, or ``[V, 3, S, S]`` for anyres.
+    """
+
+    size: tuple[int, int]
+    views: torch.Tensor
+
+
 ImageLike = Image.Image | str | Path
 """An image or its path."""
 
@@ -50,16 +64,24 @@ class Question:
     """A question and what it is about.
 
     Attributes:
-        image: An image, its path, or what ``Predictor.encode_image`` made of it; None for a question of text alone.
+        image: An image, its path, or what ``Predictor.prepare_image`` or ``encode_image`` made of it; None for a
+            question of text alone.
         text: The user's words, with ``<image>`` where the whole image is shown and one ``<region>`` for each box.
         boxes: xyxy in pixels of the original image, in the order of the ``<region>`` tokens.
         id: Names the question in errors.
+        earlier: What was said before, question and answer in turn; ``<image>`` and ``<region>`` may stand here too.
     """
 
-    image: ImageLike | EncodedImage | None
+    image: ImageLike | PreparedImage | EncodedImage | None
     text: str
     boxes: Sequence[Box] = ()
     id: str | None = None
+    earlier: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that was said, question and answer in turn, this question last."""
+        return (*self.earlier, self.text)
 
 
 class QuestionEncoder:
@@ -88,7 +110,7 @@ class QuestionEncoder:
         self.clipped_boxes = 0
         self._tokens_per_image = self.model.get_vision_tower().num_patches
         # Most questions of a file are asked in the same words.
-        self._ids_of = lru_cache(maxsize=_TEXTS_AT_HAND)(self._tokenize_text)
+        self._ids_of = lru_cache(maxsize=_TEXTS_AT_HAND)(self._tokenize_texts)
 
     def tokenize(self, question: Question, max_new_tokens: int) -> Sequence[int]:
         """Return the ids of a question's prompt, once its tokens, boxes and image are seen to agree.
@@ -97,7 +119,9 @@ class QuestionEncoder:
             RecordError: They do not.
             SequenceTooLongError: Prompt and answer together are longer than the model's context.
         """
-        regions, images = question.text.count(DEFAULT_REGION_TOKEN), question.text.count(DEFAULT_IMAGE_TOKEN)
+        regions, images = (
+            sum(text.count(token) for text in question.texts) for token in (DEFAULT_REGION_TOKEN, DEFAULT_IMAGE_TOKEN)
+        )
         with _naming(question):
             if regions != len(question.boxes):
                 raise RecordError(
@@ -117,6 +141,21 @@ class QuestionEncoder:
                 answer_length=max_new_tokens,
             )
         return ids
+
+    def check(self, question: Question, max_new_tokens: int) -> int:
+        """See whether a question can be asked, without asking it.
+
+        Returns:
+            How many positions of the language model it takes, images and regions included.
+
+        Raises:
+            RecordError: It cannot; the subclass says why.
+        """
+        ids = self.tokenize(question, max_new_tokens)
+        with _naming(question):
+            if question.image is not None:
+                self.images.encode_boxes(question.boxes, *self._size_of(question.image))
+        return sequence_length(ids, self._tokens_per_image, self.regions.tokens_per_region)
 
     def batch(
         self,
@@ -170,9 +209,18 @@ class QuestionEncoder:
             }
         return batch
 
-    def encode_images(self, images: Sequence[Image.Image]) -> list[EncodedImage]:
-        """Run one vision pass over RGB images."""
-        tensors, device = [self.images.encode_image(image) for image in images], self.model.device
+    def prepare(self, image: ImageLike) -> PreparedImage:
+        """Read an image, and scale it to what the vision tower takes.
+
+        Raises:
+            ImageError: It cannot be read, or not be used.
+        """
+        opened = to_rgb(image) if isinstance(image, Image.Image) else self.images.open(image)
+        return PreparedImage(opened.size, self.images.encode_image(opened))
+
+    def encode_images(self, images: Sequence[PreparedImage]) -> list[EncodedImage]:
+        """Run one vision pass over images."""
+        tensors, device = [image.views for image in images], self.model.device
         several_views = tensors[0].ndim == 4
         features = self.model.encode_vision(
             [views.to(device) for views in tensors] if several_views else torch.stack(tensors).to(device)
@@ -185,43 +233,38 @@ class QuestionEncoder:
             for i, image in enumerate(images)
         ]
 
-    def open(self, image: ImageLike) -> Image.Image:
-        """Return an image, or the file at a path, as RGB.
-
-        Raises:
-            ImageError: It cannot be read.
-        """
-        return to_rgb(image) if isinstance(image, Image.Image) else self.images.open(image)
-
-    def _as_asked(self, question: Question) -> str:
-        """The user's words, with regions as this model takes them."""
-        (text,) = self.regions.shown([question.text])
+    def _as_asked(self, question: Question) -> tuple[str, ...]:
+        """All that is said, with regions as this model takes them."""
+        texts = self.regions.shown(question.texts)
         if question.image is not None and question.boxes and not self.regions.takes_boxes:
-            image = question.image
-            size = self.images.size_of(image) if isinstance(image, str | Path) else image.size
-            (text,) = self.regions.written([text], self.images.encode_boxes(question.boxes, *size)[0])
-        return text
+            boxes, _ = self.images.encode_boxes(question.boxes, *self._size_of(question.image))
+            texts = self.regions.written(texts, boxes)
+        return tuple(texts)
 
-    def _tokenize_text(self, text: str) -> list[int]:
-        return tokenize_prompt(build_prompt([("human", text)], self.template, self.tokenizer), self.tokenizer)
+    def _size_of(self, image: ImageLike | PreparedImage | EncodedImage) -> tuple[int, int]:
+        return self.images.size_of(image) if isinstance(image, str | Path) else image.size
+
+    def _tokenize_texts(self, texts: tuple[str, ...]) -> list[int]:
+        turns = list(zip(cycle(("human", "gpt")), texts, strict=False))
+        return tokenize_prompt(build_prompt(turns, self.template, self.tokenizer), self.tokenizer)
 
     def _encoded(
         self, questions: Sequence[Question], at_hand: Mapping[object, EncodedImage]
     ) -> dict[object, EncodedImage]:
         """Return the encoded images of the questions, by ``_key``."""
         encoded: dict[object, EncodedImage] = {}
-        opened: dict[object, Image.Image] = {}
+        prepared: dict[object, PreparedImage] = {}
         for question in questions:
             image, key = question.image, _key(question.image)
             if isinstance(image, EncodedImage):
                 encoded[key] = image
             elif key in at_hand:
                 encoded[key] = at_hand[key]
-            elif image is not None and key not in opened:
+            elif image is not None and key not in prepared:
                 with _naming(question):
-                    opened[key] = self.open(image)
-        if opened:
-            encoded.update(zip(opened, self.encode_images(list(opened.values())), strict=True))
+                    prepared[key] = image if isinstance(image, PreparedImage) else self.prepare(image)
+        if prepared:
+            encoded.update(zip(prepared, self.encode_images(list(prepared.values())), strict=True))
         return encoded
 
 

@@ -145,6 +145,48 @@ def test_closing_a_stream_stops_the_model(predictor, images):
     assert threading.active_count() == before
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_each_token_is_told_and_each_answer_has_a_limit_of_its_own(predictor, questions, temperature):
+    told = {i: [] for i in range(len(questions))}
+    limits = [3, 12, 5, 12, 1, 12, 7]
+    answers = predictor.answer(
+        questions,
+        batch_size=4,
+        max_new_tokens=limits,
+        temperature=temperature,
+        on_token=lambda i, token: told[i].append(token) or (i == 5 and len(told[i]) == 2),
+    )
+    assert [predictor.decode(told[i]) for i in told] == answers
+    assert all(len(told[i]) <= limit for i, limit in enumerate(limits))
+    assert len(told[5]) <= 2
+    if not temperature:
+        alone = [predictor.answer([q], max_new_tokens=n)[0] for q, n in zip(questions, limits, strict=True)]
+        assert answers[:5] == alone[:5]
+        assert predictor.answer(questions, max_new_tokens=limits) == alone
+
+
+def test_an_image_prepared_before_gives_the_same_answer(predictor, images):
+    asked = [
+        Question(image, "<region>\nWhat?", [(5, 5, 50, 50)])
+        for image in (images[0], predictor.prepare_image(images[0]))
+    ]
+    first, second = predictor.answer(asked, **LENGTH)
+    assert first == second
+    assert predictor.check(asked[1], max_new_tokens=12) == predictor.check(asked[0], max_new_tokens=12) > 10
+
+
+def test_a_follow_up_question_knows_what_was_said(predictor, images):
+    boxes = [(0, 0, 30, 30), (40, 10, 90, 60)]
+    text, earlier = "And <region>?", ("<image>\n<region>\nWhat?", "A tank.")
+    follow_up = Question(images[0], text, boxes, earlier=earlier)
+    others = [
+        Question(images[0], text, boxes, earlier=("<image>\n<region>\nWhat?", "A field.")),
+        Question(images[0], f"<image>\n<region>\nWhat? {text}", boxes),
+    ]
+    assert len(set(predictor.answer([follow_up, *others], **LENGTH))) == 3
+    assert predictor.answer([follow_up], **LENGTH) == predictor.answer([follow_up, *others], **LENGTH)[:1]
+
+
 def test_progress_counts_answers_to_the_end(predictor, questions):
     seen = []
     predictor.answer(questions, batch_size=3, on_progress=seen.append, **LENGTH)

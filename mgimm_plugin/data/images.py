@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,24 @@ def open_image(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Ima
         return to_rgb(image, name=str(path))
 
 
+def decode_image(
+    content: bytes, *, name: str, formats: Sequence[str] | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Image.Image:
+    """Read the bytes of an image file as RGB, as ``open_image`` reads a file.
+
+    Args:
+        content: The file's bytes.
+        name: What errors call it.
+        formats: Pillow's names of the formats that are tried; None tries all it has.
+        max_pixels: Refuse an image with more pixels than this before it is decoded.
+
+    Raises:
+        ImageError: As ``open_image``.
+    """
+    with _opened(io.BytesIO(content), max_pixels, name=name, formats=formats) as image:
+        return to_rgb(image, name=name)
+
+
 def image_size(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[int, int]:
     """Return (width, height) in pixels of the image that ``open_image`` reads, without decoding it.
 
@@ -57,10 +76,13 @@ def image_size(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> tup
 
 
 @contextmanager
-def _opened(path: str | Path, max_pixels: int) -> Iterator[Image.Image]:
+def _opened(
+    file: str | Path | io.BytesIO, max_pixels: int, *, name: str | None = None, formats: Sequence[str] | None = None
+) -> Iterator[Image.Image]:
     """An image file whose pixels are decoded when they are asked for; whatever is wrong with it is an ImageError."""
+    path = file if name is None else name
     try:
-        with _limit_of_pillow(max_pixels), Image.open(path) as image:
+        with _limit_of_pillow(max_pixels), Image.open(file, formats=formats) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise ImageError(
