@@ -27,6 +27,10 @@ PACKAGES = (
     "safetensors",
     "llava-torch",
     "gradio",
+    "fastapi",
+    "uvicorn",
+    "httpx",
+    "prometheus_client",
     "deepspeed",
     "pycocoevalcap",
     "matplotlib",
@@ -162,6 +166,7 @@ def _commands(installed: set[str], has_java: bool) -> Iterable[CommandState]:
     yield CommandState("evaluate: caption scores", core + captions)
     yield CommandState("stats --output, preview", core + lacking(("matplotlib", "jinja2"), "data"))
     yield CommandState("prepare geojson", core + lacking(("rasterio",), "geo"))
+    yield CommandState("serve", core + lacking(("fastapi", "uvicorn", "httpx", "prometheus_client"), "serve"))
     yield CommandState("playground, llava serve.gradio_web_server", core + lacking(("gradio",), "demo"))
 
 

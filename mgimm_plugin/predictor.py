@@ -50,6 +50,9 @@ class Predictor:
         loaded: What ``load_model`` returns.
         template: Name of the conversation template; by default the one that the model was tuned with.
         max_pixels: Larger image files are refused.
+
+    Attributes:
+        end_ids: Tokens that end an answer.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class Predictor:
         config = self.model.config
         tuned_with = getattr(config, "mm_conversation_template", None)
         self.template: str = template or tuned_with or family_of(config.model_type).template
-        self._end_ids = end_token_ids(self.template, self.tokenizer)
+        self.end_ids = end_token_ids(self.template, self.tokenizer)
         self._encoder = QuestionEncoder(loaded, self.template, max_pixels)
         self._image: EncodedImage | None = None
 
@@ -174,8 +177,8 @@ class Predictor:
             num_beams: 1 is greedy.
             temperature: Above 0 samples; the answers then differ from call to call.
             on_progress: Called after every batch with the number of questions answered so far.
-            on_token: Called with the position of a question and the id of each token of its answer as it comes, the
-                end token left out; True ends that answer. Not with beams, which take words back.
+            on_token: Called with the position of a question and the id of each token of its answer as it comes, to
+                its end token (one of ``end_ids``); True ends that answer. Not with beams, which take words back.
 
         Returns:
             One text a question, in the order of the questions.
@@ -203,7 +206,7 @@ class Predictor:
                 wanted = [limits[i] for i in rows]
                 batch |= self._generation_options(max(wanted), num_beams, temperature)
                 if on_token is not None or len(set(wanted)) > 1:
-                    new_ids = self._told_answers(batch, _Reader(rows, wanted, self._end_ids, on_token), temperature)
+                    new_ids = self._told_answers(batch, _Reader(rows, wanted, self.end_ids, on_token), temperature)
                 else:
                     search = decode_greedily if num_beams == 1 and temperature == 0 else None
                     new_ids = self.model.generate(**batch, custom_generate=search).tolist()
@@ -289,13 +292,13 @@ class Predictor:
             repetition_penalty=1.0,
             no_repeat_ngram_size=0,
             num_return_sequences=1,
-            eos_token_id=self._end_ids,
-            pad_token_id=self._end_ids[0] if pad_id is None else pad_id,
+            eos_token_id=self.end_ids,
+            pad_token_id=self.end_ids[0] if pad_id is None else pad_id,
         )
         return {"generation_config": config}
 
     def _decode(self, new_ids: list[int]) -> str:
-        end = next((at for at, token in enumerate(new_ids) if token in self._end_ids), len(new_ids))
+        end = next((at for at, token in enumerate(new_ids) if token in self.end_ids), len(new_ids))
         return self.decode(new_ids[:end])
 
     def _current_image(self) -> EncodedImage:
@@ -329,10 +332,10 @@ class _Reader:
 
     def __call__(self, row: int, token: int) -> bool:
         """Hear a token of a row that has not ended; whether it ends here."""
+        enough = self._on_token is not None and self._on_token(self._rows[row], token)
         if token in self._end_ids:
             return True
         self.lengths[row] += 1
-        enough = self._on_token is not None and self._on_token(self._rows[row], token)
         return enough or self.lengths[row] == self._limits[row]
 
 

@@ -79,11 +79,11 @@ fi
 echo "setup: installing the dependencies ($MODE); the first time this takes a few minutes"
 case $MODE in
   core) "${INSTALL[@]}" -e . ;;
-  full) "${INSTALL[@]}" -e ".[train,eval,data,geo,demo,dev]" ;;
+  full) "${INSTALL[@]}" -e ".[train,eval,data,geo,demo,serve,dev]" ;;
   oldest)
     CONSTRAINTS="$ENVIRONMENT/oldest.txt"
     oldest_pins > "$CONSTRAINTS"
-    "${INSTALL[@]}" -e ".[train,eval,data,geo,demo,dev]" -c "$CONSTRAINTS"
+    "${INSTALL[@]}" -e ".[train,eval,data,geo,demo,serve,dev]" -c "$CONSTRAINTS"
     ;;
 esac
 # Its metadata pins torch 2.0.1 and transformers 4.36.2; mgimm_patches makes it work with today's.

@@ -142,6 +142,36 @@ def evaluate(
     typer.echo(f"{metrics['records_answered']} of {metrics['records']} records answered; report: {output}/report.html")
 
 
+@app.command(cls=Command, epilog="Example: mgimm serve --model runs/image --port 8000")
+def serve(
+    model: ModelOption = None,
+    base: BaseOption = None,
+    host: Annotated[str, typer.Option("--host", help="Where to listen; 0.0.0.0 is everywhere.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8000,
+    api_key: Annotated[
+        str | None, typer.Option("--api-key", envvar="MGIMM_API_KEY", help="Asked of every client. Default: none.")
+    ] = None,
+    allow_remote_images: Annotated[
+        bool, typer.Option("--allow-remote-images", help="Load http(s) images, from public addresses only.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Requests answered together.")] = 16,
+    queue_length: Annotated[int, typer.Option("--queue-length", min=1, help="Requests that may wait.")] = 64,
+    max_pixels: Annotated[int, typer.Option("--max-pixels", min=1, help="Larger images are refused.")] = 64_000_000,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+) -> None:
+    """Serve a model to OpenAI's clients.
+
+    /v1/chat/completions takes images and regions, streamed or not; /health and /metrics say how it goes.
+    """
+    from mgimm_plugin.commands.serve import run
+
+    run(
+        model, base, host=host, port=port, api_key=api_key, allow_remote_images=allow_remote_images,
+        batch_size=batch_size, queue_length=queue_length, max_pixels=max_pixels, device=device, dtype=dtype,
+    )  # fmt: skip
+
+
 @app.command("merge-lora", cls=Command, epilog="Example: mgimm merge-lora runs/image runs/merged")
 def merge_lora(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="LoRA or adapter folder.")],

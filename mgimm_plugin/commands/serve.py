@@ -1,0 +1,76 @@
+"""``mgimm serve``: the endpoint, on one address."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from pathlib import Path
+from typing import Any
+
+from mgimm_plugin.commands.loading import load_predictor
+from mgimm_plugin.errors import MissingExtraError
+
+logger = logging.getLogger(__name__)
+
+
+def run(
+    model: str | None,
+    base: str | None,
+    *,
+    host: str,
+    port: int,
+    api_key: str | None,
+    allow_remote_images: bool,
+    device: str | None,
+    dtype: str | None,
+    max_pixels: int,
+    **limits: Any,
+) -> None:
+    """Load a model and serve it until interrupted.
+
+    Args:
+        model: Folder or Hub id; None takes the bundled one.
+        base: Base model of an adapter or LoRA checkpoint.
+        host: Address to listen on.
+        port: Port to listen on.
+        api_key: Asked of every client.
+        allow_remote_images: Whether http(s) images are loaded.
+        device: Such as ``cpu`` or ``cuda``.
+        dtype: Such as ``float32``.
+        max_pixels: Larger images are refused.
+        limits: Further fields of ``Limits``.
+
+    Raises:
+        MissingExtraError: The packages of ``[serve]`` are not installed.
+        MgimmError: The model cannot be loaded.
+    """
+    try:
+        import fastapi  # noqa: F401 - told by its extra's name before a model is loaded
+        import httpx  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import uvicorn
+    except ImportError as error:
+        raise MissingExtraError(error.name or "fastapi", "serve", "mgimm serve") from error
+    if not _is_loopback(host) and not api_key:
+        logger.warning("everybody who reaches %s may ask: set MGIMM_API_KEY to ask for a key", host)
+    predictor, loaded = load_predictor(model, base, device=device, dtype=dtype, max_pixels=max_pixels)
+
+    from mgimm_plugin.serve.app import create_app
+    from mgimm_plugin.serve.settings import Limits
+
+    name = Path(loaded).name if Path(loaded).is_dir() else loaded  # a folder's place is nobody's business
+    app = create_app(
+        predictor,
+        name,
+        limits=Limits(pixels=max_pixels, **limits),
+        api_key=api_key or None,
+        allow_remote_images=allow_remote_images,
+    )
+    uvicorn.run(app, host=host, port=port, proxy_headers=False, server_header=False, timeout_graceful_shutdown=5)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,233 @@
+"""The endpoint: OpenAI's chat completions with regions, health and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from mgimm_plugin.predictor import Predictor
+from mgimm_plugin.serve.asking import ask, draft
+from mgimm_plugin.serve.batching import Batcher, Failed, Finished, Job, Piece, queue_is_full
+from mgimm_plugin.serve.images import image_bytes
+from mgimm_plugin.serve.metrics import Metrics
+from mgimm_plugin.serve.responses import Completion, sse
+from mgimm_plugin.serve.schema import ChatRequest, read_request
+from mgimm_plugin.serve.settings import Limits, RequestRefused, error_body
+
+_READ_AT_ONCE = 4
+"""Images that are decoded at the same time: each may take the memory of the largest that is allowed."""
+_FAILED = error_body("the server failed to answer this request; its log says why", status=500, code="server_error")
+
+
+def create_app(
+    predictor: Predictor,
+    name: str,
+    *,
+    limits: Limits | None = None,
+    api_key: str | None = None,
+    allow_remote_images: bool = False,
+) -> FastAPI:
+    """Build the endpoint over a model. The model belongs to it from then on.
+
+    Args:
+        predictor: The model.
+        name: What clients call it.
+        limits: What requests may take.
+        api_key: Asked of every request but those for ``/health``.
+        allow_remote_images: Whether http(s) images are loaded, from public addresses only.
+    """
+    server = _Server(predictor, name, limits or Limits(), api_key, allow_remote_images)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(server.batcher.close)
+
+    # No pages about the endpoint: they would load scripts from elsewhere.
+    app = FastAPI(title="mgimm serve", lifespan=lifespan, openapi_url=None)
+    app.add_exception_handler(RequestRefused, server.refuse)
+    app.add_exception_handler(HTTPException, server.refuse)
+    app.add_exception_handler(Exception, server.fail)
+    app.add_api_route("/health", server.health)
+    app.add_api_route("/metrics", server.show_metrics)
+    app.add_api_route("/v1/models", server.models)
+    app.add_api_route("/v1/models/{model:path}", server.model)
+    app.add_api_route("/v1/chat/completions", server.chat, methods=["POST"])
+    return app
+
+
+class _Server:
+    def __init__(
+        self, predictor: Predictor, name: str, limits: Limits, api_key: str | None, allow_remote_images: bool
+    ) -> None:
+        self.predictor, self.name, self.limits = predictor, name, limits
+        self.api_key, self.allow_remote_images = api_key, allow_remote_images
+        self.metrics = Metrics(lambda: len(self.batcher))
+        self.batcher = Batcher(predictor, limits, self.metrics)
+        self.reading = asyncio.Semaphore(_READ_AT_ONCE)
+        self.under_way = 0
+        self.started = int(time.time())
+
+    async def health(self) -> Response:
+        alive = self.batcher.alive
+        return JSONResponse({"status": "ok" if alive else "failed"}, status_code=200 if alive else 503)
+
+    async def show_metrics(self, request: Request) -> Response:
+        self._check_key(request)
+        return PlainTextResponse(self.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def models(self, request: Request) -> Response:
+        self._check_key(request)
+        return JSONResponse({"object": "list", "data": [self._card()]})
+
+    async def model(self, request: Request, model: str) -> Response:
+        self._check_key(request)
+        self._check_model(model)
+        return JSONResponse(self._card())
+
+    async def chat(self, request: Request) -> Response:
+        """Answer; what is wrong with a request is said before anything of it reaches the model."""
+        arrived = time.monotonic()
+        self._check_key(request)
+        # Refused before it is read: what many large requests hold in memory is bounded by this.
+        if self.under_way + len(self.batcher) >= self.limits.queue_length:
+            raise queue_is_full(self.under_way + len(self.batcher))
+        self.under_way += 1
+        try:
+            chat = read_request(await _body(request, self.limits))
+            self._check_model(chat.model)
+            job, tokens = await self._job(chat)
+            self.batcher.submit(job)
+        finally:
+            self.under_way -= 1
+        completion = Completion(self.name, tokens)
+        if chat.stream:
+            with_usage = chat.stream_options is not None and chat.stream_options.include_usage
+            events = self._stream(job, completion, arrived, with_usage=with_usage)
+            return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
+        return await self._whole(job, completion, arrived, request)
+
+    async def refuse(self, request: Request, error: Any) -> Response:
+        """A refusal, or what the framework says of a wrong path or method, in OpenAI's form."""
+        if isinstance(error, HTTPException):
+            message = f"{request.method} {request.url.path}: {error.detail}; see /v1/models and /v1/chat/completions"
+            error = RequestRefused(message, status=error.status_code, code="unknown_url")
+        self.metrics.refused(error.code)
+        headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
+        if error.status == 401:
+            headers["www-authenticate"] = "Bearer"
+        return JSONResponse(error.as_dict(), status_code=error.status, headers=headers)
+
+    async def fail(self, request: Request, error: Exception) -> Response:
+        self.metrics.failed()
+        return JSONResponse(_FAILED, status_code=500)
+
+    async def _job(self, chat: ChatRequest) -> tuple[Job, int]:
+        drafted = draft(chat, self.limits)
+        content = None
+        async with self.reading:
+            if drafted.image_url is not None:
+                content = await image_bytes(
+                    drafted.image_url, drafted.image_field, self.limits, allow_remote=self.allow_remote_images
+                )
+            question, tokens = await run_in_threadpool(ask, chat, drafted, content, self.predictor, self.limits)
+        job = Job(question, chat.new_tokens, chat.temperature or 0.0, chat.stop or (), stream=chat.stream)
+        return job, tokens
+
+    async def _whole(self, job: Job, completion: Completion, arrived: float, request: Request) -> Response:
+        answer = asyncio.ensure_future(job.next_event())
+        gone = asyncio.ensure_future(_until_gone(request))
+        try:
+            await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+            end = answer.result() if answer.done() else None
+        finally:
+            job.cancelled.set()  # nobody listens from here on; where the answer is complete this changes nothing
+            answer.cancel()
+            gone.cancel()
+        if isinstance(end, Finished):
+            self.metrics.answered(time.monotonic() - arrived, completion.prompt_tokens, end.tokens)
+            return JSONResponse(completion.whole(end))
+        if end is None:
+            self.metrics.gone()
+            return Response(status_code=499)  # it reaches nobody
+        self.metrics.failed()
+        return JSONResponse(_FAILED, status_code=500)
+
+    async def _stream(
+        self, job: Job, completion: Completion, arrived: float, *, with_usage: bool
+    ) -> AsyncIterator[bytes]:
+        finished = False
+        try:
+            yield completion.opening()
+            while isinstance(event := await job.next_event(), Piece):
+                yield completion.piece(event.text)
+            finished = True
+            if isinstance(event, Failed):
+                self.metrics.failed()
+                yield sse(_FAILED)
+            else:
+                self.metrics.answered(time.monotonic() - arrived, completion.prompt_tokens, event.tokens)
+                yield completion.ending(event, with_usage=with_usage)
+        finally:  # also where the client has gone, and nobody reads the generator to its end
+            job.cancelled.set()
+            if not finished:
+                self.metrics.gone()
+
+    def _card(self) -> dict[str, Any]:
+        return {"id": self.name, "object": "model", "created": self.started, "owned_by": "mgimm"}
+
+    def _check_model(self, model: str) -> None:
+        if model != self.name:
+            raise RequestRefused(
+                f"model {model[:100]!r} is not served here; ask for {self.name!r}",
+                status=404, param="model", code="model_not_found",
+            )  # fmt: skip
+
+    def _check_key(self, request: Request) -> None:
+        if self.api_key is None:
+            return
+        given = request.headers.get("authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Bearer {self.api_key}".encode()):
+            raise RequestRefused(
+                "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'",
+                status=401, code="invalid_api_key",
+            )  # fmt: skip
+
+
+async def _body(request: Request, limits: Limits) -> bytes:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        # A page in a browser may send other types anywhere without asking; this one it may not.
+        raise RequestRefused(
+            f"the content type is {kind[:100]!r}; send application/json", status=415, code="unsupported_media_type"
+        )
+    body = bytearray()
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > limits.body_bytes:
+                    raise RequestRefused(
+                        f"the body has more than {limits.body_bytes} bytes; send a smaller image",
+                        status=413, code="body_too_large",
+                    )  # fmt: skip
+    except TimeoutError as error:
+        raise RequestRefused(
+            f"the body did not arrive within {limits.body_seconds:g} s; send it faster",
+            status=408, code="body_too_slow",
+        ) from error  # fmt: skip
+    return bytes(body)
+
+
+async def _until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,240 @@
+"""Waiting requests are answered together, by one thread.
+
+Streamed and whole answers are the same thing here: a job hears of its pieces as its row of the batch grows. There is
+one way through the model and one thread that takes it, so a stream needs no second generation beside the batches, and
+an answer is what it is alone, streamed or not.
+
+Jobs go together that have the same temperature; each has its own image, length and stop texts. What fails for one job
+alone (``Predictor.check``) was looked for before it came here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mgimm_plugin.predictor import Predictor, Question
+from mgimm_plugin.serve.growing_text import GrowingText, cut_at_stop
+from mgimm_plugin.serve.settings import Limits, RequestRefused
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """More text of a streamed answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of an answer.
+
+    Attributes:
+        text: The whole answer.
+        tokens: How many tokens it took.
+        reason: ``stop``, or ``length`` where it was cut.
+    """
+
+    text: str
+    tokens: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """There is no answer; the log says why."""
+
+
+Event = Piece | Finished | Failed
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """A question on its way; made in the event loop that listens to it.
+
+    Attributes:
+        question: What is asked.
+        max_new_tokens: Longest answer.
+        temperature: 0 is greedy.
+        stop: Texts before which the answer ends.
+        stream: Whether pieces are wanted.
+        cancelled: Nobody listens any more: the job is dropped, or its row ends.
+    """
+
+    question: Question
+    max_new_tokens: int
+    temperature: float = 0.0
+    stop: Sequence[str] = ()
+    stream: bool = False
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    _events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+
+    async def next_event(self) -> Event:
+        """Wait for the next event; the last one is ``Finished`` or ``Failed``."""
+        return await self._events.get()
+
+    def tell(self, event: Event) -> None:
+        """Pass an event on, from any thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+        except RuntimeError:  # the loop is closed: the server is stopping
+            self.cancelled.set()
+
+
+class Observer(Protocol):
+    """Hears what the batcher does."""
+
+    def batch_started(self, size: int) -> None:
+        """A batch of so many jobs goes to the model."""
+
+
+class Batcher:
+    """The queue, and the thread that works on it.
+
+    Args:
+        predictor: The model; nobody else asks it.
+        limits: Length of the queue, size of a batch and how long it is waited for.
+        observer: Hears of batches.
+    """
+
+    def __init__(self, predictor: Predictor, limits: Limits, observer: Observer) -> None:
+        self._predictor, self._limits, self._observer = predictor, limits, observer
+        self._waiting: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="mgimm-serve-model", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether requests are being worked on."""
+        return self._thread.is_alive()
+
+    def __len__(self) -> int:
+        """How many jobs wait."""
+        return len(self._waiting)
+
+    def submit(self, job: Job) -> None:
+        """Put a job into the queue.
+
+        Raises:
+            RequestRefused: The queue is full.
+        """
+        with self._changed:
+            self._drop_cancelled()
+            if len(self._waiting) >= self._limits.queue_length:
+                raise queue_is_full(len(self._waiting))
+            self._waiting.append(job)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Drop what waits, and wait until the model is still."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (batch := self._next_batch()) is not None:
+            if not batch:
+                continue
+            self._observer.batch_started(len(batch))
+            try:
+                self._answer(batch)
+            except Exception:  # the thread's outermost frame: a defect of one batch must not end the server
+                logger.exception("a batch of %d requests failed", len(batch))
+                for job in batch:
+                    job.tell(Failed())
+
+    def _next_batch(self) -> list[Job] | None:
+        """Wait for jobs that go together; [] where all that came have gone, None when the batcher is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            deadline = time.monotonic() + self._limits.batch_seconds
+            while not self._closed and len(self._waiting) < self._limits.batch_size:
+                if not self._changed.wait(deadline - time.monotonic()):
+                    break
+            self._drop_cancelled()
+            if self._closed:
+                for job in self._waiting:
+                    job.tell(Failed())
+                return None
+            first = self._waiting[0].temperature if self._waiting else 0.0
+            fitting = [job for job in self._waiting if job.temperature == first][: self._limits.batch_size]
+            for job in fitting:
+                self._waiting.remove(job)
+        return fitting
+
+    def _drop_cancelled(self) -> None:
+        self._waiting = deque(job for job in self._waiting if not job.cancelled.is_set())
+
+    def _answer(self, batch: Sequence[Job]) -> None:
+        rows = [_Row(job, self._predictor, self._closing) for job in batch]
+        self._predictor.answer(
+            [job.question for job in batch],
+            max_new_tokens=[job.max_new_tokens for job in batch],
+            temperature=batch[0].temperature,
+            batch_size=len(batch),
+            on_token=lambda at, token: rows[at].hear(token),
+        )
+        if self._closed:
+            for job in batch:
+                job.tell(Failed())  # those that have their answer listen no more
+
+    def _closing(self) -> bool:
+        return self._closed
+
+
+def queue_is_full(waiting: int) -> RequestRefused:
+    """What a client hears that comes when the queue is full."""
+    return RequestRefused(
+        f"the queue is full: {waiting} requests wait; try again in a second",
+        status=429, code="queue_full", retry_after=1,
+    )  # fmt: skip
+
+
+class _Row:
+    """One job's row of a batch."""
+
+    def __init__(self, job: Job, predictor: Predictor, closing: Callable[[], bool]) -> None:
+        self._job, self._decode, self._end_ids, self._closing = job, predictor.decode, predictor.end_ids, closing
+        self._ids: list[int] = []
+        self._text = GrowingText(job.stop)
+        self._stopped = False
+        self._done = False
+
+    def hear(self, token: int) -> bool:
+        """Take a token of the answer; whether the answer ends here."""
+        if token in self._end_ids:
+            self.finish("stop")
+            return True
+        self._ids.append(token)
+        if self._job.cancelled.is_set() or self._closing():
+            return True
+        if self._job.stream or self._job.stop:
+            piece, stopped = self._text.grow(self._decode(self._ids))
+            if piece and self._job.stream:
+                self._job.tell(Piece(piece))
+            if stopped:
+                self.finish("stop")
+                return True
+        if len(self._ids) == self._job.max_new_tokens:
+            self.finish("length")
+            return True
+        return False
+
+    def finish(self, reason: str) -> None:
+        """Tell the whole answer; the other rows of the batch may go on."""
+        text = cut_at_stop(self._decode(self._ids), self._job.stop).rstrip()
+        if self._job.stream and (piece := self._text.rest(text)):
+            self._job.tell(Piece(piece))
+        self._job.tell(Finished(text, len(self._ids), reason))

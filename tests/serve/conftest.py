@@ -1,0 +1,83 @@
+"""A tiny model behind the endpoint, and requests to it."""
+
+import base64
+import io
+import socket
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip("fastapi")
+pytest.importorskip("prometheus_client")
+
+
+@pytest.fixture(scope="session")
+def tiny_predictor(tiny_loaded):
+    from mgimm_plugin.predictor import Predictor
+
+    return Predictor(tiny_loaded)
+
+
+@pytest.fixture(scope="session")
+def pictures():
+    generator = torch.Generator().manual_seed(5)
+    noise = torch.randint(0, 256, (6, 60, 90, 3), generator=generator, dtype=torch.uint8)
+    return [Image.fromarray(pixels.numpy()) for pixels in noise]
+
+
+def data_url(image, kind="PNG"):
+    content = io.BytesIO()
+    image.save(content, kind)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+def user(text, url=None):
+    """A message of the user, with an image."""
+    image = [] if url is None else [{"type": "image_url", "image_url": {"url": url}}]
+    return {"role": "user", "content": [{"type": "text", "text": text}, *image]}
+
+
+@contextmanager
+def client_of(predictor, **settings):
+    from fastapi.testclient import TestClient
+
+    from mgimm_plugin.serve.app import create_app
+
+    with TestClient(create_app(predictor, "tiny", **settings)) as client:
+        yield client
+
+
+@contextmanager
+def running(predictor, **settings):
+    """The endpoint on a port of this machine; its address."""
+    import uvicorn
+
+    from mgimm_plugin.serve.app import create_app
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(create_app(predictor, "tiny", **settings), log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.01)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def client(tiny_predictor):
+    with client_of(tiny_predictor) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def address(tiny_predictor):
+    with running(tiny_predictor) as address:
+        yield address
