@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, StoppingCriteria, TextIteratorStreamer
+from transformers import GenerationConfig, TextIteratorStreamer
 
 from mgimm_plugin.constants import (
     DEFAULT_IMAGE_TOKEN,
@@ -31,6 +31,7 @@ from mgimm_plugin.constants import (
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.model.decoding import decode_greedily
 from mgimm_plugin.model.families import family_of
+from mgimm_plugin.model.listening import EndWhereTold, Reader, StopWhen
 from mgimm_plugin.model.loading import LoadedModel, load_model
 from mgimm_plugin.questions import Box, EncodedImage, ImageLike, PreparedImage, Question, QuestionEncoder
 from mgimm_plugin.resources import bundled_model
@@ -206,7 +207,7 @@ class Predictor:
                 wanted = [limits[i] for i in rows]
                 batch |= self._generation_options(max(wanted), num_beams, temperature)
                 if on_token is not None or len(set(wanted)) > 1:
-                    new_ids = self._told_answers(batch, _Reader(rows, wanted, self.end_ids, on_token), temperature)
+                    new_ids = self._told_answers(batch, Reader(rows, wanted, self.end_ids, on_token), temperature)
                 else:
                     search = decode_greedily if num_beams == 1 and temperature == 0 else None
                     new_ids = self.model.generate(**batch, custom_generate=search).tolist()
@@ -215,10 +216,10 @@ class Predictor:
                     on_progress(len(answers))
         return [answers[i] for i in range(len(questions))]
 
-    def _told_answers(self, arguments: dict[str, Any], reader: _Reader, temperature: float) -> list[list[int]]:
+    def _told_answers(self, arguments: dict[str, Any], reader: Reader, temperature: float) -> list[list[int]]:
         """Token ids of the answers of a batch, whose reader hears of each token and may end an answer."""
         if temperature > 0:
-            ids = self.model.generate(**arguments, stopping_criteria=[_EndWhereTold(reader)])
+            ids = self.model.generate(**arguments, stopping_criteria=[EndWhereTold(reader)])
         else:
             ids = self.model.generate(**arguments, custom_generate=decode_greedily, on_token=reader)
         return [row[:length] for row, length in zip(ids.tolist(), reader.lengths, strict=True)]
@@ -250,7 +251,7 @@ class Predictor:
 
         def generate() -> None:
             try:
-                self.model.generate(**arguments, streamer=streamer, stopping_criteria=[_StopWhen(closed)])
+                self.model.generate(**arguments, streamer=streamer, stopping_criteria=[StopWhen(closed)])
             except Exception as error:  # whatever it is, it belongs to the reader, who would wait for ever
                 failures.append(error)
             finally:
@@ -305,58 +306,3 @@ class Predictor:
         if self._image is None:
             raise MgimmError("there is no image to ask about: call set_image first")
         return self._image
-
-
-class _Reader:
-    """Hears each token of a batch's answers, and says where an answer ends before its batch does.
-
-    Args:
-        rows: The position of each row's question.
-        limits: Longest answer of each row, in tokens.
-        end_ids: Tokens that end an answer.
-        on_token: As in ``Predictor.answer``.
-
-    Attributes:
-        lengths: Tokens of each row so far, end tokens left out.
-    """
-
-    def __init__(
-        self,
-        rows: Sequence[int],
-        limits: Sequence[int],
-        end_ids: Sequence[int],
-        on_token: Callable[[int, int], bool] | None,
-    ) -> None:
-        self._rows, self._limits, self._end_ids, self._on_token = rows, limits, end_ids, on_token
-        self.lengths = [0] * len(rows)
-
-    def __call__(self, row: int, token: int) -> bool:
-        """Hear a token of a row that has not ended; whether it ends here."""
-        enough = self._on_token is not None and self._on_token(self._rows[row], token)
-        if token in self._end_ids:
-            return True
-        self.lengths[row] += 1
-        return enough or self.lengths[row] == self._limits[row]
-
-
-class _EndWhereTold(StoppingCriteria):
-    """Ends the rows of a sampled batch where their reader says so; all rows stay in the batch to its end."""
-
-    def __init__(self, reader: _Reader) -> None:
-        self._reader = reader
-        self._ended = [False] * len(reader.lengths)
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-        for row, token in enumerate(input_ids[:, -1].tolist()):
-            self._ended[row] = self._ended[row] or self._reader(row, token)
-        return torch.tensor(self._ended, device=input_ids.device)
-
-
-class _StopWhen(StoppingCriteria):
-    """Ends generation at the next word once an event is set."""
-
-    def __init__(self, event: threading.Event) -> None:
-        self._event = event
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-        return torch.full((len(input_ids),), self._event.is_set(), dtype=torch.bool, device=input_ids.device)

@@ -134,11 +134,11 @@ class _Server:
     async def _job(self, chat: ChatRequest) -> tuple[Job, int]:
         drafted = draft(chat, self.limits)
         content = None
+        if drafted.image_url is not None:
+            content = await image_bytes(
+                drafted.image_url, drafted.image_field, self.limits, allow_remote=self.allow_remote_images
+            )
         async with self.reading:
-            if drafted.image_url is not None:
-                content = await image_bytes(
-                    drafted.image_url, drafted.image_field, self.limits, allow_remote=self.allow_remote_images
-                )
             question, tokens = await run_in_threadpool(ask, chat, drafted, content, self.predictor, self.limits)
         job = Job(question, chat.new_tokens, chat.temperature or 0.0, chat.stop or (), stream=chat.stream)
         return job, tokens

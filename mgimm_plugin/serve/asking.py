@@ -80,7 +80,9 @@ def ask(
         question = Question(image, text, boxes, earlier=tuple(earlier))
         return question, predictor.check(question, max_new_tokens=request.new_tokens)
     except ImageError as error:
-        raise RequestRefused(error.message, param=drafted.image_field, code="invalid_image") from error
+        field = drafted.image_field
+        message = error.message if field in error.message else f"{field}: {error.message}"
+        raise RequestRefused(message, param=field, code="invalid_image") from error
     except RecordError as error:
         field = error.field or "messages"
         raise RequestRefused(f"{field}: {error.message}", param=field) from error

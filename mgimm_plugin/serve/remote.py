@@ -11,7 +11,6 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from urllib.parse import urljoin
 
 import httpx
 
@@ -88,7 +87,7 @@ async def load_remote(
                     return content
     except TimeoutError as error:
         raise _refused(field, f"was not loaded within {limits.remote_seconds:g} s") from error
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
         raise _refused(field, f"could not be loaded ({type(error).__name__})") from error
     raise _refused(field, f"redirects more than {limits.remote_redirects} times")
 
@@ -116,7 +115,7 @@ async def _answer(client: httpx.AsyncClient, target: _Target, field: str, limits
     response = await client.send(request, stream=True)
     try:
         if response.status_code in _REDIRECTS and "location" in response.headers:
-            return None, urljoin(str(target.url), response.headers["location"])
+            return None, str(target.url.join(response.headers["location"]))
         if response.status_code != 200:
             raise _refused(field, f"could not be loaded: the other side answers {response.status_code}")
         content = bytearray()

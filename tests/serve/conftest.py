@@ -11,15 +11,40 @@ import pytest
 import torch
 from PIL import Image
 
+from mgimm_plugin.predictor import Predictor
+
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
 
 @pytest.fixture(scope="session")
 def tiny_predictor(tiny_loaded):
-    from mgimm_plugin.predictor import Predictor
-
     return Predictor(tiny_loaded)
+
+
+class HeldPredictor(Predictor):
+    """The model, which begins a batch when it is let go, and counts its tokens."""
+
+    def __init__(self, loaded):
+        super().__init__(loaded)
+        self.asked, self.let_go, self.tokens = threading.Event(), threading.Event(), 0
+
+    def answer(self, questions, *, on_token, **options):
+        self.asked.set()
+        assert self.let_go.wait(60)
+
+        def count(at, token):
+            self.tokens += 1
+            return on_token(at, token)
+
+        return super().answer(questions, on_token=count, **options)
+
+
+@pytest.fixture
+def held(tiny_loaded):
+    held = HeldPredictor(tiny_loaded)
+    yield held
+    held.let_go.set()
 
 
 @pytest.fixture(scope="session")

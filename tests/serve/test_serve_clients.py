@@ -1,0 +1,59 @@
+"""Clients that go away, and clients that come when the queue is full."""
+
+import http.client
+import json
+import threading
+import time
+
+import httpx
+import pytest
+
+from mgimm_plugin.serve.settings import Limits
+from tests.serve.conftest import running, user
+
+ASKED = {"model": "tiny", "messages": [user("Hello?")], "max_tokens": 400}
+
+
+def wait_for(address, line):
+    for _ in range(600):
+        if line in httpx.get(f"{address}/metrics").text:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"no {line} in /metrics")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_goes_away_ends_its_answer(held, stream):
+    with running(held) as address:
+        connection = http.client.HTTPConnection(address.removeprefix("http://"))
+        body = json.dumps({**ASKED, "stream": stream})
+        connection.request("POST", "/v1/chat/completions", body, {"content-type": "application/json"})
+        assert held.asked.wait(60)
+        connection.close()
+        held.let_go.set()
+        wait_for(address, 'mgimm_requests_total{status="gone"} 1.0')
+        after = httpx.post(f"{address}/v1/chat/completions", json={**ASKED, "max_tokens": 2}, timeout=60)
+        assert after.status_code == 200
+    assert held.tokens < 400
+
+
+def test_a_full_queue_is_told_with_a_time_to_come_again(held):
+    limits = Limits(queue_length=1, batch_size=1, batch_seconds=0)
+    with running(held, limits=limits) as address:
+        answers = []
+
+        def ask():
+            answers.append(httpx.post(f"{address}/v1/chat/completions", json={**ASKED, "max_tokens": 2}, timeout=60))
+
+        first, second = threading.Thread(target=ask), threading.Thread(target=ask)
+        first.start()
+        assert held.asked.wait(60)
+        second.start()
+        wait_for(address, "mgimm_queue_length 1.0")
+        refused = httpx.post(f"{address}/v1/chat/completions", json=ASKED)
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert refused.json()["error"]["type"] == "rate_limit_error"
+        held.let_go.set()
+        first.join()
+        second.join()
+    assert [answer.status_code for answer in answers] == [200, 200]
