@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mgimm_plugin.errors import MgimmError
+
 from .perturbing import PERTURBATIONS, plain, rewrite, write_perturbed
 from .recipes import IMAGE_FILE, PLAIN_FILE, REGION_FILE
 from .systems import BLANK, NONE, TRUE, Scale
@@ -57,8 +59,16 @@ def asked_sets(scale: Scale, fresh: int = 0) -> list[SceneSet]:
 
 
 def draw(sets: list[SceneSet], scale: Scale, folder: Path, world: str) -> None:
-    """Draw the sets that are not there yet, with the files of perturbed and of no regions."""
+    """Draw the sets that are not there yet, with the files of perturbed and of no regions.
+
+    Raises:
+        MgimmError: A set is of a style that the world does not have.
+    """
     train, validation, test = scale.scenes
+    if world != "overhead" and any(each.style != TEST.style for each in sets):
+        raise MgimmError(
+            f"--world {world}: has no styles, and this size of the study needs shifted scenes: use overhead"
+        )
     for each in sets:
         target = folder / each.name
         if not (target / "dataset.json").is_file():

@@ -76,3 +76,9 @@ def test_drawn_sets_have_every_file_that_a_mode_asks_for(tmp_path):
             assert ("none" in flags) == (mode == NONE)
             assert (file.name == f"{task}.jsonl") == (mode in (TRUE, NONE, BLANK))
     assert all(not json.loads(line)["regions"] for line in (folder / "image.plain.jsonl").read_text().splitlines())
+
+
+def test_shifted_scenes_are_not_drawn_in_a_world_that_has_no_styles(tmp_path):
+    with pytest.raises(MgimmError, match="--world mini: has no styles"):
+        draw(asked_sets(SCALES["full"]), SCALES["full"], tmp_path, "mini")
+    assert not list(tmp_path.iterdir())
