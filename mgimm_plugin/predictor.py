@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, StoppingCriteria, TextIteratorStreamer
+from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria, TextIteratorStreamer
 
 from mgimm_plugin.constants import (
     DEFAULT_IMAGE_TOKEN,
@@ -29,6 +29,7 @@ from mgimm_plugin.constants import (
     REGION_QUESTION,
 )
 from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.model.answer_stream import AnswerStream, GrowingAnswer
 from mgimm_plugin.model.decoding import decode_greedily
 from mgimm_plugin.model.families import family_of
 from mgimm_plugin.model.loading import LoadedModel, load_model
@@ -195,10 +196,37 @@ class Predictor:
         question = Question(self._current_image() if speaks_of_image else None, text, tuple(boxes))
         with self._warning_of_clipped_boxes():
             batch = self._encoder.batch([question], [self._encoder.tokenize(question, max_new_tokens)])
-        return self._pieces({**batch, **self._generation_options(max_new_tokens, 1, temperature)})
-
-    def _pieces(self, arguments: dict[str, Any]) -> Iterator[str]:
         streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        return self._pieces({**batch, **self._generation_options(max_new_tokens, 1, temperature)}, streamer)
+
+    def stream_answers(
+        self, questions: Sequence[Question], *, max_new_tokens: int = 200, temperature: float = 0.0
+    ) -> Iterator[list[GrowingAnswer]]:
+        """Answer questions in one batch and show all answers as they grow, with the model's confidence in each.
+
+        Closing the iterator stops the model.
+
+        Args:
+            questions: The questions; all of them go into one batch.
+            max_new_tokens: Longest answer, in tokens.
+            temperature: Above 0 samples.
+
+        Yields:
+            After each step all answers so far, in the order of the questions.
+
+        Raises:
+            RecordError: A question cannot be asked; raised by the call, before the first step.
+        """
+        if not questions:
+            return iter(())
+        options = self._generation_options(max_new_tokens, 1, temperature)
+        prompts = [self._encoder.tokenize(question, max_new_tokens) for question in questions]
+        with self._warning_of_clipped_boxes():
+            batch = self._encoder.batch(questions, prompts)
+        stream = AnswerStream(len(questions), self._end_ids, self._decode)
+        return self._pieces({**batch, **options, "logits_processor": LogitsProcessorList([stream])}, stream)
+
+    def _pieces(self, arguments: dict[str, Any], streamer: Any) -> Iterator[Any]:
         closed = threading.Event()
         failures: list[Exception] = []
 

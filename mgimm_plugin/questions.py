@@ -54,12 +54,20 @@ class Question:
         text: The user's words, with ``<image>`` where the whole image is shown and one ``<region>`` for each box.
         boxes: xyxy in pixels of the original image, in the order of the ``<region>`` tokens.
         id: Names the question in errors.
+        before: Questions and answers of the conversation so far; their ``<image>`` and ``<region>`` tokens count as
+            those of ``text`` do, and ``boxes`` has theirs first.
     """
 
     image: ImageLike | EncodedImage | None
     text: str
     boxes: Sequence[Box] = ()
     id: str | None = None
+    before: Sequence[tuple[str, str]] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What both sides say in turn, the question itself last."""
+        return (*(text for turn in self.before for text in turn), self.text)
 
 
 class QuestionEncoder:
@@ -88,7 +96,7 @@ class QuestionEncoder:
         self.clipped_boxes = 0
         self._tokens_per_image = self.model.get_vision_tower().num_patches
         # Most questions of a file are asked in the same words.
-        self._ids_of = lru_cache(maxsize=_TEXTS_AT_HAND)(self._tokenize_text)
+        self._ids_of = lru_cache(maxsize=_TEXTS_AT_HAND)(self._tokenize_texts)
 
     def tokenize(self, question: Question, max_new_tokens: int) -> Sequence[int]:
         """Return the ids of a question's prompt, once its tokens, boxes and image are seen to agree.
@@ -97,7 +105,8 @@ class QuestionEncoder:
             RecordError: They do not.
             SequenceTooLongError: Prompt and answer together are longer than the model's context.
         """
-        regions, images = question.text.count(DEFAULT_REGION_TOKEN), question.text.count(DEFAULT_IMAGE_TOKEN)
+        said = "\n".join(question.texts)
+        regions, images = said.count(DEFAULT_REGION_TOKEN), said.count(DEFAULT_IMAGE_TOKEN)
         with _naming(question):
             if regions != len(question.boxes):
                 raise RecordError(
@@ -193,17 +202,18 @@ class QuestionEncoder:
         """
         return to_rgb(image) if isinstance(image, Image.Image) else self.images.open(image)
 
-    def _as_asked(self, question: Question) -> str:
-        """The user's words, with regions as this model takes them."""
-        (text,) = self.regions.shown([question.text])
+    def _as_asked(self, question: Question) -> tuple[str, ...]:
+        """What was said, with regions as this model takes them."""
+        texts = self.regions.shown(question.texts)
         if question.image is not None and question.boxes and not self.regions.takes_boxes:
             image = question.image
             size = self.images.size_of(image) if isinstance(image, str | Path) else image.size
-            (text,) = self.regions.written([text], self.images.encode_boxes(question.boxes, *size)[0])
-        return text
+            texts = self.regions.written(texts, self.images.encode_boxes(question.boxes, *size)[0])
+        return tuple(texts)
 
-    def _tokenize_text(self, text: str) -> list[int]:
-        return tokenize_prompt(build_prompt([("human", text)], self.template, self.tokenizer), self.tokenizer)
+    def _tokenize_texts(self, texts: tuple[str, ...]) -> list[int]:
+        turns = [(("human", "gpt")[position % 2], text) for position, text in enumerate(texts)]
+        return tokenize_prompt(build_prompt(turns, self.template, self.tokenizer), self.tokenizer)
 
     def _encoded(
         self, questions: Sequence[Question], at_hand: Mapping[object, EncodedImage]

@@ -210,3 +210,39 @@ def test_the_pixel_limit_can_be_set(predictor, images, tmp_path):
 def test_settings_that_make_no_sense_are_refused(predictor, setting):
     with pytest.raises(MgimmError, match=next(iter(setting))):
         predictor.answer([], **setting)
+
+
+def test_streamed_answers_of_a_batch_end_as_the_answers_and_tell_their_confidence(predictor, questions):
+    steps = list(predictor.stream_answers(questions, **LENGTH))
+    assert [answer.text for answer in steps[-1]] == predictor.answer(questions, **LENGTH)
+    assert all(answer.done and 0 < answer.confidence <= 1 for answer in steps[-1])
+    assert len(steps[0][0].text) < len(steps[-1][0].text)
+    assert list(predictor.stream_answers([])) == []
+
+
+def test_the_confidence_is_the_mean_log_probability_of_the_tokens(predictor, questions):
+    question = questions[1]
+    (answer,) = list(predictor.stream_answers([question], **LENGTH))[-1]
+    prompt = predictor._encoder.tokenize(question, 12)
+    scores = predictor.model.generate(
+        **predictor._encoder.batch([question], [prompt]),
+        **predictor._generation_options(12, 1, 0.0),
+        return_dict_in_generate=True,
+        output_logits=True,
+    )
+    chosen = [
+        float(logits[0].log_softmax(-1)[token]) for logits, token in zip(scores.logits, scores.sequences[0], strict=True)
+    ]
+    assert answer.confidence == pytest.approx(torch.tensor(chosen).mean().exp().item(), rel=1e-5)
+
+
+def test_a_follow_up_is_asked_in_its_conversation(predictor, images):
+    first = ("<image>\n<region>\nWhat is it?", "A tank.")
+    boxes = [(0, 0, 30, 30), (40, 10, 90, 60)]
+    question = Question(images[0], "And <region>?", boxes, before=[first])
+    with_history = predictor._encoder.tokenize(question, 12)
+    assert len(with_history) > len(predictor._encoder.tokenize(Question(images[0], "And <region>?", boxes[1:]), 12))
+    assert [with_history.count(sentinel) for sentinel in (-200, -300)] == [1, 2]
+    assert predictor.answer([question], **LENGTH)[0]
+    with pytest.raises(RecordError, match="2 <region> tokens and 1 boxes"):
+        predictor.answer([Question(images[0], "And <region>?", boxes[1:], before=[first])], **LENGTH)
