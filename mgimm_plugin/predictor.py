@@ -72,6 +72,7 @@ class Predictor:
         *,
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
+        template: str | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> Predictor:
         """Load a model.
@@ -81,13 +82,14 @@ class Predictor:
             base: The language model under an adapter or LoRA; by default the one that its config names.
             device: CUDA when there is one, else CPU.
             dtype: float32 on CPU and bfloat16 on CUDA by default.
+            template: Name of the conversation template; by default the one that the model was tuned with.
             max_pixels: Larger image files are refused.
 
         Raises:
             CheckpointError: The folder is no whole checkpoint.
         """
         loaded = load_model(bundled_model() if model is None else model, base, device=device, dtype=dtype)
-        return cls(loaded, max_pixels=max_pixels)
+        return cls(loaded, template=template, max_pixels=max_pixels)
 
     def encode_image(self, image: ImageLike) -> EncodedImage:
         """Run the vision pass of an image, for any number of questions after.

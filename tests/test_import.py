@@ -83,10 +83,21 @@ LAYERS = (
     {"evaluate"},
     {"bench"},
     {"commands", "doctor"},
+    {"webpage"},
     {"cli"},
     {"__main__"},
 )
-OPTIONAL = {"gradio", "deepspeed", "pycocoevalcap", "rasterio", "pydantic", "fastapi", "uvicorn", "tensorboard"}
+OPTIONAL = {
+    "gradio",
+    "gradio_image_annotation",
+    "deepspeed",
+    "pycocoevalcap",
+    "rasterio",
+    "pydantic",
+    "fastapi",
+    "uvicorn",
+    "tensorboard",
+}
 
 
 def sources():

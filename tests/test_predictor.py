@@ -231,7 +231,8 @@ def test_the_confidence_is_the_mean_log_probability_of_the_tokens(predictor, que
         output_logits=True,
     )
     chosen = [
-        float(logits[0].log_softmax(-1)[token]) for logits, token in zip(scores.logits, scores.sequences[0], strict=True)
+        float(logits[0].log_softmax(-1)[token])
+        for logits, token in zip(scores.logits, scores.sequences[0], strict=True)
     ]
     assert answer.confidence == pytest.approx(torch.tensor(chosen).mean().exp().item(), rel=1e-5)
 

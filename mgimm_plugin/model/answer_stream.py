@@ -80,4 +80,3 @@ class AnswerStream(LogitsProcessor, BaseStreamer):
             GrowingAnswer(self._decode(ids), math.exp(total / len(ids)) if ids else math.nan, done)
             for ids, total, done in zip(self._ids, self._sums, self._done, strict=True)
         ]
-
