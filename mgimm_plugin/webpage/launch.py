@@ -49,7 +49,6 @@ def launch(
 
     limits = Limits()
     shelf = ModelShelf(models, base=base, device=device)
-    shelf.warm_up()
     page = build(shelf, limits, corrections.resolve())
     page.queue(max_size=limits.waiting, default_concurrency_limit=1)
     _, address, _ = page.launch(
@@ -62,6 +61,9 @@ def launch(
         quiet=not blocking,
         share=False,
         footer_links=[],
-        prevent_thread_lock=not blocking,
+        prevent_thread_lock=True,
     )
+    shelf.warm_up()  # only now: the page is there before the model
+    if blocking:
+        page.block_thread()
     return page, address

@@ -32,7 +32,7 @@ def build(shelf: ModelShelf, limits: Limits, corrections: Path) -> gr.Blocks:
     """
     handlers = Handlers(shelf, limits, corrections)
     with gr.Blocks(title="MGIMM playground", analytics_enabled=False, delete_cache=_CLEANING) as page:
-        session = gr.State(Session, time_to_live=_CLEANING[1])
+        session = gr.State(Session(), time_to_live=_CLEANING[1])
         with gr.Column(elem_classes="mg-page"):
             gr.HTML(_HEAD)
             with gr.Row(equal_height=False):
