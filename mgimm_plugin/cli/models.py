@@ -214,7 +214,7 @@ def playground(
     device: DeviceOption = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen at; 0.0.0.0 lets others in.")] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option("--port", min=0, max=65535, help="Default: the first free one from 7860.")
+        int | None, typer.Option("--port", min=1, max=65535, help="Default: the first free one from 7860.")
     ] = None,
     corrections: Annotated[
         Path, typer.Option("--corrections", metavar="FILE", help="Where corrected answers go, as records.")

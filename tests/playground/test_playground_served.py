@@ -16,7 +16,7 @@ SETTINGS = ("mgimm-mini", "auto", "auto", 0, 1, 40)
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    page, address = launch(corrections=tmp_path_factory.mktemp("kept") / "corrections.jsonl", port=0, blocking=False)
+    page, address = launch(corrections=tmp_path_factory.mktemp("kept") / "corrections.jsonl", blocking=False)
     yield address
     page.close()
 
