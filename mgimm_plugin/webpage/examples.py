@@ -14,7 +14,7 @@ def examples() -> list[tuple[str, list[DrawnBox]]]:
     """Path and boxes of each scene, from the records that show whole images."""
     folder = playground_folder() / "examples"
     return [
-        (str(folder / str(record.image)), [DrawnBox(region.bbox, region.category or "") for region in record.regions])
+        (str(folder / str(record.image)), [DrawnBox(region.bbox) for region in record.regions])
         for record in read_records(folder / "examples.jsonl")
         if DEFAULT_IMAGE_TOKEN in record.conversations[0].value
     ]

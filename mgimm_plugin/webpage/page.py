@@ -36,9 +36,9 @@ def build(shelf: ModelShelf, limits: Limits, corrections: Path) -> gr.Blocks:
         with gr.Column(elem_classes="mg-page"):
             gr.HTML(_HEAD)
             with gr.Row(equal_height=False):
-                with gr.Column(scale=5, min_width=320):
+                with gr.Column(scale=5, min_width=320, elem_classes="mg-stay"):
                     canvas, gallery, upload, pasted, paste = _draw_column()
-                with gr.Column(scale=2, min_width=200):
+                with gr.Column(scale=2, min_width=200, elem_classes="mg-stay"):
                     regions, whole, guided, cancel, settings = _ask_column(shelf)
                 with gr.Column(scale=5, min_width=320):
                     _step(3, "Read")
@@ -93,17 +93,17 @@ def _draw_column() -> tuple[Any, ...]:
     )
     gallery = gr.Gallery(
         [path for path, _ in examples()],
-        label="Examples: drawn scenes",
-        columns=8,
-        height=96,
+        label="Examples",
+        columns=4,
+        height="auto",
+        show_label=False,
         allow_preview=False,
         object_fit="cover",
         interactive=False,
         buttons=[],
         elem_id="mg-examples",
     )
-    with gr.Row():
-        upload = gr.UploadButton("Open a file (JPEG, PNG, TIFF)", file_types=["image", ".tif", ".tiff"], size="sm")
+    upload = gr.UploadButton("Open a file (JPEG, PNG, TIFF)", file_types=["image", ".tif", ".tiff"], size="sm")
     with gr.Accordion("Paste boxes", open=False):
         pasted = gr.Textbox(
             label="JSON, COCO, DIOR-RSVG XML, or lines of x1 y1 x2 y2", lines=4, max_lines=8, elem_id="mg-pasted"
@@ -117,7 +117,7 @@ def _ask_column(shelf: ModelShelf) -> tuple[Any, ...]:
     regions = gr.Button("Describe regions", variant="primary", elem_id="mg-ask-regions")
     whole = gr.Button("Describe image", variant="primary", elem_id="mg-ask-image")
     guided = gr.Checkbox(True, label="guided by the boxes")
-    cancel = gr.Button("Stop", variant="stop", size="sm")
+    cancel = gr.Button("Stop", size="sm")
     with gr.Accordion("Settings", open=False):
         settings = [
             gr.Dropdown(shelf.names, value=shelf.names[0], label="Checkpoint"),

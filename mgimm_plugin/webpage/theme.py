@@ -14,15 +14,15 @@ _STYLE = """
 .mg-step h2 { font-size: .95rem; font-weight: 650; margin: 0; display: flex; align-items: center; gap: .5rem; }
 .mg-step b { display: inline-grid; place-items: center; width: 1.5rem; height: 1.5rem; border-radius: 50%;
   background: var(--color-accent); color: #fff; font-size: .8rem; }
-.mg-picture svg { display: block; width: 100%; max-height: 440px; border-radius: var(--radius-lg);
+.mg-picture svg { display: block; width: 100%; max-height: 340px; border-radius: var(--radius-lg);
   background: var(--background-fill-secondary); }
 .mg-box rect { fill: transparent; stroke: var(--c); stroke-width: 2.5; vector-effect: non-scaling-stroke; }
 .mg-box rect.mg-tag { fill: var(--c); stroke: none; }
 .mg-box text { fill: #fff; font-weight: 700; text-anchor: middle; }
 .mg-table { width: 100%; border-collapse: collapse; table-layout: fixed; }
 .mg-table th { text-align: left; font-size: .75rem; font-weight: 600; color: var(--body-text-color-subdued); }
-.mg-table th, .mg-table td { padding: .4rem .35rem; vertical-align: top; overflow-wrap: anywhere;
-  border-bottom: 1px solid var(--border-color-primary); }
+.mg-table :is(th, td) { padding: .4rem .35rem !important; vertical-align: top; overflow-wrap: anywhere;
+  border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }
 .mg-table :is(th, td):first-child { width: 2.3rem; }
 .mg-table :is(th, td):last-child { width: 3.6rem; text-align: right; font-variant-numeric: tabular-nums; }
 .mg-table abbr { text-decoration: none; }
@@ -40,7 +40,7 @@ _STYLE = """
 .mg-sentence[tabindex] { cursor: default; border-bottom: 1px dotted var(--body-text-color-subdued); }
 :is(.mg-row, .mg-sentence[tabindex]):is(:hover, :focus) { background: var(--color-accent-soft); outline: none; }
 :is(.mg-row, .mg-sentence[tabindex]):focus-visible { outline: 2px solid var(--color-accent); }
-.mg-state { font-size: .85rem; }
+@media (min-width: 1000px) { .mg-stay { position: sticky; top: .75rem; align-self: flex-start; } }
 @media (max-width: 700px) {
   .gradio-container { padding: .5rem !important; }
   .mg-head h1 { font-size: 1.2rem; }
