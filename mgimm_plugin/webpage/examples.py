@@ -21,11 +21,11 @@ def examples() -> list[tuple[str, list[DrawnBox]]]:
 
 
 def canvas_value(image: Any, boxes: list[DrawnBox]) -> dict[str, Any]:
-    """What the drawing component takes, boxes in the colors of their numbers."""
+    """What the drawing component takes: boxes in the colors of their numbers, the last one first."""
     drawn = []
     for number, box in enumerate(boxes, 1):
         color = color_of(number)
         corners = dict(zip(("xmin", "ymin", "xmax", "ymax"), (round(edge) for edge in box.bbox), strict=True))
         rgb = tuple(int(color[at : at + 2], 16) for at in (1, 3, 5))
         drawn.append({**corners, "label": box.label, "color": rgb})
-    return {"image": image, "boxes": drawn}
+    return {"image": image, "boxes": drawn[::-1]}

@@ -95,7 +95,7 @@ def _draw_column() -> tuple[Any, ...]:
         [path for path, _ in examples()],
         label="Examples",
         columns=4,
-        height="auto",
+        height=210,
         show_label=False,
         allow_preview=False,
         object_fit="cover",

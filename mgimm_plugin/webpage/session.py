@@ -108,7 +108,7 @@ def read_drawing(value: Mapping[str, Any] | None, limits: Limits) -> Drawing:
     """Check what the drawing component holds.
 
     Args:
-        value: Its value: ``image`` (RGB, or None), ``boxes`` and ``orientation`` (quarter turns, clockwise).
+        value: Its value: ``image`` (RGB, or None), ``boxes``, the last one first, and ``orientation`` (quarter turns, clockwise).
         limits: What the page takes.
 
     Raises:
@@ -124,9 +124,9 @@ def read_drawing(value: Mapping[str, Any] | None, limits: Limits) -> Drawing:
     turns = int((value or {}).get("orientation") or 0) % 4
     if turns:
         image = image.rotate(-90 * turns, expand=True)
-    boxes = [
-        DrawnBox(_corners(box), str(box.get("label") or "").strip()[:80]) for box in (value or {}).get("boxes") or ()
-    ]
+    # The component puts a new box before the others; numbers must not change for it.
+    drawn = reversed((value or {}).get("boxes") or ())
+    boxes = [DrawnBox(_corners(box), str(box.get("label") or "").strip()[:80]) for box in drawn]
     return Drawing(image, check_boxes(boxes, image.size, limits))
 
 

@@ -19,7 +19,7 @@ _STYLE = """
 .mg-box rect { fill: transparent; stroke: var(--c); stroke-width: 2.5; vector-effect: non-scaling-stroke; }
 .mg-box rect.mg-tag { fill: var(--c); stroke: none; }
 .mg-box text { fill: #fff; font-weight: 700; text-anchor: middle; }
-.mg-table { width: 100%; border-collapse: collapse; table-layout: fixed; }
+.mg-table { border: 0 !important; width: 100%; border-collapse: collapse; table-layout: fixed; }
 .mg-table th { text-align: left; font-size: .75rem; font-weight: 600; color: var(--body-text-color-subdued); }
 .mg-table :is(th, td) { padding: .4rem .35rem !important; vertical-align: top; overflow-wrap: anywhere;
   border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }

@@ -24,7 +24,7 @@ def address(tmp_path_factory):
 def drawing(boxes):
     from gradio_client import handle_file
 
-    corners = [dict(zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)) for box in boxes]
+    corners = [dict(zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)) for box in reversed(boxes)]
     return {"image": handle_file(examples()[0][0]), "boxes": corners, "orientation": 0}
 
 
