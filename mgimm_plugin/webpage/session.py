@@ -108,7 +108,8 @@ def read_drawing(value: Mapping[str, Any] | None, limits: Limits) -> Drawing:
     """Check what the drawing component holds.
 
     Args:
-        value: Its value: ``image`` (RGB, or None), ``boxes``, the last one first, and ``orientation`` (quarter turns, clockwise).
+        value: Its value: ``image`` (RGB, or None), ``boxes``, the last one first, and ``orientation`` (quarter turns,
+            clockwise).
         limits: What the page takes.
 
     Raises:
