@@ -36,9 +36,9 @@ def build(shelf: ModelShelf, limits: Limits, corrections: Path) -> gr.Blocks:
         with gr.Column(elem_classes="mg-page"):
             gr.HTML(_HEAD)
             with gr.Row(equal_height=False):
-                with gr.Column(scale=5, min_width=320, elem_classes="mg-stay"):
+                with gr.Column(scale=5, min_width=320):
                     canvas, gallery, upload, pasted, paste = _draw_column()
-                with gr.Column(scale=2, min_width=200, elem_classes="mg-stay"):
+                with gr.Column(scale=2, min_width=200):
                     regions, whole, guided, cancel, settings = _ask_column(shelf)
                 with gr.Column(scale=5, min_width=320):
                     _step(3, "Read")

@@ -40,7 +40,6 @@ _STYLE = """
 .mg-sentence[tabindex] { cursor: default; border-bottom: 1px dotted var(--body-text-color-subdued); }
 :is(.mg-row, .mg-sentence[tabindex]):is(:hover, :focus) { background: var(--color-accent-soft); outline: none; }
 :is(.mg-row, .mg-sentence[tabindex]):focus-visible { outline: 2px solid var(--color-accent); }
-@media (min-width: 1000px) { .mg-stay { position: sticky; top: .75rem; align-self: flex-start; } }
 @media (max-width: 700px) {
   .gradio-container { padding: .5rem !important; }
   .mg-head h1 { font-size: 1.2rem; }
