@@ -12,14 +12,13 @@ Example:
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, TextIteratorStreamer
+from transformers import GenerationConfig
 
 from mgimm_plugin.constants import (
     DEFAULT_IMAGE_TOKEN,
@@ -29,10 +28,11 @@ from mgimm_plugin.constants import (
     REGION_QUESTION,
 )
 from mgimm_plugin.errors import MgimmError
-from mgimm_plugin.model.decoding import decode_greedily
+from mgimm_plugin.growing_answers import GrowingAnswer, growing_answers, pieces
 from mgimm_plugin.model.families import family_of
-from mgimm_plugin.model.listening import EndWhereTold, Reader, StopWhen
+from mgimm_plugin.model.listening import OnToken, Reader
 from mgimm_plugin.model.loading import LoadedModel, load_model
+from mgimm_plugin.model.searching import search, search_settings
 from mgimm_plugin.questions import Box, EncodedImage, ImageLike, PreparedImage, Question, QuestionEncoder
 from mgimm_plugin.resources import bundled_model
 from mgimm_plugin.tokenization import end_token_ids
@@ -75,6 +75,7 @@ class Predictor:
         *,
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
+        template: str | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> Predictor:
         """Load a model.
@@ -84,13 +85,14 @@ class Predictor:
             base: The language model under an adapter or LoRA; by default the one that its config names.
             device: CUDA when there is one, else CPU.
             dtype: float32 on CPU and bfloat16 on CUDA by default.
+            template: Name of the conversation template; by default the one that the model was tuned with.
             max_pixels: Larger image files are refused.
 
         Raises:
             CheckpointError: The folder is no whole checkpoint.
         """
         loaded = load_model(bundled_model() if model is None else model, base, device=device, dtype=dtype)
-        return cls(loaded, max_pixels=max_pixels)
+        return cls(loaded, template=template, max_pixels=max_pixels)
 
     def encode_image(self, image: ImageLike) -> EncodedImage:
         """Run the vision pass of an image, for any number of questions after.
@@ -167,7 +169,7 @@ class Predictor:
         num_beams: int = 1,
         temperature: float = 0.0,
         on_progress: Callable[[int], None] | None = None,
-        on_token: Callable[[int, int], bool] | None = None,
+        on_token: OnToken | None = None,
     ) -> list[str]:
         """Answer questions in batches of similar length.
 
@@ -178,8 +180,9 @@ class Predictor:
             num_beams: 1 is greedy.
             temperature: Above 0 samples; the answers then differ from call to call.
             on_progress: Called after every batch with the number of questions answered so far.
-            on_token: Called with the position of a question and the id of each token of its answer as it comes, to
-                its end token (one of ``end_ids``); True ends that answer. Not with beams, which take words back.
+            on_token: Called with the position of a question, and the id and the log-probability of each token of its
+                answer as it comes, to its end token (one of ``end_ids``); True ends that answer. Not with beams, which
+                take words back.
 
         Returns:
             One text a question, in the order of the questions.
@@ -192,7 +195,7 @@ class Predictor:
         if on_token is not None and num_beams > 1:
             raise MgimmError(f"on_token needs num_beams 1, not {num_beams}")
         each = [max_new_tokens] if isinstance(max_new_tokens, int) else list(max_new_tokens)
-        self._generation_options(min(each, default=1), num_beams, temperature)  # they are checked, asked or not
+        self._settings(min(each, default=1), num_beams, temperature)  # they are checked, asked or not
         limits = each * len(questions) if isinstance(max_new_tokens, int) else each
         prompts = [self._encoder.tokenize(q, limit) for q, limit in zip(questions, limits, strict=True)]
         # Longest first: a batch too large for the memory fails at once. The sort is stable, so that neighbours, which
@@ -205,24 +208,14 @@ class Predictor:
                 rows = order[start : start + batch_size]
                 batch = self._encoder.batch([questions[i] for i in rows], [prompts[i] for i in rows], at_hand)
                 wanted = [limits[i] for i in rows]
-                batch |= self._generation_options(max(wanted), num_beams, temperature)
-                if on_token is not None or len(set(wanted)) > 1:
-                    new_ids = self._told_answers(batch, Reader(rows, wanted, self.end_ids, on_token), temperature)
-                else:
-                    search = decode_greedily if num_beams == 1 and temperature == 0 else None
-                    new_ids = self.model.generate(**batch, custom_generate=search).tolist()
+                listens = on_token is not None or len(set(wanted)) > 1
+                reader = Reader(rows, wanted, self.end_ids, on_token) if listens else None
+                settings = self._settings(max(wanted), num_beams, temperature)
+                new_ids = search(self.model, batch, settings, reader)
                 answers.update(zip(rows, map(self._decode, new_ids), strict=True))
                 if on_progress is not None:
                     on_progress(len(answers))
         return [answers[i] for i in range(len(questions))]
-
-    def _told_answers(self, arguments: dict[str, Any], reader: Reader, temperature: float) -> list[list[int]]:
-        """Token ids of the answers of a batch, whose reader hears of each token and may end an answer."""
-        if temperature > 0:
-            ids = self.model.generate(**arguments, stopping_criteria=[EndWhereTold(reader)])
-        else:
-            ids = self.model.generate(**arguments, custom_generate=decode_greedily, on_token=reader)
-        return [row[:length] for row, length in zip(ids.tolist(), reader.lengths, strict=True)]
 
     def stream(
         self, text: str, boxes: Iterable[Box] = (), *, max_new_tokens: int = 200, temperature: float = 0.0
@@ -240,32 +233,39 @@ class Predictor:
         """
         speaks_of_image = DEFAULT_IMAGE_TOKEN in text or DEFAULT_REGION_TOKEN in text
         question = Question(self._current_image() if speaks_of_image else None, text, tuple(boxes))
-        with self._warning_of_clipped_boxes():
-            batch = self._encoder.batch([question], [self._encoder.tokenize(question, max_new_tokens)])
-        return self._pieces({**batch, **self._generation_options(max_new_tokens, 1, temperature)})
+        return pieces(self.stream_answers([question], max_new_tokens=max_new_tokens, temperature=temperature))
 
-    def _pieces(self, arguments: dict[str, Any]) -> Iterator[str]:
-        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
-        closed = threading.Event()
-        failures: list[Exception] = []
+    def stream_answers(
+        self,
+        questions: Sequence[Question],
+        *,
+        max_new_tokens: int = 200,
+        batch_size: int = 16,
+        temperature: float = 0.0,
+    ) -> Generator[list[GrowingAnswer]]:
+        """Answer questions in batches and show all answers as they grow, with the model's confidence in each.
 
-        def generate() -> None:
-            try:
-                self.model.generate(**arguments, streamer=streamer, stopping_criteria=[StopWhen(closed)])
-            except Exception as error:  # whatever it is, it belongs to the reader, who would wait for ever
-                failures.append(error)
-            finally:
-                streamer.end()
+        Closing the iterator stops the model. A reader that is slower than the model is not shown every step.
 
-        thread = threading.Thread(target=generate, daemon=True)
-        thread.start()
-        try:
-            yield from filter(None, streamer)
-        finally:
-            closed.set()
-            thread.join()
-        if failures:
-            raise failures[0]
+        Args:
+            questions: The questions.
+            max_new_tokens: Longest answer, in tokens.
+            batch_size: Questions answered together.
+            temperature: Above 0 samples.
+
+        Returns:
+            All answers so far, in the order of the questions, again and again until all have ended.
+
+        Raises:
+            RecordError: A question cannot be asked; raised by the call, before the first step.
+        """
+        self._settings(max_new_tokens, 1, temperature)
+        for question in questions:
+            self._encoder.check(question, max_new_tokens)
+        options = {"max_new_tokens": max_new_tokens, "batch_size": batch_size, "temperature": temperature}
+        return growing_answers(
+            lambda hear: self.answer(questions, **options, on_token=hear), len(questions), self.end_ids, self.decode
+        )
 
     @contextmanager
     def _warning_of_clipped_boxes(self) -> Iterator[None]:
@@ -275,28 +275,14 @@ class Predictor:
         if clipped := self._encoder.clipped_boxes - before:
             logger.warning("boxes that stuck out of their image and were clipped to it: %d", clipped)
 
-    def _generation_options(self, max_new_tokens: int, num_beams: int, temperature: float) -> dict[str, Any]:
-        """Say everything about the search, so that a base's ``generation_config.json`` cannot add to it."""
-        if max_new_tokens < 1 or num_beams < 1 or temperature < 0:
-            raise MgimmError(
-                f"max_new_tokens {max_new_tokens} and num_beams {num_beams} must be at least 1, "
-                f"temperature {temperature} at least 0"
-            )
-        pad_id = self.tokenizer.pad_token_id
-        config = GenerationConfig(
+    def _settings(self, max_new_tokens: int, num_beams: int, temperature: float) -> GenerationConfig:
+        return search_settings(
+            self.end_ids,
+            self.tokenizer.pad_token_id,
             max_new_tokens=max_new_tokens,
             num_beams=num_beams,
-            do_sample=temperature > 0,
-            temperature=float(temperature) or 1.0,
-            top_p=1.0,
-            top_k=50,
-            repetition_penalty=1.0,
-            no_repeat_ngram_size=0,
-            num_return_sequences=1,
-            eos_token_id=self.end_ids,
-            pad_token_id=self.end_ids[0] if pad_id is None else pad_id,
+            temperature=temperature,
         )
-        return {"generation_config": config}
 
     def _decode(self, new_ids: list[int]) -> str:
         end = next((at for at, token in enumerate(new_ids) if token in self.end_ids), len(new_ids))

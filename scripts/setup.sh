@@ -93,5 +93,8 @@ esac
 if [[ $MODE != core ]] && ! command -v java >/dev/null; then
   echo "setup: no Java found: caption scores will be empty (Debian and Ubuntu: apt-get install default-jre-headless)"
 fi
+if [[ $MODE != core ]] && ! command -v chromium >/dev/null; then
+  echo "setup: no Chromium found: the playground's browser tests are skipped (Debian: apt-get install chromium)"
+fi
 echo "$STATE" > "$STAMP"
 echo "setup: done; $ENVIRONMENT/bin/mgimm --help"

@@ -1,6 +1,7 @@
 """The predictor's answers do not depend on how questions are batched, and a bad question is said before it is asked."""
 
 import threading
+from itertools import pairwise
 
 import pytest
 import torch
@@ -154,7 +155,7 @@ def test_each_token_is_told_and_each_answer_has_a_limit_of_its_own(predictor, qu
         batch_size=4,
         max_new_tokens=limits,
         temperature=temperature,
-        on_token=lambda i, token: told[i].append(token) or (i == 5 and len(told[i]) == 2),
+        on_token=lambda i, token, _: told[i].append(token) or (i == 5 and len(told[i]) == 2),
     )
     words = {i: [token for token in ids if token not in predictor.end_ids] for i, ids in told.items()}
     assert [predictor.decode(words[i]) for i in words] == answers
@@ -253,3 +254,41 @@ def test_the_pixel_limit_can_be_set(predictor, images, tmp_path):
 def test_settings_that_make_no_sense_are_refused(predictor, setting):
     with pytest.raises(MgimmError, match=next(iter(setting))):
         predictor.answer([], **setting)
+
+
+def test_streamed_answers_of_a_batch_end_as_the_answers_and_tell_their_confidence(predictor, questions):
+    steps = list(predictor.stream_answers(questions, batch_size=4, **LENGTH))
+    assert [answer.text for answer in steps[-1]] == predictor.answer(questions, **LENGTH)
+    assert all(answer.done and 0 < answer.confidence <= 1 for answer in steps[-1])
+    for before, after in pairwise(steps):
+        assert all(len(early.text) <= len(late.text) for early, late in zip(before, after, strict=True))
+    assert list(predictor.stream_answers([])) == [[]]
+
+
+def test_a_question_that_cannot_be_asked_is_refused_before_the_stream_begins(predictor, images):
+    with pytest.raises(RecordError, match="0 <region> tokens and 1 boxes"):
+        predictor.stream_answers([Question(images[0], "What?", [(0, 0, 5, 5)])])
+    with pytest.raises(MgimmError, match="max_new_tokens"):
+        predictor.stream_answers([], max_new_tokens=0)
+
+
+def test_a_sampled_answer_has_a_confidence_too(predictor, questions):
+    (answer,) = list(predictor.stream_answers(questions[:1], temperature=1.0, **LENGTH))[-1]
+    assert 0 < answer.confidence < 1
+
+
+def test_the_confidence_is_the_mean_log_probability_of_the_tokens(predictor, questions):
+    question = questions[1]
+    (answer,) = list(predictor.stream_answers([question], **LENGTH))[-1]
+    prompt = predictor._encoder.tokenize(question, 12)
+    scores = predictor.model.generate(
+        **predictor._encoder.batch([question], [prompt]),
+        generation_config=predictor._settings(12, 1, 0.0),
+        return_dict_in_generate=True,
+        output_logits=True,
+    )
+    chosen = [
+        float(logits[0].log_softmax(-1)[token])
+        for logits, token in zip(scores.logits, scores.sequences[0], strict=True)
+    ]
+    assert answer.confidence == pytest.approx(torch.tensor(chosen).mean().exp().item(), rel=1e-5)

@@ -232,3 +232,25 @@ def bench(
     from mgimm_plugin.commands.bench import run
 
     run([name.strip() for name in (only or "").split(",") if name.strip()], device=device, as_json=as_json)
+
+
+@app.command(cls=Command, epilog="Example: mgimm playground --model runs/image --model runs/region")
+def playground(
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", metavar="DIR", help="Folder or Hub id; repeatable. Default: the bundled model."),
+    ] = None,
+    base: BaseOption = None,
+    device: DeviceOption = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen at; 0.0.0.0 lets others in.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option("--port", min=1, max=65535, help="Default: the first free one from 7860.")
+    ] = None,
+    corrections: Annotated[
+        Path, typer.Option("--corrections", metavar="FILE", help="Where corrected answers go, as records.")
+    ] = Path("runs/corrections/corrections.jsonl"),
+) -> None:
+    """Open the web page: draw boxes on an image and read what is in them."""
+    from mgimm_plugin.webpage.launch import launch
+
+    launch(model or (), base=base, device=device, host=host, port=port, corrections=corrections)

@@ -21,6 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import Cache, GenerationConfig
 
 from mgimm_plugin.model.growing_cache import growing_cache
+from mgimm_plugin.model.listening import OnToken, tell
 from mgimm_plugin.model.shared_prefix import read_prefix, shared_prefix_length
 
 _STEPS_BETWEEN_CHECKS = {"cuda": 8}
@@ -35,7 +36,7 @@ def decode_greedily(
     logits_processor: Callable[[Tensor, Tensor], Tensor],
     stopping_criteria: Callable[[Tensor, None], Tensor],
     generation_config: GenerationConfig,
-    on_token: Callable[[int, int], bool] | None = None,
+    on_token: OnToken | None = None,
     **model_kwargs: Any,
 ) -> Tensor:
     """Decode a left-padded batch greedily; in float32 the tokens of a row are those that it gets alone.
@@ -46,7 +47,7 @@ def decode_greedily(
         logits_processor: Applied to the scores of each step.
         stopping_criteria: Say which rows have ended; each looks at its own row only.
         generation_config: Has the padding token and the length of the longest answer.
-        on_token: Told the row and the id of each token as it comes, until the row has ended; True ends the row.
+        on_token: Told of each token of a row as it comes, until the row has ended.
         **model_kwargs: ``inputs_embeds [B, M, D]`` and, where rows are padded, ``attention_mask [B, M]``.
 
     Returns:
@@ -60,9 +61,10 @@ def decode_greedily(
     ended = torch.zeros_like(row, dtype=torch.bool)
     answers: dict[int, Tensor] = {}
     for step in count(1):
-        tokens = logits_processor(input_ids, logits).argmax(dim=-1).masked_fill(ended, pad_id)
+        scores = logits_processor(input_ids, logits)
+        tokens = scores.argmax(dim=-1).masked_fill(ended, pad_id)
         input_ids = torch.cat((input_ids, tokens[:, None]), dim=1)
-        told = ended if on_token is None else _tell(on_token, row, tokens, ended)
+        told = ended if on_token is None else tell(on_token, row, tokens, scores, ended)
         ended = ended | told | stopping_criteria(input_ids, None)
         if step % every == 0 and int(ended.sum()) * _ROWS_FOR_ONE_THAT_ENDED >= len(ended):
             answers.update(zip(row[ended].tolist(), input_ids[ended], strict=True))
@@ -76,12 +78,6 @@ def decode_greedily(
         logits = _next_logits(model, cache, mask, input_ids=tokens[:, None])
     in_order = [answers[i] for i in range(len(embeds))]
     return pad_sequence(in_order, batch_first=True, padding_value=pad_id)[:, : generation_config.max_length]
-
-
-def _tell(on_token: Callable[[int, int], bool], row: Tensor, tokens: Tensor, ended: Tensor) -> Tensor:
-    """Pass the tokens of a step on; ``[B]``, which rows are to end."""
-    said = zip(row.tolist(), tokens.tolist(), ended.tolist(), strict=True)
-    return torch.tensor([over or on_token(place, token) for place, token, over in said], device=ended.device)
 
 
 def _read_prompts(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-from transformers import StoppingCriteria
+from torch import Tensor, tensor
+from transformers import LogitsProcessor, StoppingCriteria
+
+OnToken = Callable[[int, int, float], bool]
+"""Told of each token of an answer: which answer, the token's id and its log-probability; True ends the answer."""
 
 
 class Reader:
@@ -24,44 +26,65 @@ class Reader:
     """
 
     def __init__(
-        self,
-        rows: Sequence[int],
-        limits: Sequence[int],
-        end_ids: Sequence[int],
-        on_token: Callable[[int, int], bool] | None,
+        self, rows: Sequence[int], limits: Sequence[int], end_ids: Sequence[int], on_token: OnToken | None
     ) -> None:
         self._rows, self._limits, self._end_ids, self._on_token = rows, limits, end_ids, on_token
         self.lengths = [0] * len(rows)
 
-    def __call__(self, row: int, token: int) -> bool:
+    def __call__(self, row: int, token: int, log_probability: float) -> bool:
         """Hear a token of a row that has not ended; whether it ends here."""
-        enough = self._on_token is not None and self._on_token(self._rows[row], token)
+        enough = self._on_token is not None and self._on_token(self._rows[row], token, log_probability)
         if token in self._end_ids:
             return True
         self.lengths[row] += 1
         return enough or self.lengths[row] == self._limits[row]
 
 
+def tell(on_token: OnToken, row: Tensor, tokens: Tensor, scores: Tensor, ended: Tensor) -> Tensor:
+    """Pass the tokens of a step on.
+
+    Args:
+        on_token: Who hears of them.
+        row: ``[B]``, which answer each row is.
+        tokens: ``[B]`` ids.
+        scores: ``[B, V]``, what the tokens were chosen by: logits, or logarithms of probabilities.
+        ended: ``[B]`` bool; nothing is told of these.
+
+    Returns:
+        ``[B]``, which rows have ended now.
+    """
+    chosen = scores.float().log_softmax(dim=-1).gather(1, tokens[:, None])[:, 0]
+    said = zip(row.tolist(), tokens.tolist(), chosen.tolist(), ended.tolist(), strict=True)
+    return tensor([over or on_token(place, token, score) for place, token, score, over in said], device=ended.device)
+
+
+class ScoresAtHand(LogitsProcessor):
+    """Keeps the scores ``[B, V]`` that the next token is drawn from, and hands them on as they are."""
+
+    scores: Tensor
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """The scores."""
+        self.scores = scores
+        return scores
+
+
 class EndWhereTold(StoppingCriteria):
-    """Ends the rows of a sampled batch where their reader says so; all rows stay in the batch to its end."""
+    """Tells of the tokens of a batch that transformers samples; rows that have ended stay in the batch to its end.
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._ended = [False] * len(reader.lengths)
+    Args:
+        on_token: Who hears of them.
+        at_hand: The last logits processor of the same ``generate``.
+    """
 
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+    def __init__(self, on_token: OnToken, at_hand: ScoresAtHand) -> None:
+        self._on_token, self._at_hand = on_token, at_hand
+        self._ended: Tensor | None = None
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
         """``[B]``: which rows of ids ``[B, new tokens]`` have ended."""
-        for row, token in enumerate(input_ids[:, -1].tolist()):
-            self._ended[row] = self._ended[row] or self._reader(row, token)
-        return torch.tensor(self._ended, device=input_ids.device)
-
-
-class StopWhen(StoppingCriteria):
-    """Ends generation at the next word once an event is set."""
-
-    def __init__(self, event: threading.Event) -> None:
-        self._event = event
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-        """``[B]``: all rows, once the event is set."""
-        return torch.full((len(input_ids),), self._event.is_set(), dtype=torch.bool, device=input_ids.device)
+        tokens = input_ids[:, -1]
+        ended = tokens.new_zeros(len(tokens)).bool() if self._ended is None else self._ended
+        row = tokens.new_tensor(range(len(tokens)))
+        self._ended = tell(self._on_token, row, tokens, self._at_hand.scores, ended)
+        return self._ended

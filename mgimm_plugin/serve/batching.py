@@ -19,8 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from mgimm_plugin.growing_text import GrowingText, cut_at_stop
 from mgimm_plugin.predictor import Predictor, Question
-from mgimm_plugin.serve.growing_text import GrowingText, cut_at_stop
 from mgimm_plugin.serve.settings import Limits, RequestRefused
 
 logger = logging.getLogger(__name__)
@@ -184,7 +184,7 @@ class Batcher:
             max_new_tokens=[job.max_new_tokens for job in batch],
             temperature=batch[0].temperature,
             batch_size=len(batch),
-            on_token=lambda at, token: rows[at].hear(token),
+            on_token=lambda at, token, _: rows[at].hear(token),
         )
         if self._closed:
             for job in batch:

@@ -33,9 +33,9 @@ class HeldPredictor(Predictor):
         self.asked.set()
         assert self.let_go.wait(60)
 
-        def count(at, token):
+        def count(at, token, log_probability):
             self.tokens += 1
-            return on_token(at, token)
+            return on_token(at, token, log_probability)
 
         return super().answer(questions, on_token=count, **options)
 

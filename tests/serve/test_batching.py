@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from mgimm_plugin.growing_text import GrowingText
 from mgimm_plugin.predictor import Predictor, Question
 from mgimm_plugin.serve.batching import Batcher, Failed, Finished, Job, Piece
-from mgimm_plugin.serve.growing_text import GrowingText
 from mgimm_plugin.serve.settings import Limits, RequestRefused
 
 LIMITS = Limits(queue_length=4, batch_size=3, batch_seconds=0)

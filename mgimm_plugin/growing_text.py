@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_UNFINISHED = "\N{REPLACEMENT CHARACTER}"
+UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 """What a tokenizer writes for a character of which not all bytes are there yet."""
 
 
@@ -27,7 +27,7 @@ class GrowingText:
         if len(cut) < len(text):
             return self.rest(cut), True
         held = max((_overlap(text, stop) for stop in self._stop), default=0)
-        safe = text[: len(text) - held].rstrip(_UNFINISHED).rstrip()
+        safe = text[: len(text) - held].rstrip(UNFINISHED).rstrip()
         if not safe.startswith(self._shown):
             return "", False
         return self.rest(safe), False

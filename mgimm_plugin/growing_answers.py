@@ -1,0 +1,115 @@
+"""Answers while they grow, for readers that do not wait for the end."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+from collections.abc import Callable, Collection, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from mgimm_plugin.growing_text import UNFINISHED, GrowingText
+from mgimm_plugin.model.listening import OnToken
+
+
+@dataclass(frozen=True, slots=True)
+class GrowingAnswer:
+    """An answer so far.
+
+    Attributes:
+        text: The words.
+        confidence: exp of the mean log-probability of the tokens, in (0, 1]; nan before the first one. The token that
+            ends the answer counts as well.
+        done: Whether it has ended.
+    """
+
+    text: str
+    confidence: float
+    done: bool
+
+
+def growing_answers(
+    answer: Callable[[OnToken], Any], count: int, end_ids: Collection[int], decode: Callable[[list[int]], str]
+) -> Generator[list[GrowingAnswer]]:
+    """Run a model in a thread of its own and show all its answers as often as there is news of one.
+
+    Closing the iterator ends the answers and waits until the model is still.
+
+    Args:
+        answer: Asks the model, given what hears of each token, as in ``Predictor.answer``.
+        count: Number of answers.
+        end_ids: Tokens that end an answer.
+        decode: Turns the tokens of an answer into its text.
+
+    Yields:
+        All answers so far, in the order of the questions; at last all are done.
+    """
+    closed = threading.Event()
+    heard: queue.SimpleQueue[tuple[int, int, float] | None] = queue.SimpleQueue()
+    failures: list[Exception] = []
+
+    def hear(place: int, token: int, log_probability: float) -> bool:
+        heard.put((place, token, log_probability))
+        return closed.is_set()
+
+    def work() -> None:
+        try:
+            answer(hear)
+        except Exception as error:  # whatever it is, it belongs to the reader, who would wait for ever
+            failures.append(error)
+        finally:
+            heard.put(None)
+
+    rows = [_Row() for _ in range(count)]
+    thread = threading.Thread(target=work, name="mgimm-answers", daemon=True)
+    thread.start()
+    try:
+        # Who reads slowly finds several tokens at a time, not a line of old states.
+        while (news := heard.get()) is not None:
+            rows[news[0]].hear(*news[1:], end_ids)
+            if heard.empty():
+                yield [row.so_far(decode) for row in rows]
+    finally:
+        closed.set()
+        thread.join()
+    if failures:
+        raise failures[0]
+    for row in rows:
+        row.done = True  # also one that was cut at its longest length
+    yield [row.so_far(decode) for row in rows]
+
+
+def pieces(answers: Generator[list[GrowingAnswer]]) -> Iterator[str]:
+    """The one answer of a batch of one piece by piece; closing the iterator closes ``answers``."""
+    text = GrowingText()
+    with closing(answers):
+        for (answer,) in answers:
+            if piece := text.rest(answer.text) if answer.done else text.grow(answer.text)[0]:
+                yield piece
+
+
+class _Row:
+    """The tokens of one answer."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self._ids: list[int] = []
+        self._log_probabilities: list[float] = []
+        self._text: str | None = ""
+
+    def hear(self, token: int, log_probability: float, end_ids: Collection[int]) -> None:
+        self._log_probabilities.append(log_probability)
+        if token in end_ids:
+            self.done = True
+        else:
+            self._ids.append(token)
+            self._text = None
+
+    def so_far(self, decode: Callable[[list[int]], str]) -> GrowingAnswer:
+        if self._text is None:
+            self._text = decode(self._ids)
+        heard = self._log_probabilities
+        confidence = math.exp(math.fsum(heard) / len(heard)) if heard else math.nan
+        return GrowingAnswer(self._text if self.done else self._text.rstrip(UNFINISHED), confidence, self.done)

@@ -1,0 +1,109 @@
+"""Asking the model what the page asks: regions, the whole image, and a conversation about both."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN, IMAGE_QUESTION, REGION_QUESTION
+from mgimm_plugin.data.record_types import Box
+from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.webpage.models import Options
+from mgimm_plugin.webpage.session import Drawing, DrawnBox, Session
+
+if TYPE_CHECKING:
+    from mgimm_plugin.growing_answers import GrowingAnswer
+    from mgimm_plugin.predictor import Predictor, Question
+
+_MENTION: Final = re.compile(r"\bregion\s+#?(\d{1,4})\b", flags=re.IGNORECASE)
+
+
+def describe_regions(predictor: Predictor, drawing: Drawing, options: Options) -> Iterator[list[GrowingAnswer]]:
+    """Describe all boxes in one batch; yields all answers after each step.
+
+    Raises:
+        MgimmError: There are no boxes, or a question cannot be asked.
+    """
+    from mgimm_plugin.predictor import Question
+
+    if not drawing.boxes:
+        raise MgimmError("there are no boxes: draw some on the image first")
+    image = predictor.encode_image(drawing.image)
+    text = f"{DEFAULT_REGION_TOKEN}\n{REGION_QUESTION}"
+    yield from _grow(predictor, [Question(image, text, (box.bbox,)) for box in drawing.boxes], options)
+
+
+def describe_image(
+    predictor: Predictor, drawing: Drawing, options: Options, *, guided: bool
+) -> Iterator[GrowingAnswer]:
+    """Describe the image, guided by its boxes or without them; yields the answer after each step."""
+    from mgimm_plugin.predictor import Question
+
+    boxes = tuple(box.bbox for box in drawing.boxes) if guided else ()
+    head = [DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN * len(boxes), IMAGE_QUESTION]
+    question = Question(drawing.image, "\n".join(part for part in head if part), boxes)
+    for (answer,) in _grow(predictor, [question], options):
+        yield answer
+
+
+def reply(
+    predictor: Predictor, drawing: Drawing, session: Session, message: str, options: Options
+) -> Iterator[GrowingAnswer]:
+    """Answer a message of the chat, in the light of those before; "region 2" in it stands for box 2.
+
+    The conversation is kept in the session when the answer has ended.
+
+    Raises:
+        MgimmError: The message is empty, or speaks of a region that is not there.
+    """
+    from mgimm_plugin.predictor import Question
+
+    text, boxes = with_regions(message, drawing.boxes)
+    if not session.turns:
+        text = f"{DEFAULT_IMAGE_TOKEN}\n{text}"
+    earlier = tuple(chain.from_iterable(session.turns))
+    question = Question(drawing.image, text, (*session.chat_boxes, *boxes), earlier=earlier)
+    answer = None
+    for (answer,) in _grow(predictor, [question], options):
+        yield answer
+    if answer is not None:
+        session.turns.append((text, answer.text))
+        session.chat_boxes.extend(boxes)
+
+
+def with_regions(message: str, boxes: Sequence[DrawnBox]) -> tuple[str, list[Box]]:
+    """Put ``<region>`` where a message says "region N".
+
+    Args:
+        message: The visitor's words.
+        boxes: The boxes, the first is region 1.
+
+    Returns:
+        The text for the model, and the boxes of its tokens.
+
+    Raises:
+        MgimmError: It is empty, or there is no such region.
+    """
+    # The visitor's own words must not become tokens that count images and boxes.
+    for token in (DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN):
+        message = message.replace(token, " ")
+    if not message.strip():
+        raise MgimmError("there is no question: write one first")
+    numbers = [int(number) for number in _MENTION.findall(message)]
+    for number in numbers:
+        if not 1 <= number <= len(boxes):
+            raise MgimmError(f"there is no region {number}; the image has {len(boxes)}")
+    return _MENTION.sub(DEFAULT_REGION_TOKEN, message.strip()), [boxes[number - 1].bbox for number in numbers]
+
+
+def _grow(predictor: Predictor, questions: Sequence[Question], options: Options) -> Iterator[list[GrowingAnswer]]:
+    from mgimm_plugin.growing_answers import GrowingAnswer
+
+    if options.beams == 1:
+        yield from predictor.stream_answers(questions, **options.sampling)
+        return
+    texts = predictor.answer(questions, batch_size=len(questions), num_beams=options.beams, **options.sampling)
+    yield [GrowingAnswer(text, math.nan, True) for text in texts]

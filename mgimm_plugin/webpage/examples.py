@@ -1,0 +1,31 @@
+"""The bundled scenes, with the boxes of their regions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN
+from mgimm_plugin.data.records import read_records
+from mgimm_plugin.resources import playground_folder
+from mgimm_plugin.webpage.session import DrawnBox, color_of
+
+
+def examples() -> list[tuple[str, list[DrawnBox]]]:
+    """Path and boxes of each scene, from the records that show whole images."""
+    folder = playground_folder() / "examples"
+    return [
+        (str(folder / str(record.image)), [DrawnBox(region.bbox) for region in record.regions])
+        for record in read_records(folder / "examples.jsonl")
+        if DEFAULT_IMAGE_TOKEN in record.conversations[0].value
+    ]
+
+
+def canvas_value(image: Any, boxes: list[DrawnBox]) -> dict[str, Any]:
+    """What the drawing component takes: boxes in the colors of their numbers, the last one first."""
+    drawn = []
+    for number, box in enumerate(boxes, 1):
+        color = color_of(number)
+        corners = dict(zip(("xmin", "ymin", "xmax", "ymax"), (round(edge) for edge in box.bbox), strict=True))
+        rgb = tuple(int(color[at : at + 2], 16) for at in (1, 3, 5))
+        drawn.append({**corners, "label": box.label, "color": rgb})
+    return {"image": image, "boxes": drawn[::-1]}

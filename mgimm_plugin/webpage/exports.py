@@ -1,0 +1,172 @@
+"""What a visitor takes along: an annotated picture, records, COCO, a report; and corrections, kept in a local file."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN, IMAGE_QUESTION, REGION_QUESTION
+from mgimm_plugin.data.records import parse_record
+from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.webpage.linking import attributes_of
+from mgimm_plugin.webpage.session import Drawing, Row, Session, color_of
+
+_writing = threading.Lock()
+
+
+def annotated(drawing: Drawing) -> Image.Image:
+    """The image with its boxes drawn on it, numbered."""
+    picture = drawing.image.copy()
+    draw = ImageDraw.Draw(picture)
+    side = max(12, max(picture.size) // 24)
+    font = ImageFont.load_default(size=side * 0.75)
+    for number, box in enumerate(drawing.boxes, 1):
+        x1, y1, x2, y2 = box.bbox
+        draw.rectangle((x1, y1, x2 - 1, y2 - 1), outline=color_of(number), width=max(2, side // 8))
+        draw.rectangle((x1, y1, x1 + side, y1 + side), fill=color_of(number))
+        draw.text((x1 + side / 2, y1 + side / 2), str(number), fill="white", font=font, anchor="mm")
+    return picture
+
+
+def records(session: Session, size: tuple[int, int], image_name: str) -> list[dict[str, Any]]:
+    """Training records of what was said: one a described region, and one of the image where it was described.
+
+    Args:
+        session: The answers.
+        size: (width, height) of the image.
+        image_name: Path of the image relative to the image folder.
+    """
+    name = Path(image_name).stem
+    found = [
+        region_record(row, size, image_name, f"{name}-{number}")
+        for number, row in enumerate(session.rows)
+        if row.phrase
+    ]
+    if session.description:
+        guides = session.rows if session.guided else []
+        head = [DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN * len(guides), IMAGE_QUESTION]
+        found.append(
+            _record(
+                name, image_name, size, [_region(row) for row in guides],
+                "\n".join(part for part in head if part), session.description,
+            )
+        )  # fmt: skip
+    return found
+
+
+def region_record(row: Row, size: tuple[int, int], image_name: str, record_id: str) -> dict[str, Any]:
+    """The training record of one region."""
+    return _record(
+        record_id, image_name, size, [_region(row)], f"{DEFAULT_REGION_TOKEN}\n{REGION_QUESTION}", row.phrase
+    )
+
+
+def coco(session: Session, size: tuple[int, int], image_name: str) -> dict[str, Any]:
+    """The boxes as COCO, with what was said as ``caption``."""
+    names = [row.box.label or attributes_of(row.phrase).get("category", "object") for row in session.rows]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names), 1)}
+    annotations = []
+    for number, (row, name) in enumerate(zip(session.rows, names, strict=True), 1):
+        x1, y1, x2, y2 = row.box.bbox
+        entry = {
+            "id": number, "image_id": 1, "category_id": numbers[name], "iscrowd": 0,
+            "bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1),
+        }  # fmt: skip
+        annotations.append(entry | ({"caption": row.phrase} if row.phrase else {}))
+    return {
+        "images": [{"id": 1, "file_name": image_name, "width": size[0], "height": size[1]}],
+        "categories": [{"id": number, "name": name} for name, number in numbers.items()],
+        "annotations": annotations,
+    }
+
+
+def report(session: Session, image_name: str, model: str) -> str:
+    """The answers as Markdown."""
+    lines = [f"# {image_name}", "", f"![boxes]({image_name})", "", f"Described by `{model}`.", ""]
+    if session.rows:
+        lines += ["| # | box (x1, y1, x2, y2) | description | sure |", "| --- | --- | --- | --- |"]
+        for number, row in enumerate(session.rows, 1):
+            sure = "" if math.isnan(row.confidence) else f"{row.confidence:.0%}"
+            phrase = " ".join(row.phrase.replace("|", "\\|").split())
+            lines.append(f"| {number} | {', '.join(f'{edge:g}' for edge in row.box.bbox)} | {phrase} | {sure} |")
+        lines.append("")
+    if session.description:
+        lines += ["## The whole image", "", session.description, ""]
+    return "\n".join(lines)
+
+
+def write_exports(folder: Path, drawing: Drawing, session: Session, model: str) -> list[Path]:
+    """Write all of it to a folder, with the image that the records are about.
+
+    Raises:
+        MgimmError: Nothing was described yet.
+    """
+    found = records(session, drawing.image.size, "image.png")
+    if not found:
+        raise MgimmError("there is nothing to export yet: describe regions or the image first")
+    drawing.image.save(folder / "image.png")
+    annotated(drawing).save(folder / "annotated.png")
+    texts = {
+        "records.json": json.dumps(found, ensure_ascii=False, indent=1),
+        "coco.json": json.dumps(coco(session, drawing.image.size, "image.png"), ensure_ascii=False, indent=1),
+        "report.md": report(session, "annotated.png", model),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text + "\n", encoding="utf-8")
+    return [folder / name for name in ("annotated.png", "image.png", *texts)]
+
+
+def correct(file: Path, drawing: Drawing, row: Row, text: str) -> dict[str, Any]:
+    """Append a visitor's own description of a region to a JSONL file of records, and its image beside it.
+
+    Args:
+        file: The file; its folder and the image folder ``images`` in it are made when they are not there.
+        drawing: Has the image.
+        row: The region.
+        text: The right description.
+
+    Returns:
+        The record.
+
+    Raises:
+        MgimmError: The text is empty, or cannot be an answer.
+    """
+    if not text.strip():
+        raise MgimmError("the correction is empty: write what the region shows")
+    name = uuid.uuid4().hex[:12]
+    record = region_record(Row(row.box, text.strip()), drawing.image.size, f"images/{name}.png", name)
+    (file.parent / "images").mkdir(parents=True, exist_ok=True)
+    drawing.image.save(file.parent / "images" / f"{name}.png")
+    with _writing, file.open("a", encoding="utf-8") as out:
+        out.write(json.dumps(record, ensure_ascii=False) + "\n")
+    return record
+
+
+def _region(row: Row) -> dict[str, Any]:
+    region: dict[str, Any] = {"bbox": list(row.box.bbox)}
+    if row.box.label:
+        region["category"] = row.box.label
+    if row.phrase:
+        region["phrase"] = row.phrase
+    return region
+
+
+def _record(
+    record_id: str, image: str, size: tuple[int, int], regions: list[dict[str, Any]], question: str, answer: str
+) -> dict[str, Any]:
+    record = {
+        "id": record_id,
+        "image": image,
+        "width": size[0],
+        "height": size[1],
+        **({"regions": regions} if regions else {}),
+        "conversations": [{"from": "human", "value": question}, {"from": "gpt", "value": answer}],
+    }
+    parse_record(record)
+    return record

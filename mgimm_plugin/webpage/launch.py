@@ -1,0 +1,69 @@
+"""Starting the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mgimm_plugin
+from mgimm_plugin.errors import MissingExtraError
+from mgimm_plugin.webpage.models import ModelShelf
+from mgimm_plugin.webpage.session import Limits
+from mgimm_plugin.webpage.theme import css, theme
+
+
+def launch(
+    models: Sequence[str] = (),
+    *,
+    base: str | None = None,
+    device: str | None = None,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    corrections: Path,
+    blocking: bool = True,
+) -> tuple[Any, str]:
+    """Serve the page; the first model is loaded meanwhile.
+
+    Args:
+        models: Folders or Hub ids that a visitor may choose from; the bundled model where there are none.
+        base: Base model of adapter and LoRA checkpoints.
+        device: Such as ``cpu`` or ``cuda``.
+        host: Address to listen at.
+        port: None takes the first free one from 7860.
+        corrections: JSONL file that corrected answers are appended to.
+        blocking: Return only when the page is stopped.
+
+    Returns:
+        The page, to be closed, and its address.
+
+    Raises:
+        MissingExtraError: Gradio or its drawing component is not installed.
+    """
+    mgimm_plugin.register()
+    try:
+        import gradio_image_annotation  # noqa: F401  (told before a model is loaded)
+    except ImportError as error:
+        raise MissingExtraError(error.name or "gradio", "demo", "mgimm playground") from error
+    from mgimm_plugin.webpage.page import build
+
+    limits = Limits()
+    shelf = ModelShelf(models, base=base, device=device)
+    page = build(shelf, limits, corrections.resolve())
+    page.queue(max_size=limits.waiting, default_concurrency_limit=1)
+    _, address, _ = page.launch(
+        server_name=host,
+        server_port=port,
+        max_file_size=limits.file_bytes,
+        css=css(limits),
+        theme=theme(),
+        show_error=True,
+        quiet=not blocking,
+        share=False,
+        footer_links=[],
+        prevent_thread_lock=True,
+    )
+    shelf.warm_up()  # only now: the page is there before the model
+    if blocking:
+        page.block_thread()
+    return page, address

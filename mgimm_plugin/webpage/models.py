@@ -1,0 +1,115 @@
+"""The models of the page: loaded when they are first needed, and kept."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mgimm_plugin.commands.loading import load_predictor
+from mgimm_plugin.errors import MgimmError, SettingError
+from mgimm_plugin.resources import bundled_model
+
+if TYPE_CHECKING:
+    from mgimm_plugin.predictor import Predictor
+
+_KEPT = 2
+"""Models in memory at a time: as many as stand side by side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a visitor has set.
+
+    Attributes:
+        model: One of the names that ``ModelShelf`` knows.
+        precision: Number format of the weights; ``auto`` is the device's own.
+        template: Conversation template; ``auto`` is the model's own.
+        temperature: Above 0 samples.
+        beams: 1 is greedy; with more there is neither streaming nor a confidence.
+        length: Longest answer, in tokens.
+    """
+
+    model: str
+    precision: str = "auto"
+    template: str = "auto"
+    temperature: float = 0.0
+    beams: int = 1
+    length: int = 200
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """What streamed answers take."""
+        return {"max_new_tokens": self.length, "temperature": self.temperature}
+
+
+class ModelShelf:
+    """Models by name. Only those named when the page was started can be asked for: a request opens no path.
+
+    Args:
+        names: Folders or Hub ids; the bundled model where there are none.
+        base: Base model of adapter and LoRA checkpoints.
+        device: Such as ``cpu`` or ``cuda``.
+    """
+
+    def __init__(self, names: Sequence[str] = (), *, base: str | None = None, device: str | None = None) -> None:
+        self._folders = {_short(name): name for name in names or [str(bundled_model())]}
+        if len(self._folders) < len(names):
+            raise SettingError("two of the models have the same last part of their names; rename a folder")
+        self._base, self._device = base, device
+        self._lock = threading.Lock()
+        self._loaded: dict[tuple[str, str, str], Predictor] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The short names, the first is the default."""
+        return list(self._folders)
+
+    def is_loaded(self, options: Options) -> bool:
+        """Whether ``get`` would return at once."""
+        return _key(options) in self._loaded
+
+    def get(self, options: Options) -> Predictor:
+        """Return a model, loaded if need be.
+
+        Raises:
+            MgimmError: There is no model of that name, or it cannot be loaded.
+        """
+        if options.model not in self._folders:
+            raise MgimmError(f"there is no model {options.model!r}; there are {', '.join(self._folders)}")
+        key = _key(options)
+        with self._lock:
+            predictor = self._loaded.pop(key, None) or self._load(options)
+            self._loaded[key] = predictor  # last in line to leave
+            while len(self._loaded) > _KEPT:
+                self._loaded.pop(next(iter(self._loaded)))
+        return predictor
+
+    def warm_up(self) -> None:
+        """Load the first model in the background; what goes wrong is told to whoever asks it."""
+
+        def load() -> None:
+            try:
+                self.get(Options(self.names[0]))
+            except MgimmError:
+                return
+
+        threading.Thread(target=load, daemon=True, name="model loading").start()
+
+    def _load(self, options: Options) -> Predictor:
+        dtype = None if options.precision == "auto" else options.precision
+        template = None if options.template == "auto" else options.template
+        predictor, _ = load_predictor(
+            self._folders[options.model], self._base, device=self._device, dtype=dtype, template=template
+        )
+        return predictor
+
+
+def _key(options: Options) -> tuple[str, str, str]:
+    return options.model, options.precision, options.template
+
+
+def _short(name: str) -> str:
+    return Path(name).name or name

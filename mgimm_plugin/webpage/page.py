@@ -1,0 +1,174 @@
+"""The page itself: what stands where, and which handler a button calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio_image_annotation import image_annotator
+
+from mgimm_plugin.conversation import TEMPLATES
+from mgimm_plugin.webpage import panels
+from mgimm_plugin.webpage.examples import examples
+from mgimm_plugin.webpage.handlers import Handlers
+from mgimm_plugin.webpage.models import ModelShelf
+from mgimm_plugin.webpage.session import Limits, Session
+
+_HEAD = (
+    '<div class="mg-head"><h1>MGIMM playground</h1><p>Draw boxes on an aerial image and read what is in them.</p></div>'
+)
+_CLEANING = (600, 1800)
+"""Every so many seconds, files older than so many seconds are deleted."""
+
+
+def build(shelf: ModelShelf, limits: Limits, corrections: Path) -> gr.Blocks:
+    """Build the page.
+
+    Args:
+        shelf: The models to choose from.
+        limits: What the page takes.
+        corrections: JSONL file that corrected answers are appended to.
+    """
+    handlers = Handlers(shelf, limits, corrections)
+    with gr.Blocks(title="MGIMM playground", analytics_enabled=False, delete_cache=_CLEANING) as page:
+        session = gr.State(Session(), time_to_live=_CLEANING[1])
+        with gr.Column(elem_classes="mg-page"):
+            gr.HTML(_HEAD)
+            with gr.Row(equal_height=False):
+                with gr.Column(scale=5, min_width=320):
+                    canvas, gallery, upload, pasted, paste = _draw_column()
+                with gr.Column(scale=2, min_width=200):
+                    regions, whole, guided, cancel, settings = _ask_column(shelf)
+                with gr.Column(scale=5, min_width=320):
+                    _step(3, "Read")
+                    picture = gr.HTML()
+                    table = gr.HTML(panels.table(()), elem_id="mg-regions")
+                    told = gr.HTML(panels.told("", (), (1, 1)), elem_id="mg-image")
+            chat = _chat(handlers, canvas, session, settings)
+            events = [chat[1]]
+            events += _more(handlers, shelf, canvas, session, settings, table)
+        fresh = [canvas, session, told, chat[0]]
+
+        def pick(event: gr.SelectData) -> Any:
+            return handlers.pick(int(event.index))
+
+        gallery.select(pick, None, fresh, api_visibility="private")
+        upload.upload(handlers.open, upload, fresh, api_visibility="private")
+        paste.click(handlers.paste, [canvas, pasted], canvas, api_name="paste_boxes")
+        canvas.change(
+            handlers.show_boxes, [canvas, session], [session, picture, table],
+            show_progress="hidden", trigger_mode="always_last", api_visibility="private",
+        )  # fmt: skip
+        events += [
+            regions.click(
+                handlers.describe_regions, [canvas, session, *settings], [session, table],
+                concurrency_id="model", api_name="describe_regions", scroll_to_output=True,
+            ),
+            whole.click(
+                handlers.describe_image, [canvas, session, guided, *settings], [session, told],
+                concurrency_id="model", api_name="describe_image", scroll_to_output=True,
+            ),
+        ]  # fmt: skip
+        cancel.click(None, None, None, cancels=events)
+    return page
+
+
+def _step(number: int, title: str) -> None:
+    gr.HTML(f'<div class="mg-step"><h2><b>{number}</b>{title}</h2></div>')
+
+
+def _draw_column() -> tuple[Any, ...]:
+    _step(1, "Choose an image and draw boxes")
+    canvas = image_annotator(
+        image_type="pil",
+        label="Image",
+        show_label=False,
+        sources=["upload", "clipboard"],
+        label_colors=[],
+        boxes_alpha=0.15,
+        box_min_size=4,
+        show_remove_button=True,
+        elem_id="mg-canvas",
+    )
+    gallery = gr.Gallery(
+        [path for path, _ in examples()],
+        label="Examples",
+        columns=4,
+        height=210,
+        show_label=False,
+        allow_preview=False,
+        object_fit="cover",
+        interactive=False,
+        buttons=[],
+        elem_id="mg-examples",
+    )
+    upload = gr.UploadButton("Open a file (JPEG, PNG, TIFF)", file_types=["image", ".tif", ".tiff"], size="sm")
+    with gr.Accordion("Paste boxes", open=False):
+        pasted = gr.Textbox(
+            label="JSON, COCO, DIOR-RSVG XML, or lines of x1 y1 x2 y2", lines=4, max_lines=8, elem_id="mg-pasted"
+        )
+        paste = gr.Button("Add boxes", size="sm")
+    return canvas, gallery, upload, pasted, paste
+
+
+def _ask_column(shelf: ModelShelf) -> tuple[Any, ...]:
+    _step(2, "Ask")
+    regions = gr.Button("Describe regions", variant="primary", elem_id="mg-ask-regions")
+    whole = gr.Button("Describe image", variant="primary", elem_id="mg-ask-image")
+    guided = gr.Checkbox(True, label="guided by the boxes")
+    cancel = gr.Button("Stop", size="sm")
+    with gr.Accordion("Settings", open=False):
+        settings = [
+            gr.Dropdown(shelf.names, value=shelf.names[0], label="Checkpoint"),
+            gr.Dropdown(["auto", "float32", "bfloat16", "float16"], value="auto", label="Precision"),
+            gr.Dropdown(["auto", *sorted(TEMPLATES)], value="auto", label="Template"),
+            gr.Slider(0, 2, 0, step=0.05, label="Temperature", info="0 always answers alike"),
+            gr.Slider(1, 8, 1, step=1, label="Beams", info="more than 1: no streaming, no confidence"),
+            gr.Slider(8, 400, 200, step=8, label="Longest answer", info="tokens"),
+        ]
+    return regions, whole, guided, cancel, settings
+
+
+def _chat(handlers: Handlers, canvas: Any, session: Any, settings: list[Any]) -> tuple[Any, Any]:
+    with gr.Accordion("Ask on: follow-up questions", open=True):
+        shown = gr.Chatbot(
+            height=220, show_label=False, buttons=[], elem_id="mg-chat", feedback_options=None,
+            placeholder="Name regions by their numbers: what is between region 1 and region 3?",
+        )  # fmt: skip
+        message = gr.Textbox(
+            placeholder="What is between region 1 and region 3?", show_label=False, max_length=1000, submit_btn=True
+        )
+    asked = message.submit(
+        handlers.chat, [message, canvas, session, shown, *settings], [session, shown, message],
+        concurrency_id="model", api_name="chat",
+    )  # fmt: skip
+    return shown, asked
+
+
+def _more(
+    handlers: Handlers, shelf: ModelShelf, canvas: Any, session: Any, settings: list[Any], table: Any
+) -> list[Any]:
+    with gr.Accordion("Correct an answer", open=False):
+        with gr.Row():
+            number = gr.Number(1, label="Region", precision=0, minimum=1, scale=1, min_width=90)
+            right = gr.Textbox(label="What it really shows", max_length=2000, scale=6)
+        keep = gr.Button("Correct this", size="sm")
+    with gr.Accordion("Side by side", open=False):
+        second = gr.Dropdown(
+            shelf.names, value=shelf.names[0], label="Right-hand model",
+            info="the same model: with the boxes at the left, without at the right",
+        )  # fmt: skip
+        both = gr.Button("Describe both", size="sm")
+        with gr.Row():
+            left = gr.Textbox(label="Left", lines=5, interactive=False)
+            right_hand = gr.Textbox(label="Right", lines=5, interactive=False)
+    with gr.Accordion("Export", open=False):
+        export = gr.Button("Make files", size="sm")
+        files = gr.File(label="Picture, records, COCO, report", file_count="multiple", interactive=False)
+    keep.click(handlers.correct, [canvas, session, number, right], [session, table, right], api_name="correct")
+    export.click(handlers.export, [canvas, session, settings[0]], files, api_name="export")
+    compared = both.click(
+        handlers.compare, [canvas, second, *settings], [left, right_hand], concurrency_id="model", api_name="compare"
+    )
+    return [compared]

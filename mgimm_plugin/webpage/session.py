@@ -1,0 +1,160 @@
+"""What one visitor has drawn and been told. Nothing here is shared between visitors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from PIL import Image
+
+from mgimm_plugin.data.record_types import Box
+from mgimm_plugin.errors import BoxError, ImageError, MgimmError
+from mgimm_plugin.geometry import clip_boxes
+
+COLORS: Final = ("#e4572e", "#17a398", "#7b5cd6", "#d99a00", "#2f7ed8", "#c2318c", "#5a8f29", "#8a5a44")
+"""Of boxes, by number, in turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the page takes.
+
+    Attributes:
+        file_bytes: Largest upload.
+        pixels: Largest image.
+        boxes: Most boxes on an image.
+        characters: Longest question or pasted text.
+        waiting: Most requests that wait for the model.
+    """
+
+    file_bytes: int = 20_000_000
+    pixels: int = 50_000_000
+    boxes: int = 32
+    characters: int = 200_000
+    waiting: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnBox:
+    """A box and what the visitor calls it.
+
+    Attributes:
+        bbox: xyxy in pixels of the image.
+        label: Empty where there is none.
+    """
+
+    bbox: Box
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """An image with boxes.
+
+    Attributes:
+        image: RGB.
+        boxes: In the order of their numbers, the first is number 1.
+    """
+
+    image: Image.Image
+    boxes: tuple[DrawnBox, ...]
+
+
+@dataclass(slots=True)
+class Row:
+    """What was said of a box.
+
+    Attributes:
+        box: The box.
+        phrase: The model's words, or the visitor's correction of them.
+        confidence: exp of the mean log-probability of its tokens; nan where it is not known.
+    """
+
+    box: DrawnBox
+    phrase: str = ""
+    confidence: float = math.nan
+
+
+@dataclass(slots=True)
+class Session:
+    """One visitor's answers.
+
+    Attributes:
+        rows: One a box.
+        description: Of the whole image.
+        guided: Whether the description was guided by the boxes.
+        turns: Questions and answers of the chat, as the model saw them.
+        chat_boxes: Boxes of the chat's ``<region>`` tokens, in their order.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    description: str = ""
+    guided: bool = False
+    turns: list[tuple[str, str]] = field(default_factory=list)
+    chat_boxes: list[Box] = field(default_factory=list)
+
+    def show(self, boxes: Sequence[DrawnBox]) -> None:
+        """Take over boxes; what was said of one that has not moved stays."""
+        said = {row.box.bbox: row for row in self.rows}
+        self.rows = [
+            Row(box, said[box.bbox].phrase, said[box.bbox].confidence) if box.bbox in said else Row(box)
+            for box in boxes
+        ]
+
+
+def read_drawing(value: Mapping[str, Any] | None, limits: Limits) -> Drawing:
+    """Check what the drawing component holds.
+
+    Args:
+        value: Its value: ``image`` (RGB, or None), ``boxes``, the last one first, and ``orientation`` (quarter turns,
+            clockwise).
+        limits: What the page takes.
+
+    Raises:
+        MgimmError: There is no image, it or the number of its boxes is too large, or a box is none.
+    """
+    image = (value or {}).get("image")
+    if not isinstance(image, Image.Image):
+        raise ImageError("there is no image yet: upload one, or pick an example")
+    if image.width * image.height > limits.pixels:
+        raise ImageError(
+            f"the image has {image.width}x{image.height} pixels; the most are {limits.pixels:,}: cut it into tiles"
+        )
+    turns = int((value or {}).get("orientation") or 0) % 4
+    if turns:
+        image = image.rotate(-90 * turns, expand=True)
+    # The component puts a new box before the others; numbers must not change for it.
+    drawn = reversed((value or {}).get("boxes") or ())
+    boxes = [DrawnBox(_corners(box), str(box.get("label") or "").strip()[:80]) for box in drawn]
+    return Drawing(image, check_boxes(boxes, image.size, limits))
+
+
+def check_boxes(boxes: Sequence[DrawnBox], size: tuple[int, int], limits: Limits) -> tuple[DrawnBox, ...]:
+    """Clip boxes to an image of ``size`` (width, height).
+
+    Raises:
+        MgimmError: There are too many.
+        BoxError: One encloses nothing of the image.
+    """
+    if len(boxes) > limits.boxes:
+        raise MgimmError(f"there are {len(boxes)} boxes; the most are {limits.boxes}")
+    clipped, _ = clip_boxes([box.bbox for box in boxes], *size)
+    return tuple(
+        DrawnBox((float(x1), float(y1), float(x2), float(y2)), box.label)
+        for (x1, y1, x2, y2), box in zip(clipped, boxes, strict=True)
+    )
+
+
+def _corners(box: Mapping[str, Any]) -> Box:
+    try:
+        x1, y1, x2, y2 = (float(box[edge]) for edge in ("xmin", "ymin", "xmax", "ymax"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BoxError("a box needs four numbers: xmin, ymin, xmax and ymax") from error
+    return (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
+
+
+def color_of(number: int) -> str:
+    """The color of box ``number``, counted from 1."""
+    return COLORS[(number - 1) % len(COLORS)]

@@ -1,0 +1,182 @@
+"""What the page does without a browser: pasted boxes, links, exports, corrections, limits."""
+
+import json
+import math
+
+import pytest
+from PIL import Image
+
+from mgimm_plugin.commands.validate import run as validate
+from mgimm_plugin.data.records import read_records
+from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.webpage import panels
+from mgimm_plugin.webpage.answers import with_regions
+from mgimm_plugin.webpage.boxes_input import parse_boxes
+from mgimm_plugin.webpage.examples import examples
+from mgimm_plugin.webpage.exports import correct, write_exports
+from mgimm_plugin.webpage.linking import attributes_of, regions_of
+from mgimm_plugin.webpage.session import Drawing, DrawnBox, Limits, Row, Session, read_drawing
+
+LIMITS = Limits(pixels=100_000, boxes=3, characters=2000)
+XML = """<annotation><filename>a.jpg</filename><object><name>ship</name><bndbox><xmin>11</xmin><ymin>21</ymin>
+<xmax>40</xmax><ymax>60</ymax></bndbox><description>a ship</description></object></annotation>"""
+COCO = {
+    "images": [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}],
+    "categories": [{"id": 4, "name": "ship"}],
+    "annotations": [{"id": 1, "image_id": 1, "category_id": 4, "bbox": [10, 20, 30, 40]}],
+}
+BOX = (10.0, 20.0, 40.0, 60.0)
+
+
+@pytest.fixture
+def drawing():
+    return Drawing(Image.new("RGB", (100, 80), "green"), (DrawnBox(BOX, "ship"), DrawnBox((60, 50, 99, 79))))
+
+
+@pytest.fixture
+def session(drawing):
+    rows = [Row(drawing.boxes[0], "A small white ship.", 0.8), Row(drawing.boxes[1], "A large red building.", 0.4)]
+    return Session(rows=rows, description="Seen from above is water.\nThere is a ship.", guided=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        (XML, "ship"),
+        (json.dumps(COCO), "ship"),
+        (json.dumps([list(BOX)]), ""),
+        (json.dumps({"annotations": [{"bbox": [10, 20, 30, 40]}]}), ""),
+        (json.dumps({"regions": [{"bbox": list(BOX)}]}), ""),
+        ("10 20 40 60", ""),
+    ],
+)
+def test_boxes_are_read_from_every_form(text, label):
+    assert parse_boxes(text, LIMITS) == [DrawnBox(BOX, label)]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "nothing"),
+        ("x" * 2001, "2,001 characters"),
+        ("<annotation>", "not valid XML"),
+        ('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "entities"),
+        ("<annotation></annotation>", "no box"),
+        ("[[1, 2, 3]]", "four numbers"),
+        ("40 60 10 20", "encloses nothing"),
+        ("{", "not valid JSON"),
+    ],
+)
+def test_bad_boxes_are_told_without_a_path(text, reason):
+    with pytest.raises(MgimmError, match=reason) as caught:
+        parse_boxes(text, LIMITS)
+    assert "/" not in str(caught.value).replace("</", "")
+
+
+def value_of(size=(100, 80), boxes=(), **more):
+    corners = [dict(zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)) for box in boxes]
+    return {"image": Image.new("RGB", size), "boxes": corners, **more}
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "no image"),
+        ({"image": None, "boxes": []}, "no image"),
+        (value_of((1000, 200)), "1000x200 pixels"),
+        (value_of(boxes=[BOX] * 4), "4 boxes; the most are 3"),
+        (value_of(boxes=[(200, 200, 300, 300)]), "box"),
+        (value_of(boxes=[(math.nan, 0, 1, 1)]), "box"),
+        ({**value_of(), "boxes": [{"xmin": "a"}]}, "four numbers"),
+    ],
+)
+def test_what_is_too_much_or_no_box_is_refused(value, reason):
+    with pytest.raises(MgimmError, match=reason):
+        read_drawing(value, LIMITS)
+
+
+def test_boxes_drawn_backwards_or_beyond_the_edge_are_put_right():
+    assert read_drawing(value_of(boxes=[(90, 70, 120, 99), (40, 60, 10, 20)]), LIMITS).boxes == (
+        DrawnBox(BOX),
+        DrawnBox((90.0, 70.0, 100.0, 80.0)),
+    )
+
+
+def test_what_was_said_of_a_box_stays_until_it_moves(session, drawing):
+    session.show([DrawnBox(BOX, "boat"), DrawnBox((61, 50, 99, 79))])
+    assert [row.phrase for row in session.rows] == ["A small white ship.", ""]
+    assert session.rows[0].box.label == "boat"
+
+
+def test_region_numbers_in_a_question_become_tokens_with_their_boxes(drawing):
+    text, boxes = with_regions("What is between Region 2 and region 1? <image><region>", drawing.boxes)
+    assert text == "What is between <region> and <region>?"
+    assert boxes == [drawing.boxes[1].bbox, drawing.boxes[0].bbox]
+    for question in ("Is region 3 a ship?", " "):
+        with pytest.raises(MgimmError, match=r"no region 3|no question"):
+            with_regions(question, drawing.boxes)
+
+
+def test_sentences_are_linked_by_class_and_place(session):
+    size = (100, 80)
+    assert attributes_of("A small white ship.") == {"category": "ship", "color": "white", "size": "small"}
+    assert regions_of("There are two ships.", session.rows, size) == [1]
+    assert regions_of("A ship is in the middle left.", session.rows, size) == [1]
+    assert regions_of("A ship is in the top right.", session.rows, size) == []
+    assert regions_of("The buildings are red.", session.rows, size) == [2]
+    assert regions_of("Something is in the bottom right.", [Row(DrawnBox((60, 50, 99, 79)))], size) == [1]
+    assert regions_of("Seen from above is water.", session.rows, size) == []
+
+
+def test_words_of_models_and_visitors_are_escaped(drawing):
+    evil = "<script>alert(1)</script> ship."
+    rows = [Row(DrawnBox(BOX, evil), evil)]
+    shown = panels.table(rows) + panels.told(evil, rows, (100, 80)) + panels.picture(Drawing(drawing.image, ()))
+    assert "<script" not in shown
+
+
+def test_exports_are_whole_and_records_are_the_projects(session, drawing, tmp_path):
+    paths = {path.name: path for path in write_exports(tmp_path, drawing, session, "a model")}
+    assert set(paths) == {"annotated.png", "image.png", "records.json", "coco.json", "report.md"}
+    assert Image.open(paths["annotated.png"]).size == Image.open(paths["image.png"]).size == (100, 80)
+    read = list(read_records(paths["records.json"]))
+    assert [record.conversations[1].value for record in read] == [
+        "A small white ship.",
+        "A large red building.",
+        session.description,
+    ]
+    assert len(read[2].regions) == 2
+    again = parse_boxes(paths["coco.json"].read_text(), Limits())
+    assert [box.bbox for box in again] == [box.bbox for box in drawing.boxes]
+    assert [box.label for box in again] == ["ship", "building"]
+    report = paths["report.md"].read_text()
+    assert "A large red building." in report
+    assert "40%" in report
+
+
+def test_exported_records_and_corrections_pass_validate(session, drawing, tmp_path):
+    write_exports(tmp_path, drawing, session, "a model")
+    corrections = tmp_path / "kept" / "corrections.jsonl"
+    for text in ("A gray ship.", "A long gray ship."):
+        correct(corrections, drawing, session.rows[0], text)
+    assert validate([tmp_path / "records.json"], images=tmp_path, progress=False) == 0
+    assert validate([corrections], images=corrections.parent, progress=False) == 0
+    assert [record.conversations[1].value for record in read_records(corrections)] == [
+        "A gray ship.",
+        "A long gray ship.",
+    ]
+
+
+def test_nothing_is_exported_and_no_empty_correction_kept(drawing, tmp_path):
+    with pytest.raises(MgimmError, match="nothing to export"):
+        write_exports(tmp_path, drawing, Session(), "a model")
+    for text in (" ", "an <image>"):
+        with pytest.raises(MgimmError):
+            correct(tmp_path / "c.jsonl", drawing, Row(drawing.boxes[0]), text)
+    assert not (tmp_path / "c.jsonl").exists()
+
+
+def test_there_are_eight_examples_with_their_boxes():
+    found = examples()
+    assert len(found) == 8
+    assert all(boxes for _, boxes in found)
