@@ -262,10 +262,17 @@ class Predictor:
         self._settings(max_new_tokens, 1, temperature)
         for question in questions:
             self._encoder.check(question, max_new_tokens)
-        options = {"max_new_tokens": max_new_tokens, "batch_size": batch_size, "temperature": temperature}
-        return growing_answers(
-            lambda hear: self.answer(questions, **options, on_token=hear), len(questions), self.end_ids, self.decode
-        )
+
+        def ask(on_token: OnToken) -> None:
+            self.answer(
+                questions,
+                max_new_tokens=max_new_tokens,
+                batch_size=batch_size,
+                temperature=temperature,
+                on_token=on_token,
+            )
+
+        return growing_answers(ask, len(questions), self.end_ids, self.decode)
 
     @contextmanager
     def _warning_of_clipped_boxes(self) -> Iterator[None]:

@@ -48,10 +48,20 @@ def held(tiny_loaded):
 
 
 @pytest.fixture(scope="session")
-def pictures():
-    generator = torch.Generator().manual_seed(5)
-    noise = torch.randint(0, 256, (6, 60, 90, 3), generator=generator, dtype=torch.uint8)
-    return [Image.fromarray(pixels.numpy()) for pixels in noise]
+def noise():
+    """Makes pictures of which no two are alike."""
+
+    def pictures(count):
+        generator = torch.Generator().manual_seed(5)
+        pixels = torch.randint(0, 256, (count, 60, 90, 3), generator=generator, dtype=torch.uint8)
+        return [Image.fromarray(each.numpy()) for each in pixels]
+
+    return pictures
+
+
+@pytest.fixture(scope="session")
+def pictures(noise):
+    return noise(6)
 
 
 def data_url(image, kind="PNG"):

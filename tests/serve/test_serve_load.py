@@ -1,0 +1,72 @@
+"""Fifty at once: none lost, none mixed up; and whatever is sent, the memory of the process comes back."""
+
+import asyncio
+import gc
+from pathlib import Path
+
+import httpx
+import pytest
+from openai import AsyncOpenAI
+
+from mgimm_plugin.predictor import Question
+from tests.serve.bad_requests import BODIES, GOOD, LIMITS, REQUESTS
+from tests.serve.conftest import data_url, running, user
+
+CLIENTS = 50
+ROUNDS = 4
+
+
+def test_fifty_at_once_get_their_own_answers(tiny_predictor, noise):
+    pictures = noise(CLIENTS)
+    expected = tiny_predictor.answer([Question(image, "<image>\nWhat is it?") for image in pictures], max_new_tokens=12)
+    assert len(set(expected)) > CLIENTS // 2
+
+    async def ask_all(address):
+        async with AsyncOpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as openai:
+            asked = [
+                openai.chat.completions.create(
+                    model="tiny", messages=[user("What is it?", data_url(image))], max_tokens=12
+                )
+                for image in pictures
+            ]
+            return [answer.choices[0].message.content for answer in await asyncio.gather(*asked)]
+
+    with running(tiny_predictor) as address:
+        assert asyncio.run(ask_all(address)) == expected
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_memory_comes_back_after_bad_requests_and_broken_streams(tiny_predictor):
+    with running(tiny_predictor, limits=LIMITS) as address:
+        asyncio.run(misbehave(address))  # what is loaded at first use is loaded now
+        before = resident_pages()
+        for _ in range(ROUNDS):
+            asyncio.run(misbehave(address))
+        gc.collect()
+        assert resident_pages() < 1.05 * before
+        assert httpx.post(f"{address}/v1/chat/completions", json=GOOD, timeout=60).status_code == 200
+
+
+async def misbehave(address):
+    """Every bad request once, and streams that are left after a piece or two."""
+    place = f"{address}/v1/chat/completions"
+    async with httpx.AsyncClient(timeout=60) as client:
+        bad = [client.post(place, json=request) for request, _, _ in REQUESTS.values()]
+        bad += [
+            client.post(place, content=body, headers={"content-type": kind}) for body, kind, _, _ in BODIES.values()
+        ]
+        answers = [await request for request in bad]
+        assert all(400 <= answer.status_code < 500 for answer in answers)
+        await asyncio.gather(*(leave(client, place, pieces) for pieces in range(3)))
+
+
+async def leave(client, place, pieces):
+    request = {**GOOD, "stream": True, "max_tokens": 64}
+    async with client.stream("POST", place, json=request) as stream:
+        lines = stream.aiter_lines()
+        for _ in range(pieces):
+            await anext(lines)
+
+
+def resident_pages():
+    return int(Path("/proc/self/statm").read_text().split()[1])
