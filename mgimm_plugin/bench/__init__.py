@@ -22,6 +22,7 @@ BENCHMARKS: Final = {
     "image-stage": ("training", "image_stage"),
     "memory": ("memory", "memory"),
     "data": ("data", "data"),
+    "serving": ("serving", "serving"),
     "start": ("start", "start"),
     "scale-out": ("scale_out", "scale_out"),
 }

@@ -226,8 +226,8 @@ def bench(
 ) -> None:
     """Measure speed and memory against the usual way.
 
-    rim, regions, evaluate, region-stage, image-stage, memory, data, start, scale-out: each as a ratio, both ways in
-    one run.
+    rim, regions, evaluate, region-stage, image-stage, memory, data, serving, start, scale-out: each as a ratio, both
+    ways in one run.
     """
     from mgimm_plugin.commands.bench import run
 

@@ -55,6 +55,8 @@ def run(
         logger.warning("everybody who reaches %s may ask: set MGIMM_API_KEY to ask for a key", host)
     predictor, loaded = load_predictor(model, base, device=device, dtype=dtype, max_pixels=max_pixels)
 
+    from fastapi.middleware.trustedhost import TrustedHostMiddleware
+
     from mgimm_plugin.serve.app import create_app
     from mgimm_plugin.serve.settings import Limits
 
@@ -66,6 +68,9 @@ def run(
         api_key=api_key or None,
         allow_remote_images=allow_remote_images,
     )
+    if host in ("127.0.0.1", "localhost"):
+        # A page of another site may make its own name lead here; a browser then sends that name.
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
     uvicorn.run(app, host=host, port=port, proxy_headers=False, server_header=False, timeout_graceful_shutdown=5)
 
 

@@ -165,7 +165,9 @@ def _more(
             right_hand = gr.Textbox(label="Right", lines=5, interactive=False)
     with gr.Accordion("Export", open=False):
         export = gr.Button("Make files", size="sm")
-        files = gr.File(label="Picture, records, COCO, report", file_count="multiple", interactive=False)
+        files = gr.File(
+            label="Picture, records, COCO, report", file_count="multiple", interactive=False, elem_id="mg-files"
+        )
     keep.click(handlers.correct, [canvas, session, number, right], [session, table, right], api_name="correct")
     export.click(handlers.export, [canvas, session, settings[0]], files, api_name="export")
     compared = both.click(

@@ -65,7 +65,7 @@ def test_a_conversation_goes_on_and_a_correction_is_kept(address):
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-def test_a_visitor_draws_two_boxes_and_reads_what_is_in_them(address):
+def test_a_visitor_draws_boxes_reads_corrects_and_exports(address):
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -85,6 +85,15 @@ def test_a_visitor_draws_two_boxes_and_reads_what_is_in_them(address):
         page.get_by_role("button", name="Describe image").click()
         page.locator("#mg-image .mg-sentence[tabindex]").first.hover()
         page.wait_for_function(LIT)
+        page.get_by_role("button", name="Correct an answer").click()
+        page.get_by_label("Region", exact=True).fill("2")
+        page.get_by_label("What it really shows").fill("A round blue storage tank.")
+        page.get_by_role("button", name="Correct this").click()
+        sync_api.expect(rows.nth(1)).to_contain_text("A round blue storage tank.")
+        page.get_by_role("button", name="Export").click()
+        page.get_by_role("button", name="Make files").click()
+        for name in ("annotated", "records", "coco", "report"):
+            sync_api.expect(page.locator("#mg-files")).to_contain_text(name)
         for width in (1280, 390):
             page.set_viewport_size({"width": width, "height": 844})
             assert page.evaluate("document.documentElement.scrollWidth") <= width
