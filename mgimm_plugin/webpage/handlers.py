@@ -123,13 +123,12 @@ class Handlers:
             for answer in answers.reply(self._model(options), drawing, session, message, options):
                 yield session, [*shown, {"role": "assistant", "content": answer.text}], ""
 
-    def export(self, value: dict[str, Any] | None, session: Session, model: str) -> list[str]:
-        """Files to download."""
-        with told_as_toasts():
+    def export(self, value: dict[str, Any] | None, session: Session, model: str) -> Iterator[list[str]]:
+        """Files to download. Gradio takes copies, which it deletes in time; ours are gone once it has them."""
+        with told_as_toasts(), tempfile.TemporaryDirectory(prefix="mgimm-export-") as folder:
             drawing = read_drawing(value, self.limits)
             session.show(drawing.boxes)
-            folder = Path(tempfile.mkdtemp(prefix="mgimm-export-"))
-            return [str(path) for path in write_exports(folder, drawing, session, model)]
+            yield [str(path) for path in write_exports(Path(folder), drawing, session, model)]
 
     def correct(
         self, value: dict[str, Any] | None, session: Session, number: float, text: str

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +44,7 @@ def test_a_client_gets_a_line_for_each_box_and_nothing_of_another_visitor(addres
     with pytest.raises(Exception, match="nothing to export"):
         second.predict(drawing([(22, 6, 61, 43), (17, 83, 67, 129)]), "mgimm-mini", api_name="/export")
     assert len(first.predict(drawing([(22, 6, 61, 43)]), "mgimm-mini", api_name="/export")) == 5
+    assert not list(Path(tempfile.gettempdir()).glob("mgimm-export-*"))
 
 
 def test_what_is_wrong_is_told_in_plain_words(address):
