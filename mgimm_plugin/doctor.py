@@ -27,6 +27,7 @@ PACKAGES = (
     "safetensors",
     "llava-torch",
     "gradio",
+    "gradio_image_annotation",
     "fastapi",
     "uvicorn",
     "httpx",
@@ -167,7 +168,8 @@ def _commands(installed: set[str], has_java: bool) -> Iterable[CommandState]:
     yield CommandState("stats --output, preview", core + lacking(("matplotlib", "jinja2"), "data"))
     yield CommandState("prepare geojson", core + lacking(("rasterio",), "geo"))
     yield CommandState("serve", core + lacking(("fastapi", "uvicorn", "httpx", "prometheus_client"), "serve"))
-    yield CommandState("playground, llava serve.gradio_web_server", core + lacking(("gradio",), "demo"))
+    yield CommandState("playground", core + lacking(("gradio", "gradio_image_annotation"), "demo"))
+    yield CommandState("llava serve.gradio_web_server", core + lacking(("gradio",), "demo"))
 
 
 def _java_version() -> str | None:
@@ -191,9 +193,10 @@ def _lines(report: DoctorReport) -> Iterable[str]:
     yield f"mgimm {report.mgimm}, Python {report.python}"
     yield ""
     yield "Packages"
+    wide = max(len(package.name) for package in report.packages)
     for package in report.packages:
         verdict = {True: "ok", False: "outside the range", None: "not installed"}[package.satisfied]
-        yield f"  {package.name:<15} {package.version or '-':<14} {package.needed:<12} {verdict}"
+        yield f"  {package.name:<{wide}} {package.version or '-':<14} {package.needed:<12} {verdict}"
     yield ""
     yield f"CUDA: {', '.join(report.devices) or 'none, the CPU is used'}"
     yield f"Java: {report.java or 'none'}"
@@ -204,4 +207,4 @@ def _lines(report: DoctorReport) -> Iterable[str]:
     yield ""
     yield "Commands"
     for command in report.commands:
-        yield f"  {command.command:<43} {'ready' if not command.missing else 'lacks ' + '; '.join(command.missing)}"
+        yield f"  {command.command:<29} {'ready' if not command.missing else 'lacks ' + '; '.join(command.missing)}"

@@ -25,7 +25,8 @@ def test_missing_extra_is_named_with_the_command_it_is_for(monkeypatch):
     monkeypatch.setattr(module.shutil, "which", lambda program: None)
     report = doctor()
     lacking = {command.command: " ".join(command.missing) for command in report.commands}
-    assert "mgimm-plugin[demo]" in lacking["playground, llava serve.gradio_web_server"]
+    assert "mgimm-plugin[demo]" in lacking["playground"]
+    assert "mgimm-plugin[demo]" in lacking["llava serve.gradio_web_server"]
     assert "matplotlib (pip install 'mgimm-plugin[data]')" in lacking["stats --output, preview"]
     assert "mgimm-plugin[geo]" in lacking["prepare geojson"]
     assert "Java" in lacking["evaluate: caption scores"]
