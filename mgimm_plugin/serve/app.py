@@ -103,7 +103,7 @@ class _Server:
             raise queue_is_full(self.under_way + len(self.batcher))
         self.under_way += 1
         try:
-            chat = read_request(await _body(request, self.limits))
+            chat = await run_in_threadpool(read_request, await _body(request, self.limits), self.limits)
             self._check_model(chat.model)
             job, tokens = await self._job(chat)
             self.batcher.submit(job)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from mgimm_plugin.serve.settings import RequestRefused
+from mgimm_plugin.serve.settings import Limits, RequestRefused
 
 DEFAULT_NEW_TOKENS = 200
 
@@ -111,12 +111,19 @@ class ChatRequest(_Strict):
         return self.max_completion_tokens or self.max_tokens or DEFAULT_NEW_TOKENS
 
 
-def read_request(body: bytes) -> ChatRequest:
+def read_request(body: bytes, limits: Limits) -> ChatRequest:
     """Read a request.
 
     Raises:
         RequestRefused: The first thing that is wrong with it.
     """
+    # A body is large because of its image, one text. Many small values would take a hundred times their bytes when they
+    # are read, and minutes when each of them is wrong.
+    if sum(map(body.count, (b",", b"[", b"{"))) > limits.body_values:
+        raise RequestRefused(
+            f"the body has more than {limits.body_values} commas and brackets; ask for less at once", status=413,
+            code="body_too_large",
+        )  # fmt: skip
     try:
         return ChatRequest.model_validate_json(body)
     except ValidationError as error:

@@ -14,6 +14,7 @@ class Limits:
     Attributes:
         body_bytes: Size of a request's JSON.
         body_seconds: Time in which it has to arrive.
+        body_values: Values in it, counted by what separates them; commas and brackets of the texts count as well.
         image_bytes: Size of an image file, decoded from its data URL or loaded.
         pixels: Pixels of an image.
         boxes: Regions of a request.
@@ -30,6 +31,7 @@ class Limits:
 
     body_bytes: int = 32 << 20
     body_seconds: float = 30.0
+    body_values: int = 32_000
     image_bytes: int = 20 << 20
     pixels: int = 64_000_000
     boxes: int = 64

@@ -12,7 +12,14 @@ from mgimm_plugin.serve.settings import Limits
 from tests.serve.conftest import data_url, user
 
 LIMITS = Limits(
-    body_bytes=200_000, image_bytes=40_000, pixels=100_000, boxes=8, prompt_chars=4_000, messages=9, new_tokens=64
+    body_bytes=200_000,
+    body_values=20_000,
+    image_bytes=40_000,
+    pixels=100_000,
+    boxes=8,
+    prompt_chars=4_000,
+    messages=9,
+    new_tokens=64,
 )
 PICTURE = data_url(Image.new("RGB", (40, 30), "green"))
 GOOD = {"model": "tiny", "messages": [user("What?", PICTURE)], "max_tokens": 4}
@@ -164,7 +171,10 @@ BODIES = {
     "not UTF-8": (b'{"model": "\xff\xfe"}', "application/json", 400, "not JSON"),
     "NaN": (NAN.encode(), "application/json", 400, BOX),
     "infinity": (NAN.replace("NaN", "-Infinity").encode(), "application/json", 400, BOX),
-    "deep": (DEEP.encode(), "application/json", 400, "not JSON"),
+    "deep": (b'{"model": ' + b"[" * 5_000, "application/json", 400, "not JSON"),
+    "deeper": (DEEP.encode(), "application/json", 413, "commas and brackets"),
+    "many wrong messages": (b'{"messages": [' + b"[]," * 60_000 + b"[]]}", "application/json", 413, "commas"),
+    "many boxes": (b'{"regions": [' + b"[0,0,9,9]," * 10_000 + b"[]]}", "application/json", 413, "commas"),
     "giant": (b'"' + b"a" * 200_001, "application/json", 413, "200000 bytes"),
     "text": (json.dumps(GOOD).encode(), "text/plain", 415, "application/json"),
     "form": (b"model=tiny", "application/x-www-form-urlencoded", 415, "application/json"),
