@@ -13,6 +13,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from mgimm_plugin.predictor import Predictor
 from mgimm_plugin.serve.asking import ask, draft
@@ -25,6 +27,8 @@ from mgimm_plugin.serve.settings import Limits, RequestRefused, error_body
 
 _READ_AT_ONCE = 4
 """Images that are decoded at the same time: each may take the memory of the largest that is allowed."""
+_NOBODY = 499
+"""Status of answers that reach nobody, because the client has gone; known from nginx."""
 _FAILED = error_body("the server failed to answer this request; its log says why", status=500, code="server_error")
 
 
@@ -103,17 +107,15 @@ class _Server:
             raise queue_is_full(self.under_way + len(self.batcher))
         self.under_way += 1
         try:
-            chat = await run_in_threadpool(read_request, await _body(request, self.limits), self.limits)
-            self._check_model(chat.model)
-            job, tokens = await self._job(chat)
-            self.batcher.submit(job)
+            job, tokens, with_usage = await self._submitted(request)
+        except ClientDisconnect:
+            self.metrics.gone()
+            return Response(status_code=_NOBODY)
         finally:
             self.under_way -= 1
         completion = Completion(self.name, tokens)
-        if chat.stream:
-            with_usage = chat.stream_options is not None and chat.stream_options.include_usage
-            events = self._stream(job, completion, arrived, with_usage=with_usage)
-            return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
+        if job.stream:
+            return _EventStream(self._stream(job, completion, arrived, with_usage=with_usage), job, self.metrics)
         return await self._whole(job, completion, arrived, request)
 
     async def refuse(self, request: Request, error: Any) -> Response:
@@ -130,6 +132,17 @@ class _Server:
     async def fail(self, request: Request, error: Exception) -> Response:
         self.metrics.failed()
         return JSONResponse(_FAILED, status_code=500)
+
+    async def _submitted(self, request: Request) -> tuple[Job, int, bool]:
+        """The job of a request, the tokens of its question, and whether a stream ends with the usage.
+
+        The request itself, which may be large, is forgotten here: jobs wait with what the model needs of it.
+        """
+        chat = await run_in_threadpool(read_request, await _body(request, self.limits), self.limits)
+        self._check_model(chat.model)
+        job, tokens = await self._job(chat)
+        self.batcher.submit(job)
+        return job, tokens, chat.stream_options is not None and chat.stream_options.include_usage
 
     async def _job(self, chat: ChatRequest) -> tuple[Job, int]:
         drafted = draft(chat, self.limits)
@@ -158,29 +171,23 @@ class _Server:
             return JSONResponse(completion.whole(end))
         if end is None:
             self.metrics.gone()
-            return Response(status_code=499)  # it reaches nobody
+            return Response(status_code=_NOBODY)
         self.metrics.failed()
         return JSONResponse(_FAILED, status_code=500)
 
     async def _stream(
         self, job: Job, completion: Completion, arrived: float, *, with_usage: bool
     ) -> AsyncIterator[bytes]:
-        finished = False
-        try:
-            yield completion.opening()
-            while isinstance(event := await job.next_event(), Piece):
-                yield completion.piece(event.text)
-            finished = True
-            if isinstance(event, Failed):
-                self.metrics.failed()
-                yield sse(_FAILED)
-            else:
-                self.metrics.answered(time.monotonic() - arrived, completion.prompt_tokens, event.tokens)
-                yield completion.ending(event, with_usage=with_usage)
-        finally:  # also where the client has gone, and nobody reads the generator to its end
-            job.cancelled.set()
-            if not finished:
-                self.metrics.gone()
+        yield completion.opening()
+        while isinstance(event := await job.next_event(), Piece):
+            yield completion.piece(event.text)
+        job.cancelled.set()  # nothing more is told
+        if isinstance(event, Failed):
+            self.metrics.failed()
+            yield sse(_FAILED)
+        else:
+            self.metrics.answered(time.monotonic() - arrived, completion.prompt_tokens, event.tokens)
+            yield completion.ending(event, with_usage=with_usage)
 
     def _card(self) -> dict[str, Any]:
         return {"id": self.name, "object": "model", "created": self.started, "owned_by": "mgimm"}
@@ -201,6 +208,22 @@ class _Server:
                 "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'",
                 status=401, code="invalid_api_key",
             )  # fmt: skip
+
+
+class _EventStream(StreamingResponse):
+    """A stream whose job ends with it, also where the client had gone before the first event was read."""
+
+    def __init__(self, events: AsyncIterator[bytes], job: Job, metrics: Metrics) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
+        self._job, self._metrics = job, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if not self._job.cancelled.is_set():
+                self._job.cancelled.set()
+                self._metrics.gone()
 
 
 async def _body(request: Request, limits: Limits) -> bytes:

@@ -209,8 +209,6 @@ class _Row:
         self._job, self._decode, self._end_ids, self._closing = job, predictor.decode, predictor.end_ids, closing
         self._ids: list[int] = []
         self._text = GrowingText(job.stop)
-        self._stopped = False
-        self._done = False
 
     def hear(self, token: int) -> bool:
         """Take a token of the answer; whether the answer ends here."""

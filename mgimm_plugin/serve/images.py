@@ -7,6 +7,7 @@ import binascii
 import re
 
 from PIL import Image
+from starlette.concurrency import run_in_threadpool
 
 from mgimm_plugin.data.images import decode_image
 from mgimm_plugin.serve.remote import load_remote
@@ -32,7 +33,7 @@ async def image_bytes(url: str, field: str, limits: Limits, *, allow_remote: boo
     """
     scheme = url.partition(":")[0].lower() if ":" in url else ""
     if scheme == "data":
-        return _decoded(url, field, limits)
+        return await run_in_threadpool(_decoded, url, field, limits)
     if scheme in ("http", "https"):
         if not allow_remote:
             raise RequestRefused(

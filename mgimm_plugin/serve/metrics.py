@@ -49,7 +49,7 @@ class Metrics:
         self._requests.labels("failed").inc()
 
     def gone(self) -> None:
-        """A client went away before its answer was complete."""
+        """A client went away before its request or its answer was complete."""
         self._requests.labels("gone").inc()
 
     def render(self) -> bytes:

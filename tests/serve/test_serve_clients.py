@@ -37,6 +37,18 @@ def test_a_client_that_goes_away_ends_its_answer(held, stream):
     assert held.tokens < 400
 
 
+def test_a_client_that_goes_away_while_it_sends_is_no_failure_of_the_server(tiny_predictor):
+    with running(tiny_predictor) as address:
+        connection = http.client.HTTPConnection(address.removeprefix("http://"))
+        connection.putrequest("POST", "/v1/chat/completions")
+        connection.putheader("content-type", "application/json")
+        connection.putheader("content-length", "1000")
+        connection.endheaders(b'{"model": ')
+        connection.close()
+        wait_for(address, 'mgimm_requests_total{status="gone"} 1.0')
+        assert 'status="failed"' not in httpx.get(f"{address}/metrics").text
+
+
 def test_a_full_queue_is_told_with_a_time_to_come_again(held):
     limits = Limits(queue_length=1, batch_size=1, batch_seconds=0)
     with running(held, limits=limits) as address:
