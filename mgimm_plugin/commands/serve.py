@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import logging
 from pathlib import Path
-from typing import Any
 
 from mgimm_plugin.commands.loading import load_predictor
 from mgimm_plugin.errors import MissingExtraError
@@ -23,8 +22,9 @@ def run(
     allow_remote_images: bool,
     device: str | None,
     dtype: str | None,
+    batch_size: int,
+    queue_length: int,
     max_pixels: int,
-    **limits: Any,
 ) -> None:
     """Load a model and serve it until interrupted.
 
@@ -37,8 +37,9 @@ def run(
         allow_remote_images: Whether http(s) images are loaded.
         device: Such as ``cpu`` or ``cuda``.
         dtype: Such as ``float32``.
+        batch_size: Requests answered together.
+        queue_length: Requests that may wait.
         max_pixels: Larger images are refused.
-        limits: Further fields of ``Limits``.
 
     Raises:
         MissingExtraError: The packages of ``[serve]`` are not installed.
@@ -64,7 +65,7 @@ def run(
     app = create_app(
         predictor,
         name,
-        limits=Limits(pixels=max_pixels, **limits),
+        limits=Limits(pixels=max_pixels, batch_size=batch_size, queue_length=queue_length),
         api_key=api_key or None,
         allow_remote_images=allow_remote_images,
     )

@@ -21,6 +21,7 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 async def resolve_name(host: str, port: int) -> list[str]:
@@ -42,9 +43,6 @@ def is_public(text: str) -> bool:
         if wrapped is not None:
             return is_public(str(wrapped))
     return address.is_global and not address.is_multicast and not address.is_reserved
-
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True)
