@@ -12,6 +12,7 @@ Example:
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,7 @@ class Predictor:
         self.end_ids = end_token_ids(self.template, self.tokenizer)
         self._encoder = QuestionEncoder(loaded, self.template, max_pixels)
         self._image: EncodedImage | None = None
+        self._asking = threading.Lock()
 
     @classmethod
     def from_pretrained(
@@ -171,7 +173,7 @@ class Predictor:
         on_progress: Callable[[int], None] | None = None,
         on_token: OnToken | None = None,
     ) -> list[str]:
-        """Answer questions in batches of similar length.
+        """Answer questions in batches of similar length. Threads that ask at the same time take turns.
 
         Args:
             questions: The questions.
@@ -203,7 +205,7 @@ class Predictor:
         order = sorted(range(len(questions)), key=lambda i: -len(prompts[i]))
         answers: dict[int, str] = {}
         at_hand: dict[object, EncodedImage] = {}
-        with self._warning_of_clipped_boxes():
+        with self._asking, self._warning_of_clipped_boxes():
             for start in range(0, len(order), batch_size):
                 rows = order[start : start + batch_size]
                 batch = self._encoder.batch([questions[i] for i in rows], [prompts[i] for i in rows], at_hand)
