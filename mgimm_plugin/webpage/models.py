@@ -81,10 +81,12 @@ class ModelShelf:
             raise MgimmError(f"there is no model {options.model!r}; there are {', '.join(self._folders)}")
         key = _key(options)
         with self._lock:
-            predictor = self._loaded.pop(key, None) or self._load(options)
+            predictor = self._loaded.pop(key, None)
+            if predictor is None:
+                while len(self._loaded) >= _KEPT:  # first, because one more may not fit beside them
+                    self._loaded.pop(next(iter(self._loaded)))
+                predictor = self._load(options)
             self._loaded[key] = predictor  # last in line to leave
-            while len(self._loaded) > _KEPT:
-                self._loaded.pop(next(iter(self._loaded)))
         return predictor
 
     def warm_up(self) -> None:
