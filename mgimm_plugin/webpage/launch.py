@@ -45,8 +45,14 @@ def launch(
         import gradio_image_annotation  # noqa: F401  (told before a model is loaded)
     except ImportError as error:
         raise MissingExtraError(error.name or "gradio", "demo", "mgimm playground") from error
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
     from mgimm_plugin.webpage.page import build
 
+    # A page of another site may make its own name lead here; a browser then sends that name.
+    names = ["127.0.0.1", "localhost"]
+    guards = [Middleware(TrustedHostMiddleware, allowed_hosts=names)] if host in names else []
     limits = Limits()
     shelf = ModelShelf(models, base=base, device=device)
     page = build(shelf, limits, corrections.resolve())
@@ -57,11 +63,11 @@ def launch(
         max_file_size=limits.file_bytes,
         css=css(limits),
         theme=theme(),
-        show_error=True,
         quiet=not blocking,
         share=False,
         footer_links=[],
         prevent_thread_lock=True,
+        app_kwargs={"middleware": guards},
     )
     shelf.warm_up()  # only now: the page is there before the model
     if blocking:
