@@ -25,8 +25,8 @@ def parse_boxes(text: str, limits: Limits) -> list[DrawnBox]:
     Raises:
         MgimmError: It has another form, a box is none, or it is too long.
     """
-    if len(text) > limits.characters:
-        raise MgimmError(f"the text has {len(text):,} characters; the most are {limits.characters:,}")
+    if len(text) > limits.pasted:
+        raise MgimmError(f"the text has {len(text):,} characters; the most are {limits.pasted:,}: paste less")
     if not text.strip():
         raise MgimmError("there is nothing to read: paste boxes first")
     is_xml = text.lstrip().startswith("<")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import ceil, floor
 from typing import Any
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN
@@ -20,12 +22,21 @@ def examples() -> list[tuple[str, list[DrawnBox]]]:
     ]
 
 
-def canvas_value(image: Any, boxes: list[DrawnBox]) -> dict[str, Any]:
-    """What the drawing component takes: boxes in the colors of their numbers, the last one first."""
+def canvas_value(path: str, boxes: Sequence[DrawnBox]) -> dict[str, Any]:
+    """What the drawing component takes: boxes in the colors of their numbers, the last one first.
+
+    It knows whole pixels alone, so that boxes grow to them. The image is a file because the component would save
+    pixels with loss.
+
+    Args:
+        path: Image file that browsers can show.
+        boxes: The first is number 1.
+    """
     drawn = []
     for number, box in enumerate(boxes, 1):
         color = color_of(number)
-        corners = dict(zip(("xmin", "ymin", "xmax", "ymax"), (round(edge) for edge in box.bbox), strict=True))
+        x1, y1, x2, y2 = box.bbox
+        corners = {"xmin": floor(x1), "ymin": floor(y1), "xmax": ceil(x2), "ymax": ceil(y2)}
         rgb = tuple(int(color[at : at + 2], 16) for at in (1, 3, 5))
         drawn.append({**corners, "label": box.label, "color": rgb})
-    return {"image": image, "boxes": drawn[::-1]}
+    return {"image": path, "boxes": drawn[::-1]}

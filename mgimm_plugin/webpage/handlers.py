@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,28 +10,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mgimm_plugin.data.images import open_image
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.webpage import answers, panels
 from mgimm_plugin.webpage.boxes_input import parse_boxes
 from mgimm_plugin.webpage.examples import canvas_value, examples
 from mgimm_plugin.webpage.exports import correct, write_exports
 from mgimm_plugin.webpage.models import ModelShelf, Options
-from mgimm_plugin.webpage.session import Limits, Session, check_boxes, read_drawing
+from mgimm_plugin.webpage.session import Limits, Session, check_boxes, check_written, read_drawing
+from mgimm_plugin.webpage.uploads import as_png, open_upload
 
 if TYPE_CHECKING:
     from mgimm_plugin.predictor import Predictor
 
+logger = logging.getLogger(__name__)
+
 
 @contextmanager
 def told_as_toasts() -> Iterator[None]:
-    """Show what is wrong with an input as a toast, in its own words."""
+    """Show what is wrong with an input as a toast, in its own words; of a failure of ours, that there was one."""
     import gradio as gr
 
     try:
         yield
     except MgimmError as error:
         raise gr.Error(str(error), title="That did not work", print_exception=False) from error
+    except gr.Error:
+        raise
+    except Exception as error:  # its words are for the log: they may have paths of this machine
+        logger.exception("a visitor's request failed")
+        message = "the server failed; its log says why. Reload the page and try again"
+        raise gr.Error(message, title="That did not work", print_exception=False) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,33 +56,38 @@ class Handlers:
     limits: Limits
     corrections: Path
 
-    def show_boxes(self, value: dict[str, Any] | None, session: Session) -> tuple[Session, str, str]:
-        """After drawing: the numbered picture, and the table with what is still true."""
+    def show_boxes(self, value: dict[str, Any] | None, session: Session) -> tuple[Any, ...]:
+        """After drawing: the session, the numbered picture, the table, the description and the chat.
+
+        What is not true of another image is emptied.
+        """
+        import gradio as gr
+
+        empty = panels.told("", (), (1, 1)), list[Any]()
         if not value or value.get("image") is None:
-            return Session(), "", panels.table(())
+            return Session(), "", panels.table(()), *empty
         with told_as_toasts():
             drawing = read_drawing(value, self.limits)
-        session.show(drawing.boxes)
-        return session, panels.picture(drawing), panels.table(session.rows)
+            said = empty if session.show(drawing) else (gr.skip(), gr.skip())
+            return session, panels.picture(drawing), panels.table(session.rows), *said
 
-    def pick(self, index: int) -> tuple[dict[str, Any], Session, str, list[Any]]:
-        """An example, and a fresh session."""
-        path, boxes = examples()[index]
-        return canvas_value(path, boxes), Session(), panels.told("", (), (1, 1)), []
+    def pick(self, index: int) -> dict[str, Any]:
+        """An example."""
+        return canvas_value(*examples()[index])
 
-    def open(self, path: str) -> tuple[dict[str, Any], Session, str, list[Any]]:
+    def open(self, path: str) -> Iterator[dict[str, Any]]:
         """An uploaded file, TIFF and GeoTIFF included, which browsers do not show by themselves."""
-        with told_as_toasts():
-            image = open_image(path, max_pixels=self.limits.pixels)
-        return canvas_value(image, []), Session(), panels.told("", (), (1, 1)), []
+        with told_as_toasts(), as_png(open_upload(path, self.limits)) as png:
+            yield canvas_value(png, [])
 
-    def paste(self, value: dict[str, Any] | None, text: str) -> dict[str, Any]:
+    def paste(self, value: dict[str, Any] | None, text: str) -> Iterator[dict[str, Any]]:
         """Pasted boxes, after those that are there."""
         with told_as_toasts():
             drawing = read_drawing(value, self.limits)
             pasted = parse_boxes(text, self.limits)
             boxes = check_boxes([*drawing.boxes, *pasted], drawing.image.size, self.limits)
-        return canvas_value(drawing.image, list(boxes))
+            with as_png(drawing.image) as png:
+                yield canvas_value(png, boxes)
 
     def describe_regions(
         self, value: dict[str, Any] | None, session: Session, *settings: Any
@@ -81,10 +95,12 @@ class Handlers:
         """All boxes in one batch, into the table as the words come."""
         with told_as_toasts():
             drawing, options = read_drawing(value, self.limits), _options(settings)
-            session.show(drawing.boxes)
+            session.show(drawing)
+            image = session.image
             for grown in answers.describe_regions(self._model(options), drawing, options):
-                for row, answer in zip(session.rows, grown, strict=True):
-                    row.phrase, row.confidence = answer.text, answer.confidence
+                if session.image != image:
+                    return  # the visitor has opened another one meanwhile
+                session.hear(drawing.boxes, grown)
                 yield session, panels.table(session.rows)
 
     def describe_image(
@@ -93,9 +109,11 @@ class Handlers:
         """The whole image, as the words come."""
         with told_as_toasts():
             drawing, options = read_drawing(value, self.limits), _options(settings)
-            session.show(drawing.boxes)
-            session.guided = guided and bool(drawing.boxes)
+            session.show(drawing)
+            session.guided, image = guided and bool(drawing.boxes), session.image
             for answer in answers.describe_image(self._model(options), drawing, options, guided=session.guided):
+                if session.image != image:
+                    return
                 session.description = answer.text
                 yield session, panels.told(answer.text, session.rows, drawing.image.size)
 
@@ -118,16 +136,25 @@ class Handlers:
     ) -> Iterator[tuple[Session, list[Any], str]]:
         """A question about the image and its regions, after those before."""
         with told_as_toasts():
+            check_written(message, self.limits)
             drawing, options = read_drawing(value, self.limits), _options(settings)
-            shown = [*shown, {"role": "user", "content": message}]
+            earlier, image = [] if session.show(drawing) else shown, session.image
+            shown = [*earlier, {"role": "user", "content": message}]
             for answer in answers.reply(self._model(options), drawing, session, message, options):
+                if session.image != image:
+                    return
                 yield session, [*shown, {"role": "assistant", "content": answer.text}], ""
+
+    def forget_chat(self, session: Session) -> tuple[Session, list[Any]]:
+        """An empty chat: the model's context has room for a few turns only."""
+        session.forget_chat()
+        return session, []
 
     def export(self, value: dict[str, Any] | None, session: Session, model: str) -> Iterator[list[str]]:
         """Files to download. Gradio takes copies, which it deletes in time; ours are gone once it has them."""
         with told_as_toasts(), tempfile.TemporaryDirectory(prefix="mgimm-export-") as folder:
             drawing = read_drawing(value, self.limits)
-            session.show(drawing.boxes)
+            session.show(drawing)
             yield [str(path) for path in write_exports(Path(folder), drawing, session, model)]
 
     def correct(
@@ -137,8 +164,9 @@ class Handlers:
         import gradio as gr
 
         with told_as_toasts():
+            check_written(text, self.limits)
             drawing = read_drawing(value, self.limits)
-            session.show(drawing.boxes)
+            session.show(drawing)
             if not 1 <= int(number or 0) <= len(session.rows):
                 raise MgimmError(f"there is no region {int(number or 0)}; the image has {len(session.rows)}")
             row = session.rows[int(number) - 1]

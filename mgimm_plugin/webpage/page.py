@@ -2,24 +2,57 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import FileData
 from gradio_image_annotation import image_annotator
 
 from mgimm_plugin.conversation import TEMPLATES
+from mgimm_plugin.errors import ImageError
 from mgimm_plugin.webpage import panels
 from mgimm_plugin.webpage.examples import examples
-from mgimm_plugin.webpage.handlers import Handlers
+from mgimm_plugin.webpage.handlers import Handlers, told_as_toasts
 from mgimm_plugin.webpage.models import ModelShelf
 from mgimm_plugin.webpage.session import Limits, Session
+from mgimm_plugin.webpage.uploads import open_upload
 
 _HEAD = (
     '<div class="mg-head"><h1>MGIMM playground</h1><p>Draw boxes on an aerial image and read what is in them.</p></div>'
 )
 _CLEANING = (600, 1800)
 """Every so many seconds, files older than so many seconds are deleted."""
+
+
+class Page(gr.Blocks):
+    """Blocks that load nothing from elsewhere: gradio itself would fetch a file that a request names by a URL."""
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *more: Any, **named: Any) -> Any:
+        """The inputs of a handler.
+
+        Raises:
+            gr.Error: One cannot be used.
+        """
+        with told_as_toasts():
+            if _names_url(inputs):
+                raise ImageError("images are not loaded from the web: save the image and open the file")
+            return await super().preprocess_data(block_fn, inputs, *more, **named)
+
+
+def _names_url(value: Any) -> bool:
+    if isinstance(value, dict):
+        path = value.get("path")
+        if isinstance(path, str) and path.strip().lower().startswith(("http:", "https:")):
+            return True
+        return any(map(_names_url, value.values()))
+    return isinstance(value, list | tuple) and any(map(_names_url, value))
+
+
+def _image_of(file: FileData | None, limits: Limits) -> Any:
+    with told_as_toasts():
+        return None if file is None else open_upload(file.path, limits)
 
 
 def build(shelf: ModelShelf, limits: Limits, corrections: Path) -> gr.Blocks:
@@ -31,13 +64,13 @@ def build(shelf: ModelShelf, limits: Limits, corrections: Path) -> gr.Blocks:
         corrections: JSONL file that corrected answers are appended to.
     """
     handlers = Handlers(shelf, limits, corrections)
-    with gr.Blocks(title="MGIMM playground", analytics_enabled=False, delete_cache=_CLEANING) as page:
+    with Page(title="MGIMM playground", analytics_enabled=False, delete_cache=_CLEANING) as page:
         session = gr.State(Session(), time_to_live=_CLEANING[1])
         with gr.Column(elem_classes="mg-page"):
             gr.HTML(_HEAD)
             with gr.Row(equal_height=False):
                 with gr.Column(scale=5, min_width=320):
-                    canvas, gallery, upload, pasted, paste = _draw_column()
+                    canvas, gallery, upload, pasted, paste = _draw_column(limits)
                 with gr.Column(scale=2, min_width=200):
                     regions, whole, guided, cancel, settings = _ask_column(shelf)
                 with gr.Column(scale=5, min_width=320):
@@ -48,16 +81,15 @@ def build(shelf: ModelShelf, limits: Limits, corrections: Path) -> gr.Blocks:
             chat = _chat(handlers, canvas, session, settings)
             events = [chat[1]]
             events += _more(handlers, shelf, canvas, session, settings, table)
-        fresh = [canvas, session, told, chat[0]]
 
         def pick(event: gr.SelectData) -> Any:
             return handlers.pick(int(event.index))
 
-        gallery.select(pick, None, fresh, api_visibility="private")
-        upload.upload(handlers.open, upload, fresh, api_visibility="private")
+        gallery.select(pick, None, canvas, api_visibility="private")
+        upload.upload(handlers.open, upload, canvas, api_visibility="private")
         paste.click(handlers.paste, [canvas, pasted], canvas, api_name="paste_boxes")
         canvas.change(
-            handlers.show_boxes, [canvas, session], [session, picture, table],
+            handlers.show_boxes, [canvas, session], [session, picture, table, told, chat[0]],
             show_progress="hidden", trigger_mode="always_last", api_visibility="private",
         )  # fmt: skip
         events += [
@@ -78,7 +110,7 @@ def _step(number: int, title: str) -> None:
     gr.HTML(f'<div class="mg-step"><h2><b>{number}</b>{title}</h2></div>')
 
 
-def _draw_column() -> tuple[Any, ...]:
+def _draw_column(limits: Limits) -> tuple[Any, ...]:
     _step(1, "Choose an image and draw boxes")
     canvas = image_annotator(
         image_type="pil",
@@ -91,6 +123,8 @@ def _draw_column() -> tuple[Any, ...]:
         show_remove_button=True,
         elem_id="mg-canvas",
     )
+    # The component decodes whatever Pillow can open, of any size, before a handler sees it.
+    canvas.preprocess_image = partial(_image_of, limits=limits)
     gallery = gr.Gallery(
         [path for path, _ in examples()],
         label="Examples",
@@ -137,8 +171,11 @@ def _chat(handlers: Handlers, canvas: Any, session: Any, settings: list[Any]) ->
             placeholder="Name regions by their numbers: what is between region 1 and region 3?",
         )  # fmt: skip
         message = gr.Textbox(
-            placeholder="What is between region 1 and region 3?", show_label=False, max_length=1000, submit_btn=True
-        )
+            placeholder="What is between region 1 and region 3?", label="Question", show_label=False,
+            max_length=handlers.limits.written, submit_btn=True,
+        )  # fmt: skip
+        again = gr.Button("New conversation", size="sm")
+    again.click(handlers.forget_chat, session, [session, shown], api_name="new_conversation")
     asked = message.submit(
         handlers.chat, [message, canvas, session, shown, *settings], [session, shown, message],
         concurrency_id="model", api_name="chat",
@@ -152,7 +189,7 @@ def _more(
     with gr.Accordion("Correct an answer", open=False):
         with gr.Row():
             number = gr.Number(1, label="Region", precision=0, minimum=1, scale=1, min_width=90)
-            right = gr.Textbox(label="What it really shows", max_length=2000, scale=6)
+            right = gr.Textbox(label="What it really shows", max_length=handlers.limits.written, scale=6)
         keep = gr.Button("Correct this", size="sm")
     with gr.Accordion("Side by side", open=False):
         second = gr.Dropdown(

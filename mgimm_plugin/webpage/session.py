@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
 
 from mgimm_plugin.data.record_types import Box
 from mgimm_plugin.errors import BoxError, ImageError, MgimmError
 from mgimm_plugin.geometry import clip_boxes
+
+if TYPE_CHECKING:
+    from mgimm_plugin.growing_answers import GrowingAnswer
 
 COLORS: Final = ("#e4572e", "#17a398", "#7b5cd6", "#d99a00", "#2f7ed8", "#c2318c", "#5a8f29", "#8a5a44")
 """Of boxes, by number, in turn."""
@@ -25,14 +29,16 @@ class Limits:
         file_bytes: Largest upload.
         pixels: Largest image.
         boxes: Most boxes on an image.
-        characters: Longest question or pasted text.
+        pasted: Longest pasted text, in characters.
+        written: Longest question or correction, in characters.
         waiting: Most requests that wait for the model.
     """
 
     file_bytes: int = 20_000_000
     pixels: int = 50_000_000
     boxes: int = 32
-    characters: int = 200_000
+    pasted: int = 200_000
+    written: int = 1000
     waiting: int = 16
 
 
@@ -79,9 +85,10 @@ class Row:
 
 @dataclass(slots=True)
 class Session:
-    """One visitor's answers.
+    """One visitor's answers, all of them about one image.
 
     Attributes:
+        image: Digest of the image's pixels.
         rows: One a box.
         description: Of the whole image.
         guided: Whether the description was guided by the boxes.
@@ -89,19 +96,41 @@ class Session:
         chat_boxes: Boxes of the chat's ``<region>`` tokens, in their order.
     """
 
+    image: bytes = b""
     rows: list[Row] = field(default_factory=list)
     description: str = ""
     guided: bool = False
     turns: list[tuple[str, str]] = field(default_factory=list)
     chat_boxes: list[Box] = field(default_factory=list)
 
-    def show(self, boxes: Sequence[DrawnBox]) -> None:
-        """Take over boxes; what was said of one that has not moved stays."""
-        said = {row.box.bbox: row for row in self.rows}
+    def show(self, drawing: Drawing) -> bool:
+        """Take over a drawing; what was said of a box that has not moved stays, and nothing that is of another image.
+
+        Returns:
+            Whether the image is another one than before.
+        """
+        image = hashlib.blake2b(drawing.image.tobytes(), key=repr(drawing.image.size).encode()).digest()
+        is_another = image != self.image
+        if is_another:
+            self.image, self.rows, self.description, self.guided = image, [], "", False
+            self.forget_chat()
+        boxes, said = drawing.boxes, {row.box.bbox: row for row in self.rows}
         self.rows = [
             Row(box, said[box.bbox].phrase, said[box.bbox].confidence) if box.bbox in said else Row(box)
             for box in boxes
         ]
+        return is_another
+
+    def hear(self, boxes: Sequence[DrawnBox], answers: Sequence[GrowingAnswer]) -> None:
+        """Take over what is said of boxes, where they still are: a visitor may go on drawing meanwhile."""
+        said = {box.bbox: answer for box, answer in zip(boxes, answers, strict=True)}
+        for row in self.rows:
+            if (answer := said.get(row.box.bbox)) is not None:
+                row.phrase, row.confidence = answer.text, answer.confidence
+
+    def forget_chat(self) -> None:
+        """Begin a new conversation."""
+        self.turns, self.chat_boxes = [], []
 
 
 def read_drawing(value: Mapping[str, Any] | None, limits: Limits) -> Drawing:
@@ -153,6 +182,16 @@ def _corners(box: Mapping[str, Any]) -> Box:
     except (KeyError, TypeError, ValueError) as error:
         raise BoxError("a box needs four numbers: xmin, ymin, xmax and ymax") from error
     return (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
+
+
+def check_written(text: str, limits: Limits) -> None:
+    """See whether a question or a correction is short enough; the page's own limit binds no program.
+
+    Raises:
+        MgimmError: It is not.
+    """
+    if len(text) > limits.written:
+        raise MgimmError(f"the text has {len(text):,} characters; the most are {limits.written:,}: write less")
 
 
 def color_of(number: int) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -9,15 +10,17 @@ from PIL import Image
 from mgimm_plugin.commands.validate import run as validate
 from mgimm_plugin.data.records import read_records
 from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.growing_answers import GrowingAnswer
 from mgimm_plugin.webpage import panels
 from mgimm_plugin.webpage.answers import with_regions
 from mgimm_plugin.webpage.boxes_input import parse_boxes
-from mgimm_plugin.webpage.examples import examples
+from mgimm_plugin.webpage.examples import canvas_value, examples
 from mgimm_plugin.webpage.exports import correct, write_exports
 from mgimm_plugin.webpage.linking import attributes_of, regions_of
 from mgimm_plugin.webpage.session import Drawing, DrawnBox, Limits, Row, Session, read_drawing
+from mgimm_plugin.webpage.uploads import as_png, open_upload
 
-LIMITS = Limits(pixels=100_000, boxes=3, characters=2000)
+LIMITS = Limits(pixels=100_000, boxes=3, pasted=2000, written=20)
 XML = """<annotation><filename>a.jpg</filename><object><name>ship</name><bndbox><xmin>11</xmin><ymin>21</ymin>
 <xmax>40</xmax><ymax>60</ymax></bndbox><description>a ship</description></object></annotation>"""
 COCO = {
@@ -103,9 +106,64 @@ def test_boxes_drawn_backwards_or_beyond_the_edge_are_put_right():
 
 
 def test_what_was_said_of_a_box_stays_until_it_moves(session, drawing):
-    session.show([DrawnBox(BOX, "boat"), DrawnBox((61, 50, 99, 79))])
+    session.show(drawing)
+    session.rows[0].phrase = "A small white ship."
+    assert not session.show(Drawing(drawing.image, (DrawnBox(BOX, "boat"), DrawnBox((61, 50, 99, 79)))))
     assert [row.phrase for row in session.rows] == ["A small white ship.", ""]
     assert session.rows[0].box.label == "boat"
+
+
+def test_nothing_is_said_of_another_image(drawing):
+    session = Session()
+    session.show(drawing)
+    session.rows[0].phrase, session.description, session.turns = "A ship.", "A ship on water.", [("What?", "A ship.")]
+    assert session.show(Drawing(Image.new("RGB", (100, 80), "blue"), drawing.boxes))
+    assert [row.phrase for row in session.rows] == ["", ""]
+    assert (session.description, session.turns, session.chat_boxes) == ("", [], [])
+
+
+def test_a_box_drawn_during_an_answer_does_not_disturb_it(drawing):
+    session = Session()
+    session.show(drawing)
+    session.show(Drawing(drawing.image, (DrawnBox((1, 1, 9, 9)), drawing.boxes[1])))
+    session.hear(drawing.boxes, [GrowingAnswer("A ship.", 0.5, True), GrowingAnswer("A building.", 0.7, True)])
+    assert [(row.phrase, row.confidence) for row in session.rows[1:]] == [("A building.", 0.7)]
+    assert session.rows[0].phrase == ""
+
+
+def stored(folder, image, kind, **options):
+    path = folder / f"upload.{kind.lower()}"
+    image.save(path, kind, **options)
+    return str(path)
+
+
+def test_uploads_are_read_as_browsers_show_them_and_handed_on_without_loss(tmp_path):
+    image, turned = Image.effect_noise((40, 30), 60).convert("RGB"), Image.Exif()
+    turned[274] = 6
+    with as_png(open_upload(stored(tmp_path, image, "TIFF"), LIMITS)) as png:
+        assert Image.open(png).tobytes() == image.tobytes()
+    assert not Path(png).exists()
+    assert open_upload(stored(tmp_path, image, "JPEG", exif=turned), LIMITS).size == (30, 40)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "reason"),
+    [("EPS", (9, 9), "not an image"), ("GIF", (9, 9), "not an image"), ("PNG", (2000, 2000), "2000x2000 pixels")],
+)
+def test_uploads_beyond_the_limits_are_refused_without_a_path(tmp_path, kind, size, reason):
+    path = stored(tmp_path, Image.new("RGB", size), kind)
+    with pytest.raises(MgimmError, match=reason) as caught:
+        open_upload(path, LIMITS)
+    assert "/" not in str(caught.value)
+    Path(path).unlink()
+    with pytest.raises(MgimmError, match="open it again"):
+        open_upload(path, LIMITS)
+
+
+def test_pasted_boxes_narrower_than_a_pixel_stay_boxes(drawing):
+    value = canvas_value("image.png", [DrawnBox((10.2, 10.2, 10.4, 10.4)), DrawnBox((99.6, 0, 100, 1))])
+    read = read_drawing({**value, "image": drawing.image}, LIMITS)
+    assert [box.bbox for box in read.boxes] == [(10, 10, 11, 11), (99, 0, 100, 1)]
 
 
 def test_region_numbers_in_a_question_become_tokens_with_their_boxes(drawing):

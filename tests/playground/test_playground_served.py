@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import httpx
 import pytest
 
 pytest.importorskip("gradio_image_annotation")
@@ -53,8 +54,34 @@ def test_what_is_wrong_is_told_in_plain_words(address):
         client.predict(drawing([]), *SETTINGS, api_name="/describe_regions")
     with pytest.raises(Exception, match="no region 2"):
         client.predict("Is region 2 red?", drawing([(22, 6, 61, 43)]), [], *SETTINGS, api_name="/chat")
+    with pytest.raises(Exception, match="1,500 characters"):
+        client.predict("a" * 1500, drawing([]), [], *SETTINGS, api_name="/chat")
+    with pytest.raises(Exception, match="400"):
+        client.predict(drawing([]), True, *SETTINGS[:-1], 10**6, api_name="/describe_image")
     with pytest.raises(Exception, match="/etc"):
         client.predict(drawing([]), True, "/etc", *SETTINGS[1:], api_name="/describe_image")
+
+
+@pytest.mark.parametrize("place", ["http://127.0.0.1:1/a.png", "HTTPS://example.com/a.png"])
+def test_images_are_not_loaded_from_the_web(address, place):
+    image = {"path": place, "meta": {"_type": "gradio.FileData"}}
+    event = httpx.post(
+        f"{address}gradio_api/call/export", json={"data": [{"image": image, "boxes": []}, None, "mgimm-mini"]}
+    ).json()["event_id"]
+    told = httpx.get(f"{address}gradio_api/call/export/{event}", timeout=60).text
+    assert "not loaded from the web" in told
+
+
+def test_a_file_that_was_not_uploaded_is_not_opened(address):
+    image = {"path": str(examples()[0][0]), "meta": {"_type": "gradio.FileData"}}
+    event = httpx.post(
+        f"{address}gradio_api/call/export", json={"data": [{"image": image, "boxes": []}, None, "mgimm-mini"]}
+    ).json()["event_id"]
+    assert "event: error" in httpx.get(f"{address}gradio_api/call/export/{event}", timeout=60).text
+
+
+def test_names_that_lead_here_from_elsewhere_are_refused(address):
+    assert httpx.get(address, headers={"host": "evil.example"}).status_code == 400
 
 
 def test_a_conversation_goes_on_and_a_correction_is_kept(address):
@@ -62,6 +89,9 @@ def test_a_conversation_goes_on_and_a_correction_is_kept(address):
     shown, _ = client.predict("What is in region 2?", image, [], *SETTINGS, api_name="/chat")
     shown, _ = client.predict("And what is between region 1 and region 2?", image, shown, *SETTINGS, api_name="/chat")
     assert [message["role"] for message in shown] == ["user", "assistant"] * 2
+    client.predict(api_name="/new_conversation")
+    shown, _ = client.predict("What is in region 1?", image, [], *SETTINGS, api_name="/chat")
+    assert len(shown) == 2
     table, _ = client.predict(image, 2, "A round blue storage tank.", api_name="/correct")
     assert "A round blue storage tank." in table
 
