@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 pytest.importorskip("gradio_image_annotation")
 
@@ -60,6 +61,14 @@ def test_what_is_wrong_is_told_in_plain_words(address):
         client.predict(drawing([]), True, *SETTINGS[:-1], 10**6, api_name="/describe_image")
     with pytest.raises(Exception, match="/etc"):
         client.predict(drawing([]), True, "/etc", *SETTINGS[1:], api_name="/describe_image")
+
+
+def test_pasted_boxes_join_those_that_are_drawn_on_the_same_picture(address):
+    given = drawing([(22, 6, 61, 43)])
+    value = client_of(address).predict(given, "10 20 40 60", api_name="/paste_boxes")
+    assert [box["xmin"] for box in value["boxes"]] == [10, 22]
+    assert Image.open(value["image"]).tobytes() == Image.open(examples()[0][0]).convert("RGB").tobytes()
+    assert not list(Path(tempfile.gettempdir()).glob("mgimm-image-*"))
 
 
 @pytest.mark.parametrize("place", ["http://127.0.0.1:1/a.png", "HTTPS://example.com/a.png"])
