@@ -1,10 +1,12 @@
 """Train the bundled mini vision tower and mini language model, from nothing, on generated scenes and their texts.
 
-    python scripts/train_mini_bases.py                        # everything, about an hour on two CPU cores
-    python scripts/train_mini_bases.py --only llm --minutes 10
-    python scripts/train_mini_bases.py --only tower --resume  # goes on from the last state
+    python scripts/train_mini_bases.py                           # everything
+    python scripts/train_mini_bases.py --only tower --threads 2
+    python scripts/train_mini_bases.py --device cuda --workers 16
 
 Neither model sees a box: the tower learns from whole scenes and their sentences, the language model from text alone.
+Runs end after a number of steps, so that the same machine makes the same weights again. A run that was killed goes on
+from its last state (``--cache``) when the same command is given again.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT)]
 
-STEPS = ("tokenizer", "llm", "tower", "examples")
+STEPS = ("tower", "llm", "examples")
 EXAMPLES_SEED, EXAMPLES = 77, 8
 
 
@@ -28,7 +30,7 @@ def write_examples(output: Path) -> None:
     from mgimm_plugin.data.scenes import write_scenes
 
     with tempfile.TemporaryDirectory() as folder:
-        write_scenes(Path(folder), world="mini", count=EXAMPLES, seed=EXAMPLES_SEED, workers=1, progress=False)
+        write_scenes(Path(folder), count=EXAMPLES, seed=EXAMPLES_SEED, workers=1, progress=False)
         shutil.rmtree(output, ignore_errors=True)
         shutil.copytree(Path(folder) / "images", output / "images")
         lines = [
@@ -42,32 +44,28 @@ def main() -> None:
     """Parse the arguments and run the steps that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=STEPS, action="append", help="run this step alone (may be repeated)")
-    parser.add_argument("--minutes", type=float, default=25.0, help="time to train each model (default: 25)")
-    parser.add_argument("--scenes", type=int, default=9000, help="scenes the tower is trained on (default: 9000)")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
-    parser.add_argument("--resume", action="store_true", help="start from the state of the last run of the step")
+    parser.add_argument("--scenes", type=int, default=6000, help="scenes both are trained on (default: 6000)")
+    parser.add_argument("--tower-steps", type=int, default=6000, help="steps of 16 scenes (default: 6000)")
+    parser.add_argument("--llm-steps", type=int, default=2400, help="steps of 8 to 64 answers (default: 2400)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: cpu)")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw scenes (default: 1)")
     parser.add_argument("--output", type=Path, default=ROOT / "playground", help="where the folders go")
     parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "mini_bases", help="scenes and training states")
     options = parser.parse_args()
 
     import torch
-    from mini_bases.llm import train_llm, train_tokenizer
-    from mini_bases.tower import train_tower
+    from mini_bases.llm import train_llm
+    from mini_bases.tower import TowerShape, train_tower
 
     torch.set_num_threads(options.threads)
+    shared = {"scenes": options.scenes, "device": options.device, "workers": options.workers}
     steps = options.only or STEPS
-    if "tokenizer" in steps:
-        train_tokenizer(options.output / "mini-llama")
-    if "llm" in steps:
-        train_llm(options.output / "mini-llama", options.cache, minutes=options.minutes, resume=options.resume)
     if "tower" in steps:
-        train_tower(
-            options.output / "mini-clip",
-            options.cache,
-            minutes=options.minutes,
-            scenes=options.scenes,
-            resume=options.resume,
-        )
+        train_tower(options.output / "mini-clip", options.cache, steps=options.tower_steps, **shared)
+    if "llm" in steps:
+        side = TowerShape().side
+        train_llm(options.output / "mini-llama", options.cache, steps=options.llm_steps, side=side, **shared)
     if "examples" in steps:
         write_examples(options.output / "examples")
 
