@@ -11,10 +11,9 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.random import Generator
 
 from mgimm_plugin.constants import IMAGE_QUESTION, REGION_QUESTION
@@ -63,7 +62,7 @@ class Conversations:
 
     def __init__(self, scenes: Sequence[dict[str, Any]]) -> None:
         self.scenes = scenes
-        self.english = json.loads((files("mini_bases") / "english.json").read_text())
+        self.english = json.loads(Path(__file__).with_name("english.json").read_text())
 
     def region(self, rng: Generator, turns: int = 4) -> Sample:
         """Questions about objects of several scenes, each told by two bags, by keywords, or not at all."""
@@ -105,6 +104,7 @@ class Conversations:
             shown = [i for i in rng.permutation(len(objects)) if rng.random() < 0.5]
             shown = sorted(shown) if rng.random() < 0.5 else shown
         regions = [bag for i in shown for bag in _two_bags(_words(objects[i]), [], rng)]
+        parts: list[str | list[list[str]]]
         parts = [f"{SYSTEM} USER: ", image, "\n", regions, f"\n{question} ASSISTANT:", answer]
         return Sample(parts, (5,), gap=int(rng.integers(0, 240)))
 
@@ -122,7 +122,7 @@ class Conversations:
         return [text.replace(END, "") for text in texts]
 
     def _scene(self, rng: Generator) -> dict[str, Any]:
-        return self.scenes[rng.integers(len(self.scenes))]
+        return self.scenes[int(rng.integers(len(self.scenes)))]
 
 
 def _words(item: dict[str, str]) -> list[str]:

@@ -15,7 +15,7 @@ from torch.nn import functional
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from mgimm_plugin.constants import IGNORE_INDEX
-from mgimm_plugin.evaluate.attributes import check_attributes
+from mgimm_plugin.evaluate.attributes import check_attributes, vocabulary
 from mini_bases.corpus import PROBE_SEED, TRAINING_SEED, WORDS, load_texts
 from mini_bases.language import Conversations, Sample
 from mini_bases.optimizing import TrainingState, descend, make_optimizers, set_rate, trapezoid
@@ -168,13 +168,11 @@ def train_llm(
     """
     texts = list(load_texts(cache, seed=TRAINING_SEED, count=scenes, side=side, workers=workers))
     conversations = Conversations(texts)
-    state_file = cache / "llm.pt"
-    if not state_file.exists():
-        train_tokenizer(output, conversations)
+    train_tokenizer(output, conversations)
     tokenizer = AutoTokenizer.from_pretrained(output)
     llm = new_llm(len(tokenizer)).train().to(device)
     builder, optimizers = BatchBuilder(llm, tokenizer), make_optimizers(llm)
-    state = TrainingState(state_file, {"llm": llm}, optimizers)
+    state = TrainingState(cache / "llm.pt", {"llm": llm}, optimizers)
     recent: dict[str, float] = {}
     since = time.monotonic()
     for step in range(state.load(), steps):
@@ -204,7 +202,7 @@ def train_llm(
 def steering_probe(builder: BatchBuilder, conversations: Conversations, count: int = 100) -> dict[str, float]:
     """Share of an object's words that the model says when it is told them by two bags, per attribute."""
     rng = np.random.default_rng(3)
-    known = {name: {"".join(filter(str.isalnum, word.lower())): word for word in words} for name, words in WORDS.items()}
+    known = vocabulary({name: word} for name, words in WORDS.items() for word in words)
     marks: list[dict[str, bool]] = []
     while len(marks) < count:
         sample = conversations.region(rng, turns=1)
@@ -212,5 +210,6 @@ def steering_probe(builder: BatchBuilder, conversations: Conversations, count: i
             continue  # not told by bags
         inputs = builder.build([Sample(sample.parts[:3], ())], rng)["inputs_embeds"]
         ids = builder.llm.generate(inputs_embeds=inputs, max_new_tokens=60, do_sample=False)
-        marks.append(check_attributes(builder.tokenizer.decode(ids[0], skip_special_tokens=True), sample.objects[0], known))
+        answer = builder.tokenizer.decode(ids[0], skip_special_tokens=True)
+        marks.append(check_attributes(answer, sample.objects[0], known))
     return {name: round(sum(mark[name] for mark in marks) / count, 3) for name in marks[0]}

@@ -194,7 +194,7 @@ def train_tower(
     scenes: int,
     batch: int = 16,
     rate: float = 2e-3,
-    shape: TowerShape = TowerShape(),  # noqa: B008 - frozen
+    shape: TowerShape = TowerShape(),
     device: str = "cpu",
     workers: int = 1,
 ) -> None:
