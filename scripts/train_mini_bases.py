@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=STEPS, action="append", help="run this step alone (may be repeated)")
     parser.add_argument("--scenes", type=int, default=6000, help="scenes both are trained on (default: 6000)")
-    parser.add_argument("--tower-steps", type=int, default=6000, help="steps of 16 scenes (default: 6000)")
+    parser.add_argument("--tower-steps", type=int, default=5000, help="steps of 12 scenes (default: 5000)")
     parser.add_argument("--llm-steps", type=int, default=2400, help="steps of 8 to 64 answers (default: 2400)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: cpu)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")

@@ -37,11 +37,11 @@ SHOWN = 0.5
 class TowerShape:
     """Size of the tower; ``layers`` counts the last one, which is the identity."""
 
-    side: int = 224
-    patch: int = 14
-    width: int = 160
+    side: int = 200
+    patch: int = 10
+    width: int = 128
     layers: int = 5
-    heads: int = 5
+    heads: int = 4
 
     @property
     def grid(self) -> int:
@@ -192,7 +192,7 @@ def train_tower(
     *,
     steps: int,
     scenes: int,
-    batch: int = 16,
+    batch: int = 12,
     rate: float = 2e-3,
     shape: TowerShape = TowerShape(),
     device: str = "cpu",
