@@ -16,9 +16,10 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTraine
 
 from mgimm_plugin.constants import IGNORE_INDEX
 from mgimm_plugin.evaluate.attributes import check_attributes, vocabulary
-from mini_bases.corpus import PROBE_SEED, TRAINING_SEED, WORDS, load_texts
-from mini_bases.language import Conversations, Sample
-from mini_bases.optimizing import TrainingState, descend, make_optimizers, set_rate, trapezoid
+
+from .corpus import PROBE_SEED, TRAINING_SEED, WORDS, load_texts
+from .language import Conversations, Sample
+from .optimizing import TrainingState, descend, make_optimizers, set_rate, trapezoid
 
 VOCABULARY = 1600
 CONTEXT = 1536

@@ -23,8 +23,9 @@ from torch.nn import functional
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
 from mgimm_plugin.data.scenes.overhead.vocabulary import SETTINGS
-from mini_bases.corpus import PROBE_SEED, TRAINING_SEED, WORDS, SceneArrays, load_scenes
-from mini_bases.optimizing import TrainingState, descend, make_optimizers, set_rate, trapezoid
+
+from .corpus import PROBE_SEED, TRAINING_SEED, WORDS, SceneArrays, load_scenes
+from .optimizing import TrainingState, descend, make_optimizers, set_rate, trapezoid
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)

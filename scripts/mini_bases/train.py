@@ -1,8 +1,8 @@
 """Train the bundled mini vision tower and mini language model, from nothing, on generated scenes and their texts.
 
-    python scripts/train_mini_bases.py                           # everything
-    python scripts/train_mini_bases.py --only tower --threads 2
-    python scripts/train_mini_bases.py --device cuda --workers 16
+    python -m scripts.mini_bases.train                           # everything
+    python -m scripts.mini_bases.train --only tower --threads 2
+    python -m scripts.mini_bases.train --device cuda --workers 16
 
 Neither model sees a box: the tower learns from whole scenes and their sentences, the language model from text alone.
 Runs end after a number of steps, so that the same machine makes the same weights again. A run that was killed goes on
@@ -14,12 +14,15 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT)]
+import torch
+
+from mgimm_plugin.data.scenes import write_scenes
+
+from .llm import train_llm
+from .tower import TowerShape, train_tower
 
 STEPS = ("tower", "llm", "examples")
 EXAMPLES_SEED, EXAMPLES = 77, 8
@@ -27,8 +30,6 @@ EXAMPLES_SEED, EXAMPLES = 77, 8
 
 def write_examples(output: Path) -> None:
     """Write the example scenes: pictures, and the records of regions and images in one ``examples.jsonl``."""
-    from mgimm_plugin.data.scenes import write_scenes
-
     with tempfile.TemporaryDirectory() as folder:
         write_scenes(Path(folder), count=EXAMPLES, seed=EXAMPLES_SEED, workers=1, progress=False)
         shutil.rmtree(output, ignore_errors=True)
@@ -50,13 +51,9 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: cpu)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     parser.add_argument("--workers", type=int, default=1, help="processes that draw scenes (default: 1)")
-    parser.add_argument("--output", type=Path, default=ROOT / "playground", help="where the folders go")
-    parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "mini_bases", help="scenes and training states")
+    parser.add_argument("--output", type=Path, default=Path("playground"), help="where the folders go")
+    parser.add_argument("--cache", type=Path, default=Path("runs/mini_bases"), help="scenes and training states")
     options = parser.parse_args()
-
-    import torch
-    from mini_bases.llm import train_llm
-    from mini_bases.tower import TowerShape, train_tower
 
     torch.set_num_threads(options.threads)
     shared = {"scenes": options.scenes, "device": options.device, "workers": options.workers}
