@@ -16,9 +16,9 @@ from PIL import Image
 
 from mgimm_plugin.data.measures import POSITIONS, SIZES
 from mgimm_plugin.data.scenes import generate_scene
+from mgimm_plugin.data.scenes.overhead.text.texts import texts as texts_of
 from mgimm_plugin.data.scenes.overhead.vocabulary import CATEGORIES, COLORS, SETTINGS, SHAPES
 from mgimm_plugin.data.scenes.scene import Scene, random_source
-from mgimm_plugin.data.scenes.worlds import get_world
 
 WORDS: dict[str, tuple[str, ...]] = {
     "category": CATEGORIES,
@@ -121,7 +121,7 @@ def _drawn(index: int, *, seed: int, side: int) -> tuple[NDArray[np.uint8], dict
 
 
 def _text(scene: Scene, seed: int, index: int) -> dict[str, Any]:
-    said = get_world("overhead").texts(scene, random_source(seed, index, 2))
+    said = texts_of(scene, random_source(seed, index, 2))
     return {
         "setting": scene.setting,
         "features": scene.facts["features"],

@@ -25,7 +25,7 @@ class SceneSet:
         name: Its folder.
         split: Split of ``mgimm scenes``.
         seed: Its seed in the split.
-        style: Style of the overhead world.
+        style: Style of the scenes.
     """
 
     name: str
@@ -56,15 +56,14 @@ def asked_sets(scale: Scale, fresh: int = 0) -> list[SceneSet]:
     return [SceneSet(prefix + each.name, each.split, each.seed + FRESH_SEEDS * fresh, each.style) for each in sets]
 
 
-def draw(sets: list[SceneSet], scale: Scale, folder: Path, world: str) -> None:
+def draw(sets: list[SceneSet], scale: Scale, folder: Path) -> None:
     """Draw the sets that are not there yet, with the files of perturbed and of no regions."""
     train, validation, test = scale.scenes
     for each in sets:
         target = folder / each.name
         if not (target / "dataset.json").is_file():
             count = {TRAIN.name: train, VALIDATION.name: validation}.get(each.name, test)
-            style = ["--style", each.style] if world == "overhead" else []
-            command = [sys.executable, "-m", "mgimm_plugin", "scenes", "--world", world, "--count", str(count), *style]
+            command = [sys.executable, "-m", "mgimm_plugin", "scenes", "--count", str(count), "--style", each.style]
             command += ["--split", each.split, "--seed", str(each.seed), "--output", str(target)]
             subprocess.run(command, check=True)
         if not (target / PLAIN_FILE).is_file():

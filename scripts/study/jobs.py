@@ -34,14 +34,12 @@ class Study:
         scale: Its size.
         bases: Tower and language model.
         folder: Everything that the study writes.
-        world: World of the scenes.
         eval_batch: Questions answered together.
     """
 
     scale: Scale
     bases: Bases
     folder: Path
-    world: str
     eval_batch: int = 32
 
     @property

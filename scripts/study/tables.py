@@ -59,7 +59,7 @@ def between_markers(text: str, content: str, page: Path) -> str:
 
 
 def _head(results: Results, scale: str, is_exploratory: bool) -> str:
-    bases = sorted({f"`{result['tower']}` and `{result['llm']}`, world {result['world']}" for result in results.files})
+    bases = sorted({f"`{result['tower']}` and `{result['llm']}`" for result in results.files})
     lines = [f"Scale `{scale}`; bases {'; '.join(bases)}; {len(results.files)} runs."]
     if is_exploratory:
         lines.append("**Exploratory**: judged on fresh scenes, after the test set had been seen.")

@@ -1,4 +1,4 @@
-"""Scenes made up from the vocabulary of the overhead world, without pictures: any mixture of anything."""
+"""Scenes made up from the vocabulary of overhead scenes, without pictures: any mixture of anything."""
 
 import random
 

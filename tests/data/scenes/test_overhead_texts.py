@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mgimm_plugin.data.measures import SIZES
-from mgimm_plugin.data.scenes import overhead
+from mgimm_plugin.data.scenes import generate_scene
 from mgimm_plugin.data.scenes.overhead.text.claims import check_scene
 from mgimm_plugin.data.scenes.overhead.text.grammar import GRAMMARS, load_grammar, pattern_counts, read_data
 from mgimm_plugin.data.scenes.overhead.text.lexicon import POSITION_WORDS, tokens_of
@@ -45,7 +45,7 @@ def test_every_text_read_back_is_true(start):
 
 def test_every_text_about_drawn_scenes_read_back_is_true():
     for index in range(30):
-        scene = overhead.generate(3, index, 96)
+        scene = generate_scene(3, index, size=96)
         assert check_scene(scene, say(scene, index)) == []
 
 
