@@ -12,7 +12,6 @@ from mgimm_plugin.data.scenes.overhead.styles import get_style
 from mgimm_plugin.data.scenes.overhead.text.relations import relations_json
 from mgimm_plugin.data.scenes.scene import Scene, random_source
 
-
 DEFAULT_SIZE = 224
 """Side of the pictures in pixels."""
 
