@@ -59,7 +59,7 @@ class Scene:
     """
 
     setting: str
-    objects: tuple[Any, ...]
+    objects: tuple[SceneObject, ...]
     image: Image.Image
     facts: dict[str, Any] = field(default_factory=dict)
 
