@@ -197,8 +197,9 @@ class QuestionEncoder:
         """The user's words, with regions as this model takes them."""
         (text,) = self.regions.shown([question.text])
         if question.image is not None and question.boxes and not self.regions.takes_boxes:
-            image = self.open(question.image) if isinstance(question.image, str | Path) else question.image
-            (text,) = self.regions.written([text], self.images.encode_boxes(question.boxes, *image.size)[0])
+            image = question.image
+            size = self.images.size_of(image) if isinstance(image, str | Path) else image.size
+            (text,) = self.regions.written([text], self.images.encode_boxes(question.boxes, *size)[0])
         return text
 
     def _tokenize_text(self, text: str) -> list[int]:

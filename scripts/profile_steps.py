@@ -15,6 +15,8 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+import transformers
+from torch.utils.hooks import RemovableHandle
 
 import mgimm_plugin
 from mgimm_plugin.bench.measuring import wait_for
@@ -43,25 +45,40 @@ class Clock:
         self._note()
         self._parts[-1] = part
 
+    def enter(self, part: str) -> None:
+        """What runs from now on is a part of its own."""
+        self._note()
+        self._parts.append(part)
+
+    def leave(self) -> None:
+        """The part that was entered last is over."""
+        self._note()
+        self._parts.pop()
+
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Count what runs inside as a part."""
-        self._note()
-        self._parts.append(name)
+        self.enter(name)
         try:
             yield
         finally:
-            self._note()
-            self._parts.pop()
+            self.leave()
 
-    def around(self, name: str | Callable[[Any], str], function: Any) -> Any:
-        """The function, counted as a part; its name may depend on the keyword arguments."""
+    def around(self, name: str, function: Any) -> Any:
+        """The function, counted as a part."""
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            with self.part(name if isinstance(name, str) else name(kwargs)):
+            with self.part(name):
                 return function(*args, **kwargs)
 
         return call
+
+    def hooks(self, name: str | Callable[[Any], str], module: torch.nn.Module) -> Iterator[RemovableHandle]:
+        """Count a module's forward pass as a part, whose name may depend on the keyword arguments."""
+        yield module.register_forward_pre_hook(
+            lambda _, args, kwargs: self.enter(name if isinstance(name, str) else name(kwargs)), with_kwargs=True
+        )
+        yield module.register_forward_hook(lambda *_: self.leave())
 
 
 def main() -> None:
@@ -69,6 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     mgimm_plugin.register()
+    transformers.utils.logging.disable_progress_bar()
     device = torch.device(parser.parse_args().device)
     for name, size in (("region", REGION_BATCH), ("image", IMAGE_BATCH)):
         table(f"A step of the {name} stage, {size} records", training(name, size, device))
@@ -78,8 +96,8 @@ def main() -> None:
 
 def training(name: str, size: int, device: torch.device) -> Clock:
     """Steps of a stage from the bundled bases."""
-    from mgimm_plugin.bench.training import our_step
-    from mgimm_plugin.bench.workload import stage
+    from mgimm_plugin.bench.training import batch_loss
+    from mgimm_plugin.bench.workload import stage, to_device
     from mgimm_plugin.model.lora import without_lora
     from mgimm_plugin.train.sampling import ImageGroupedSampler
 
@@ -87,11 +105,15 @@ def training(name: str, size: int, device: torch.device) -> Clock:
     order = list(ImageGroupedSampler(ready.data.image_numbers, 0))[: size * ROUNDS]
     optimizer = torch.optim.AdamW([p for p in ready.model.parameters() if p.requires_grad], lr=1e-4)
 
-    def steps() -> None:
+    def steps(clock: Clock) -> None:
         ready.data.encoder.forget_images()
         for start in range(0, len(order), size):
-            our_step(order[start : start + size], ready, device=device)
-            optimizer.step()
+            batch = ready.collate([ready.data[index] for index in order[start : start + size]])
+            loss = batch_loss(ready.model, to_device(batch, device))
+            with clock.part("backward: language model"):
+                loss.backward()
+            with clock.part("optimizer"):
+                optimizer.step()
             optimizer.zero_grad()
 
     def leaving_the_llm(decoder: Any, args: Any, kwargs: dict[str, Any]) -> None:
@@ -99,12 +121,12 @@ def training(name: str, size: int, device: torch.device) -> Clock:
         if embeds.requires_grad:
             embeds.register_hook(lambda _: clock.switch("backward: projector and region encoder"))
 
-    steps()
+    steps(Clock(device))
     clock = Clock(device)
     model = without_lora(ready.model)
     hook = model.get_model().register_forward_pre_hook(leaving_the_llm, with_kwargs=True)
     with watching(clock, model):
-        steps()
+        steps(clock)
     hook.remove()
     return clock
 
@@ -131,27 +153,29 @@ def answering(name: str, device: torch.device) -> Clock:
 
 @contextmanager
 def watching(clock: Clock, model: Any) -> Iterator[None]:
-    """Count the parts of loading, of the model and of the optimizer."""
+    """Count the parts of loading and of the model."""
     from mgimm_plugin import questions
     from mgimm_plugin.data import encoding
 
     decoder = model.get_model()
     with ExitStack() as stack:
-
-        def watch(owner: Any, attribute: str, part: str | Callable[[Any], str]) -> None:
-            stack.enter_context(patch.object(owner, attribute, clock.around(part, getattr(owner, attribute))))
-
-        for module, function in ((encoding, "tokenize_conversation"), (questions, "tokenize_prompt")):
-            watch(module, function, "tokenizing")
-        watch(encoding, "open_image", "opening images")
-        watch(encoding, "preprocess_image", "resizing and normalizing images")
-        watch(model.get_vision_tower(), "forward", "vision tower")
-        watch(decoder.region_encoder, "forward", "region encoder")
-        watch(decoder.mm_projector, "forward", "projector")
-        watch(decoder, "forward", _phase)
-        watch(model.lm_head, "forward", "logits")
-        watch(torch.Tensor, "backward", "backward: language model")
-        watch(torch.optim.AdamW, "step", "optimizer")
+        for owner, function, part in (
+            (encoding, "tokenize_conversation", "tokenizing"),
+            (questions, "tokenize_prompt", "tokenizing"),
+            (encoding, "open_image", "opening images"),
+            (encoding, "preprocess_image", "resizing and normalizing images"),
+        ):
+            stack.enter_context(patch.object(owner, function, clock.around(part, getattr(owner, function))))
+        modules: tuple[tuple[torch.nn.Module, str | Callable[[Any], str]], ...] = (
+            (model.get_vision_tower(), "vision tower"),
+            (decoder.region_encoder, "region encoder"),
+            (decoder.mm_projector, "projector"),
+            (decoder, _phase),
+            (model.lm_head, "logits"),
+        )
+        for module, name in modules:
+            for hook in clock.hooks(name, module):
+                stack.callback(hook.remove)
         yield
 
 

@@ -43,8 +43,9 @@ def test_import_brings_nothing_heavy(code):
     assert not modules_after(code).intersection(HEAVY)
 
 
-def test_geometry_needs_no_torch():
-    assert "torch" not in modules_after("import mgimm_plugin.geometry")
+@pytest.mark.parametrize("module", ["geometry", "region_settings"])
+def test_what_data_and_model_share_needs_no_torch(module):
+    assert "torch" not in modules_after(f"import mgimm_plugin.{module}")
 
 
 def test_registering_twice_leaves_one_of_everything():
@@ -74,7 +75,7 @@ def test_every_family_has_a_template_of_its_own():
 # From the top of the picture in docs/architecture.md to its bottom; parts on one line do not know each other.
 LAYERS = (
     {"constants", "errors"},
-    {"geometry", "conversation", "resources"},
+    {"geometry", "conversation", "resources", "region_settings"},
     {"tokenization"},
     {"data", "model"},
     {"registration", "questions", "train"},

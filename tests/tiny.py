@@ -27,7 +27,7 @@ from transformers import (
 
 from mgimm_plugin.model.config import VisionSettings, multimodal_config
 from mgimm_plugin.model.loading import LoadedModel, finish, load_tokenizer, load_weights
-from mgimm_plugin.model.regions.settings import RegionSettings
+from mgimm_plugin.region_settings import RegionSettings
 
 WORDS = (
     "A large red round storage tank in the top left of this remote sensing image. Describe the basic attributes of the "

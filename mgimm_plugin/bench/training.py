@@ -93,6 +93,11 @@ def our_step(indices: list[int], ready: Stage, *, device: torch.device) -> list[
 
 def batch_step(model: Any, batch: dict[str, Any]) -> float:
     """Forward and backward of a batch on the model's device; the loss."""
-    loss = model(**batch, num_items_in_batch=(batch["labels"] != IGNORE_INDEX).sum()).loss
+    loss = batch_loss(model, batch)
     loss.backward()
     return loss.item()
+
+
+def batch_loss(model: Any, batch: dict[str, Any]) -> torch.Tensor:
+    """Forward of a batch on the model's device; the loss."""
+    return model(**batch, num_items_in_batch=(batch["labels"] != IGNORE_INDEX).sum()).loss

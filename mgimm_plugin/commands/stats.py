@@ -13,7 +13,7 @@ import typer
 
 from mgimm_plugin.data.inspect.statistics import collect_statistics
 from mgimm_plugin.data.inspect.tables import statistics_table
-from mgimm_plugin.data.whole_files import written_whole
+from mgimm_plugin.data.whole_files import write_whole
 from mgimm_plugin.errors import MgimmError
 
 STATISTICS_FILE = "stats.json"
@@ -53,7 +53,6 @@ def run(
     from mgimm_plugin.data.inspect.plots import draw_statistics
 
     output.mkdir(parents=True, exist_ok=True)
-    with written_whole(output / STATISTICS_FILE) as partial:
-        partial.write_text(text + "\n", encoding="utf-8")
+    write_whole(output / STATISTICS_FILE, text + "\n")
     draw_statistics(statistics, output / PLOTS_FILE)
     typer.echo(f"{output / STATISTICS_FILE}, {output / PLOTS_FILE}", err=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS, IMAGE_TOKEN_INDEX, REGION_TOKEN_INDEX
 from mgimm_plugin.data.feature_store import FeatureStore
 from mgimm_plugin.data.formats import Presentation
-from mgimm_plugin.data.images import frame_size_of, open_image, preprocess_image
+from mgimm_plugin.data.images import frame_size_of, image_size, open_image, preprocess_image
 from mgimm_plugin.data.records import Record
 from mgimm_plugin.data.region_input import RegionInput
 from mgimm_plugin.errors import ImageError, RecordError, SequenceTooLongError
@@ -64,6 +64,10 @@ class ImageEncoder:
     def open(self, path: str | Path) -> Image.Image:
         """Read an image file as RGB; ImageError where that is not possible."""
         return open_image(path, max_pixels=self.max_pixels)
+
+    def size_of(self, path: str | Path) -> tuple[int, int]:
+        """(width, height) in pixels of an image file, which is not decoded for it; ImageError as in ``open``."""
+        return image_size(path, max_pixels=self.max_pixels)
 
     def encode_image(self, image: Image.Image) -> Tensor:
         """Return ``[3, S, S]`` (``[V, 3, S, S]`` for anyres) for an RGB image."""

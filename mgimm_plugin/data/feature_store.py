@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mgimm_plugin.data.image_identity import DIGEST, DIGEST_BYTES, unchanged
+from mgimm_plugin.data.whole_files import written_whole
 from mgimm_plugin.errors import ImageError, MgimmError
 
 _PLACE = np.dtype([("digest", DIGEST), ("shard", "<i4"), ("first", "<i4"), ("count", "<i4"), ("size", "<i4", 2)])
@@ -56,22 +56,12 @@ def write_shard(folder: Path, key: str, images: Sequence[CachedImage]) -> Path:
         tensors[_VIEWS] = torch.tensor([len(views) for views in features], dtype=torch.int32)
     name = hashlib.blake2b(b"".join(image.digest for image in images), digest_size=DIGEST_BYTES).hexdigest()
     path = folder / f"{name}.safetensors"
-    partial = folder / f"{name}.{os.getpid()}.partial"
     try:
-        save_file(tensors, partial, metadata={"key": key})
-        os.replace(partial, path)
+        with written_whole(path) as partial:
+            save_file(tensors, partial, metadata={"key": key})
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
         raise MgimmError(f"{path}: cannot be written: {error}") from error
     return path
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove what killed runs left half-written; nobody takes an hour to write a file."""
-    for partial in folder.glob("*.partial"):
-        with suppress(FileNotFoundError):
-            if time.time() - partial.stat().st_mtime > 3600:
-                partial.unlink()
 
 
 class FeatureShards:

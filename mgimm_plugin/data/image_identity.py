@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mgimm_plugin.data.whole_files import written_whole
 from mgimm_plugin.errors import MgimmError
 
 DIGEST_BYTES = 16
@@ -69,12 +70,10 @@ class DigestIndex:
         if known == self._known:
             return
         self._known = known
-        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
-        with open(partial, "w", encoding="utf-8") as out:
+        with written_whole(self.path) as partial, partial.open("w", encoding="utf-8") as out:
             for path, (size, mtime_ns, ctime_ns, digest) in known.items():
                 entry = {"path": path, "size": size, "mtime_ns": mtime_ns, "ctime_ns": ctime_ns, "digest": digest.hex()}
                 out.write(json.dumps(entry) + "\n")
-        os.replace(partial, self.path)
 
 
 def unchanged(file: Path, identity: NDArray[np.void] | np.void) -> bool:

@@ -38,6 +38,27 @@ def open_image(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Ima
     Raises:
         ImageError: The file is missing, no image, truncated, too large, or has more than 8 bits a channel.
     """
+    with _opened(path, max_pixels) as image:
+        return to_rgb(image, name=str(path))
+
+
+def image_size(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[int, int]:
+    """Return (width, height) in pixels of the image that ``open_image`` reads, without decoding it.
+
+    Args:
+        path: The file.
+        max_pixels: Refuse an image with more pixels than this.
+
+    Raises:
+        ImageError: The file is missing, no image, or too large.
+    """
+    with _opened(path, max_pixels) as image:
+        return image.size
+
+
+@contextmanager
+def _opened(path: str | Path, max_pixels: int) -> Iterator[Image.Image]:
+    """An image file whose pixels are decoded when they are asked for; whatever is wrong with it is an ImageError."""
     try:
         with _limit_of_pillow(max_pixels), Image.open(path) as image:
             width, height = image.size
@@ -45,7 +66,7 @@ def open_image(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Ima
                 raise ImageError(
                     f"image {path} has {width}x{height} pixels, more than the limit of {max_pixels}; {_RAISE_THE_LIMIT}"
                 )
-            return to_rgb(image, name=str(path))
+            yield image
     except FileNotFoundError as error:
         raise ImageError(f"image {path} does not exist") from error
     except Image.DecompressionBombError as error:

@@ -9,10 +9,13 @@ from typing import Any
 
 from torch import Tensor
 
-from mgimm_plugin.constants import BOX_UNITS, DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN, REGION_TOKENS_PER_BOX
+from mgimm_plugin.constants import BOX_UNITS, DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
 from mgimm_plugin.errors import RecordError
+from mgimm_plugin.region_settings import RegionSettings
 
 IN_WORDS, NOT_AT_ALL = "box_text", "none"
+
+_DEFAULTS = RegionSettings()
 
 COORDINATE_STEPS = 100
 """Coordinates in words count hundredths of the tower's frame."""
@@ -27,16 +30,14 @@ class RegionInput:
         tokens_per_region: Positions of the language model that a ``<region>`` takes.
     """
 
-    encoder: str = "interactive"
-    tokens_per_region: int = REGION_TOKENS_PER_BOX
+    encoder: str = _DEFAULTS.mm_region_encoder
+    tokens_per_region: int = _DEFAULTS.mm_region_tokens
 
     @classmethod
     def of(cls, config: Any) -> RegionInput:
         """Read a model's config."""
-        return cls(
-            getattr(config, "mm_region_encoder", cls().encoder),
-            getattr(config, "mm_region_tokens", cls().tokens_per_region),
-        )
+        settings = RegionSettings.of(config)
+        return cls(settings.mm_region_encoder, settings.mm_region_tokens)
 
     @property
     def takes_boxes(self) -> bool:

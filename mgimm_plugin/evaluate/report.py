@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from mgimm_plugin.data.html_pages import jpeg_url, load_template
 from mgimm_plugin.data.images import open_image
 from mgimm_plugin.data.measures import SIZES
-from mgimm_plugin.errors import ImageError, MgimmError, MissingExtraError
+from mgimm_plugin.data.whole_files import write_whole
+from mgimm_plugin.errors import ImageError, MgimmError
 from mgimm_plugin.evaluate.captions import CAPTION_METRICS
 from mgimm_plugin.evaluate.objects import DENSITIES, OBJECT_METRICS
-from mgimm_plugin.evaluate.store import METRICS_FILE, RUN_FILE, read_predictions, write_whole
+from mgimm_plugin.evaluate.store import METRICS_FILE, RUN_FILE, read_predictions
 
 SAMPLES = 60
 """How many records a page shows at most: a third of them the weakest, the others spread over the data set."""
 
 _JPEG_SIDE = 448
-_JPEG_QUALITY = 82
 # Okabe and Ito's palette: told apart with every kind of colour vision, and on most images.
 _BOX_COLORS = ("#e69f00", "#56b4e9", "#f0e442", "#009e73", "#d55e00", "#cc79a7", "#0072b2", "#ffffff")
 _ACCURACIES = ("appearance", "geometry", "category", "color", "shape", "size", "position")
@@ -81,20 +79,14 @@ def write_report(output: str | Path, runs: Sequence[Run], *, title: str = "Evalu
         MgimmError: A run lacks one of its files.
         MissingExtraError: jinja2 is not installed.
     """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise MissingExtraError("jinja2", "eval", "the report") from error
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters["score"] = _shown_score
-    template = environment.from_string(files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8"))
+    template = load_template(__package__, "report.html.j2", extra="eval", purpose="the report", score=_shown_score)
     groups: dict[str, list[_Loaded]] = {}
     for run in runs:
         loaded = _load(run)
         groups.setdefault(loaded.settings["data"], []).append(loaded)
     page = _Page()
     sections = [_section(group, samples, page) for group in groups.values()]
-    write_whole(Path(output), template.render(title=title, sections=sections, images=page.images, colors=_BOX_COLORS))
+    write_whole(output, template.render(title=title, sections=sections, images=page.images, colors=_BOX_COLORS))
 
 
 def _load(run: Run) -> _Loaded:
@@ -230,10 +222,9 @@ def _embed(name: str | None, folder: Path, page: _Page) -> dict[str, Any] | None
             return None
         small = image.copy()
         small.thumbnail((_JPEG_SIDE, _JPEG_SIDE), Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        small.save(buffer, "JPEG", quality=_JPEG_QUALITY)
-        uri = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-        page.images[key] = {"id": f"image-{len(page.images)}", "uri": uri, "width": image.width, "height": image.height}
+        page.images[key] = {
+            "id": f"image-{len(page.images)}", "uri": jpeg_url(small), "width": image.width, "height": image.height
+        }  # fmt: skip
     return page.images[key]
 
 

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mgimm_plugin.data.whole_files import write_whole
 from mgimm_plugin.evaluate.asking import Asked
 from mgimm_plugin.evaluate.attributes import attribute_metrics, check_attributes, vocabulary
 from mgimm_plugin.evaluate.captions import CaptionScores, score_captions
 from mgimm_plugin.evaluate.objects import NamedCategories, check_objects, object_metrics
-from mgimm_plugin.evaluate.store import METRICS_FILE, PredictionStore, to_json, write_whole
+from mgimm_plugin.evaluate.store import METRICS_FILE, PredictionStore, to_json
 
 if TYPE_CHECKING:
     from mgimm_plugin.data.records import Record

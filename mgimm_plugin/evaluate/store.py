@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mgimm_plugin.data.whole_files import written_whole
+from mgimm_plugin.data.shared_folder import check_shared
+from mgimm_plugin.data.whole_files import write_whole
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.evaluate.ranks import Ranks
 from mgimm_plugin.model.paths import resolve_folder
@@ -64,12 +65,6 @@ def _hash_samples(digest: Any, path: Path) -> None:
             digest.update(file.read(_SAMPLE_BYTES))
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there completely or not at all."""
-    with written_whole(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
 def to_json(value: Any) -> str:
     """Readable JSON with a newline at the end; a number that is no number is an error, not ``NaN``."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -107,11 +102,10 @@ class PredictionStore:
         ranks = ranks or Ranks()
         self.folder = folder
         self._file = folder / (PREDICTIONS_FILE if ranks.count == 1 else _PART.format(ranks.rank))
+        check_shared(folder, ranks.rank, ranks.count, ranks.wait)
         if ranks.is_first:
             self._start(settings, details, resume)
         ranks.wait()
-        if ranks.count > 1:
-            self._check_shared(ranks)
         self.rows = _read_whole_lines(folder / PREDICTIONS_FILE)
 
     def _start(self, settings: Mapping[str, Any], details: Mapping[str, Any], resume: bool) -> None:
@@ -133,19 +127,6 @@ class PredictionStore:
         write_whole(folder / PREDICTIONS_FILE, to_lines(rows.values()))
         for path in _parts(folder):
             path.unlink()
-
-    def _check_shared(self, ranks: Ranks) -> None:
-        """Find out before the work, not after it, that nodes have a folder each."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._file.touch()
-        ranks.wait()
-        seen = [path for path in _parts(self.folder) if path.is_file()]
-        ranks.wait()
-        if len(seen) != ranks.count:
-            raise MgimmError(
-                f"{self.folder}: {len(seen)} of {ranks.count} processes write here: the output folder has to be on a "
-                "file system that all nodes share"
-            )
 
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
         """Add predictions; they are in the file when this returns. Each has its record's position in ``index``."""

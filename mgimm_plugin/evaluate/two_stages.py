@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import mgimm_plugin
+from mgimm_plugin.data.whole_files import write_whole
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.evaluate.objects import OBJECT_METRICS
 from mgimm_plugin.evaluate.report import Run, write_report
 from mgimm_plugin.evaluate.runner import evaluate
-from mgimm_plugin.evaluate.store import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, to_json, write_whole
+from mgimm_plugin.evaluate.store import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, to_json
 
 REGION_FILE, IMAGE_FILE = "region.jsonl", "image.jsonl"
 _SCORES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE")

@@ -11,7 +11,7 @@ from mgimm_plugin.constants import ASPECT_RATIO_MODES
 from mgimm_plugin.errors import CheckpointError
 from mgimm_plugin.model.families import family_of
 from mgimm_plugin.model.paths import named_folder, resolve_folder
-from mgimm_plugin.model.regions.settings import RegionSettings
+from mgimm_plugin.region_settings import RegionSettings
 
 _DROPPED = ("model_type", "architectures", "transformers_version", "_name_or_path", "auto_map", "torch_dtype", "dtype")
 

@@ -165,8 +165,8 @@ def load_adapter(model: Any, folder: Path) -> None:
     copy_into(file, adapter_tensors(model), read_safetensors(file))
 
 
-def load_lora(model: Any, folder: Path, *, trainable: bool = False) -> Any:
-    """Put the folder's LoRA weights on ``model``; the names are compared before PEFT sees them."""
+def load_lora(model: Any, folder: Path) -> Any:
+    """Put the folder's LoRA weights on ``model``; names and shapes are compared before PEFT sees them."""
     from peft import LoraConfig, PeftModel, get_peft_model_state_dict
 
     file = folder / LORA_FILE
@@ -180,7 +180,8 @@ def load_lora(model: Any, folder: Path, *, trainable: bool = False) -> Any:
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
         wrapped = PeftModel(model, config)
     compare_tensors(file, get_peft_model_state_dict(wrapped, save_embedding_layers=False), found)
-    wrapped.load_adapter(str(folder), adapter_name="default", is_trainable=trainable)
+    # PEFT reads the file again: only this method of it also places the weights where the model is partly off the GPU.
+    wrapped.load_adapter(str(folder), adapter_name="default")
     return wrapped
 
 

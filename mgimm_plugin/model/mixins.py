@@ -21,9 +21,9 @@ from mgimm_plugin.model.paths import resolve_folder
 from mgimm_plugin.model.placing import FeaturePlacing
 from mgimm_plugin.model.regions.box_encoder import BoxEncoder
 from mgimm_plugin.model.regions.encoders import build_region_encoder
-from mgimm_plugin.model.regions.settings import RegionSettings
 from mgimm_plugin.model.seeded import reset_leaf, reset_seeded, seeded_normal_
 from mgimm_plugin.model.vision_features import VisionFeatures, encode_vision, join_features
+from mgimm_plugin.region_settings import RegionSettings
 
 Images = Tensor | Sequence[Tensor]
 ImageFeatures = VisionFeatures | Tensor | Sequence[Tensor]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME
 
-from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_FILE, CheckpointKind, partial_name, publish, start_partial
 from mgimm_plugin.model.keys import VISION_PREFIX, adapter_tensors
 from mgimm_plugin.model.lora import without_lora
@@ -130,31 +128,6 @@ def gather(tensors: Mapping[str, Tensor], *, keep: bool) -> dict[str, Tensor]:
             if keep:
                 copies[name] = tensor.detach().cpu().contiguous().clone()
     return copies
-
-
-def check_shared(folder: Path) -> None:
-    """Find out, before the work, whether nodes have a folder each under one name. All ranks call it.
-
-    Checkpoints are written by rank 0, optimizer and random states by each rank; resuming needs all of it everywhere.
-
-    Raises:
-        MgimmError: They have.
-    """
-    if not dist.is_initialized() or dist.get_world_size() == 1:
-        return
-    marks = [f".rank-{rank}" for rank in range(dist.get_world_size())]
-    own = folder / marks[dist.get_rank()]
-    folder.mkdir(parents=True, exist_ok=True)
-    own.touch()
-    barrier()
-    seen = len({*marks} & {*os.listdir(folder)})
-    barrier()
-    own.unlink()
-    if seen < len(marks):
-        raise MgimmError(
-            f"{folder}: {seen} of {len(marks)} processes write here: the output folder has to be on a file system "
-            "that all nodes share"
-        )
 
 
 def is_first_rank() -> bool:

@@ -17,9 +17,11 @@ from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.model.config import VisionSettings, read_config_dict
 from mgimm_plugin.model.paths import resolve_folder
-from mgimm_plugin.model.regions.settings import RegionSettings
+from mgimm_plugin.region_settings import RegionSettings
 
 STAGES = ("region", "image")
+
+_DEFAULTS = RegionSettings()
 
 
 @dataclass
@@ -44,15 +46,20 @@ class ModelArguments(llava_train.ModelArguments):
         metadata={"help": "LLaVA's mm_projector.bin, or a region-stage checkpoint: projector (and RIM) start from it."},
     )
     mm_region_encoder: str = field(
-        default="interactive", metadata={"help": "How regions come in: docs/architecture.md lists the ways."}
+        default=_DEFAULTS.mm_region_encoder,
+        metadata={"help": "How regions come in: docs/architecture.md lists the ways."},
     )
-    mm_region_depth: int = field(default=2)
-    mm_region_heads: int = field(default=8)
-    mm_region_mlp_dim: int = field(default=2048)
-    mm_region_tokens: int = field(default=2, metadata={"help": "Tokens a box: 1, 2 or 4."})
-    mm_region_image_update: bool = field(default=True, metadata={"help": "RIM: let the image attend to the tokens."})
-    mm_region_fourier_scale: float = field(default=1.0, metadata={"help": "Standard deviation of the Fourier matrix."})
-    mm_region_seed: int = field(default=0)
+    mm_region_depth: int = field(default=_DEFAULTS.mm_region_depth)
+    mm_region_heads: int = field(default=_DEFAULTS.mm_region_heads)
+    mm_region_mlp_dim: int = field(default=_DEFAULTS.mm_region_mlp_dim)
+    mm_region_tokens: int = field(default=_DEFAULTS.mm_region_tokens, metadata={"help": "Tokens a box: 1, 2 or 4."})
+    mm_region_image_update: bool = field(
+        default=_DEFAULTS.mm_region_image_update, metadata={"help": "RIM: let the image attend to the tokens."}
+    )
+    mm_region_fourier_scale: float = field(
+        default=_DEFAULTS.mm_region_fourier_scale, metadata={"help": "Standard deviation of the Fourier matrix."}
+    )
+    mm_region_seed: int = field(default=_DEFAULTS.mm_region_seed)
 
     def vision_settings(self, image_aspect_ratio: str, source: str) -> VisionSettings:
         """The vision side of the config.

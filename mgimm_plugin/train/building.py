@@ -29,7 +29,7 @@ from mgimm_plugin.model.loading import (
 from mgimm_plugin.model.lora import add_lora, without_lora
 from mgimm_plugin.model.partitioned import shape_of
 from mgimm_plugin.model.paths import resolve_folder
-from mgimm_plugin.model.regions.settings import RegionSettings
+from mgimm_plugin.region_settings import RegionSettings
 from mgimm_plugin.train.arguments import DataArguments, ModelArguments, TrainingArguments
 
 logger = logging.getLogger(__name__)

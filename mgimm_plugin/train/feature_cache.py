@@ -25,10 +25,10 @@ from mgimm_plugin.data.feature_store import (
     CachedImage,
     FeatureShards,
     FeatureStore,
-    remove_leftovers,
     write_shard,
 )
 from mgimm_plugin.data.image_identity import IDENTITY, DigestIndex, unchanged
+from mgimm_plugin.data.whole_files import write_whole
 from mgimm_plugin.errors import ImageError, MgimmError
 from mgimm_plugin.model.partitioned import whole
 from mgimm_plugin.model.saving import barrier, is_first_rank
@@ -88,8 +88,7 @@ def _filled(folder: Path, tower: Any, pictures: _Pictures, args: TrainingArgumen
         _check_room(folder, len(missing), tower, pictures.images)
         barrier()  # before the first shard takes some of that room
         if is_first_rank():
-            remove_leftovers(folder)
-            (folder / SETTINGS_FILE).write_text(text + "\n")
+            write_whole(folder / SETTINGS_FILE, text + "\n")
         expected = present | (_fill(folder, key, tower, pictures, missing, args)[first] > 0)
     shards = FeatureShards(folder, key)  # with what other ranks, and other runs, have written since
     lost = _sum_over_ranks((expected & ~shards.holds(digests)).astype(np.int64), args) > 0  # all ranks end together

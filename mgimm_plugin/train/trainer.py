@@ -12,10 +12,11 @@ from transformers import Trainer, TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import rotate_checkpoints
 
+from mgimm_plugin.data.shared_folder import check_shared
 from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_FILE, CheckpointKind, partial_name, publish, start_partial
 from mgimm_plugin.model.keys import VISION_PREFIX, adapter_tensors, copy_into, read_safetensors
 from mgimm_plugin.model.lora import without_lora
-from mgimm_plugin.model.saving import barrier, check_shared, save_checkpoint, write_checkpoint
+from mgimm_plugin.model.saving import barrier, save_checkpoint, write_checkpoint
 from mgimm_plugin.train.building import stage_kind
 from mgimm_plugin.train.sampling import EpochSampler, ImageGroupedSampler
 
@@ -37,7 +38,7 @@ class MgimmTrainer(LLaVATrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        check_shared(Path(self.args.output_dir))
+        check_shared(Path(self.args.output_dir), self.args.process_index, self.args.world_size, barrier)
         if hasattr(self.train_dataset, "set_epoch"):
             self.add_callback(_SetEpoch(self.train_dataset))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mgimm_plugin.data.whole_files import written_whole
+from mgimm_plugin.data.whole_files import write_whole
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.evaluate.store import METRICS_FILE
 
@@ -163,5 +163,4 @@ def commit() -> str:
 def write_json(file: Path, value: Any) -> None:
     """Write a JSON file that is there completely or not at all; its folder is made."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(file) as partial:
-        partial.write_text(json.dumps(value, indent=1) + "\n")
+    write_whole(file, json.dumps(value, indent=1) + "\n")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import mgimm_plugin
-from mgimm_plugin.data.whole_files import written_whole
+from mgimm_plugin.data.whole_files import write_whole
 
 EXAMPLES = 64
 
@@ -61,9 +60,7 @@ def _to(value: Any, device: torch.device) -> Any:
 def main() -> None:
     """Measure and write."""
     mgimm_plugin.register()
-    result = measure(sys.argv[2:])
-    with written_whole(Path(sys.argv[1])) as partial:
-        partial.write_text(json.dumps(result, indent=2) + "\n")
+    write_whole(sys.argv[1], json.dumps(measure(sys.argv[2:]), indent=2) + "\n")
 
 
 if __name__ == "__main__":

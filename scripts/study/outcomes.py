@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
-from mgimm_plugin.data.scenes.overhead.text.claims import named_objects
-from mgimm_plugin.data.whole_files import written_whole
+from mgimm_plugin.data.records import Record, read_records
+from mgimm_plugin.data.whole_files import write_whole
 from mgimm_plugin.evaluate.attributes import APPEARANCE, GEOMETRY
 from mgimm_plugin.evaluate.captions import score_captions, unavailable_reason
+from mgimm_plugin.evaluate.objects import NamedCategories, check_objects
 from mgimm_plugin.evaluate.store import METRICS_FILE, PREDICTIONS_FILE
 
 OUTCOMES: Final = {
@@ -44,26 +46,38 @@ def read_rows(folder: Path) -> list[Row]:
         for index, row in enumerate(rows):
             row["scores"] = {name: values[index] for name, values in captions.per_item.items()}
         metrics = json.loads((folder / METRICS_FILE).read_text()) | captions.corpus
-        with written_whole(folder / METRICS_FILE) as partial:
-            partial.write_text(json.dumps(metrics, indent=2) + "\n")
-        with written_whole(file) as partial:
-            partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        write_whole(folder / METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
+        write_whole(file, "".join(json.dumps(row) + "\n" for row in rows))
     return rows
 
 
-def read_truth(data: Path) -> dict[str, frozenset[str]]:
-    """The categories of each scene, by the id of its image record, from the file with the true boxes."""
-    records = map(json.loads, data.read_text().splitlines())
-    return {record["id"]: frozenset(region["category"] for region in record["regions"]) for record in records}
+@dataclass(frozen=True)
+class Truth:
+    """What is in the scenes of a set, whatever of it an answer was shown: a perturbed file does not have it.
+
+    Attributes:
+        records: The image records with the true boxes, by id.
+        categories: Of all of them.
+    """
+
+    records: Mapping[str, Record] = field(default_factory=dict)
+    categories: NamedCategories = field(default_factory=lambda: NamedCategories({}))
+
+    @classmethod
+    def read(cls, data: Path) -> Truth:
+        """Read the file with the true boxes."""
+        records = {record.id: record for record in read_records(data)}
+        there = (region.category for record in records.values() for region in record.regions if region.category)
+        return cls(records, NamedCategories.of(there))
 
 
-def row_outcomes(task: str, row: Row, truth: Mapping[str, frozenset[str]]) -> dict[str, float]:
+def row_outcomes(task: str, row: Row, truth: Truth) -> dict[str, float]:
     """The values of one answer. An outcome that could not be computed is not there.
 
     Args:
         task: ``region`` or ``image``.
         row: A line of ``predictions.jsonl``.
-        truth: From ``read_truth``.
+        truth: Of the set that it is about.
     """
     if task == "region":
         marks = row.get("correct", {})
@@ -72,26 +86,29 @@ def row_outcomes(task: str, row: Row, truth: Mapping[str, frozenset[str]]) -> di
             known = [float(marks[name]) for name in names if name in marks]
             values |= {f"{group}_accuracy": fmean(known)} if known else {}
     else:
-        values = object_outcomes(row["prediction"], truth[row["id"]])
+        values = object_outcomes(check_objects(row["prediction"], truth.records[row["id"]], truth.categories))
     cider = row.get("scores", {}).get("CIDEr")
     values |= {"CIDEr": float(cider)} if task == "image" and cider is not None else {}
     return {name: value for name, value in values.items() if name in OUTCOMES}
 
 
-def object_outcomes(text: str, there: frozenset[str]) -> dict[str, float]:
+def object_outcomes(marks: Mapping[str, list[str]]) -> dict[str, float]:
     """How the categories that a description names agree with those of the scene; each counts once.
 
     Args:
-        text: A description.
-        there: Categories of the scene.
+        marks: From ``check_objects``.
     """
-    named = {item.category for item in named_objects(text)}
-    wrong = len(named - there) / len(named) if named else 0.0
-    recall = len(named & there) / len(there) if there else 1.0
-    return {"hallucination_rate": wrong, "object_precision": 1 - wrong if named else 0.0, "object_recall": recall}
+    if not marks:
+        return {}
+    named, wrong, missing = (len(set(marks[key])) for key in ("named", "not_there", "missing"))
+    return {
+        "hallucination_rate": wrong / named if named else 0.0,
+        "object_precision": (named - wrong) / named if named else 0.0,
+        "object_recall": (named - wrong) / (named - wrong + missing),
+    }
 
 
-def by_image(task: str, rows: Iterable[Row], truth: Mapping[str, frozenset[str]]) -> ByImage:
+def by_image(task: str, rows: Iterable[Row], truth: Truth) -> ByImage:
     """Values by outcome and image: the mean over the answers about the image."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
@@ -100,15 +117,13 @@ def by_image(task: str, rows: Iterable[Row], truth: Mapping[str, frozenset[str]]
     return {name: {image: fmean(values) for image, values in images.items()} for name, images in found.items()}
 
 
-def by_group(
-    task: str, rows: Iterable[Row], truth: Mapping[str, frozenset[str]], objects: Mapping[str, int]
-) -> dict[str, dict[str, float]]:
+def by_group(task: str, rows: Iterable[Row], truth: Truth, objects: Mapping[str, int]) -> dict[str, dict[str, float]]:
     """Means by outcome and group: the size of a region, the number of objects of the scene.
 
     Args:
         task: ``region`` or ``image``.
         rows: Predictions.
-        truth: From ``read_truth``.
+        truth: Of the set that they are about.
         objects: Number of objects by image.
     """
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))

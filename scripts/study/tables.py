@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mgimm_plugin.data.whole_files import written_whole
+from mgimm_plugin.data.whole_files import write_whole
 from mgimm_plugin.errors import MgimmError
 
 from .outcomes import OUTCOMES
@@ -43,8 +43,7 @@ def write_results(folder: Path, page: Path, *, scale: str, is_exploratory: bool 
         parts.append("### Trials on validation\n\n" + trials_table(trials))
     parts += [f"![{title}](images/{name})" for title, name in pictures]
     page.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(page) as partial:
-        partial.write_text(between_markers(text, "\n\n".join(parts), page), encoding="utf-8")
+    write_whole(page, between_markers(text, "\n\n".join(parts), page))
 
 
 def between_markers(text: str, content: str, page: Path) -> str:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from mgimm_plugin.data import image_identity
-from mgimm_plugin.data.feature_store import CachedImage, FeatureShards, FeatureStore, remove_leftovers, write_shard
+from mgimm_plugin.data.feature_store import CachedImage, FeatureShards, FeatureStore, write_shard
 from mgimm_plugin.data.image_identity import IDENTITY, DigestIndex
 from mgimm_plugin.errors import ImageError, MgimmError
 
@@ -184,12 +184,3 @@ def test_a_file_that_is_no_index_is_named(tmp_path, files):
     (tmp_path / "index.jsonl").write_text('{"path": "x"}\n')
     with pytest.raises(MgimmError, match=r"index\.jsonl: is not an index of images; remove it"):
         DigestIndex(tmp_path / "index.jsonl")
-
-
-def test_old_leftovers_are_removed_and_files_being_written_are_not(tmp_path):
-    old, young = tmp_path / "a.1.partial", tmp_path / "b.1.partial"
-    for file in (old, young):
-        file.touch()
-    os.utime(old, (0, 0))
-    remove_leftovers(tmp_path)
-    assert list(tmp_path.iterdir()) == [young]

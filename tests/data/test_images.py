@@ -3,10 +3,10 @@
 import pytest
 import torch
 from llava.mm_utils import process_images
-from PIL import Image
+from PIL import ExifTags, Image
 from transformers import CLIPImageProcessor
 
-from mgimm_plugin.data.images import frame_size_of, open_image, preprocess_image
+from mgimm_plugin.data.images import frame_size_of, image_size, open_image, preprocess_image
 from mgimm_plugin.errors import ImageError, MgimmError
 
 
@@ -67,6 +67,26 @@ def test_the_pixel_limit_refuses_and_can_be_raised(tmp_path, photo):
     with pytest.raises(ImageError, match=r"large\.png has 90x50 pixels, more than the limit of 100;.*max_pixels"):
         open_image(path, max_pixels=100)
     assert open_image(path, max_pixels=4500).size == (90, 50)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+def test_the_size_of_an_image_is_that_of_the_one_read_whatever_its_orientation(tmp_path, photo, suffix):
+    path = tmp_path / f"turned.{suffix}"
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    photo.save(path, exif=exif)
+    assert image_size(path) == open_image(path).size
+
+
+def test_the_size_of_an_image_is_known_without_decoding_it(tmp_path, photo):
+    path = tmp_path / "cut.jpg"
+    photo.save(path)
+    path.write_bytes(path.read_bytes()[:-400])
+    assert image_size(path) == (90, 50)
+    with pytest.raises(ImageError, match=r"cut\.jpg has 90x50 pixels, more than the limit of 100"):
+        image_size(path, max_pixels=100)
+    with pytest.raises(ImageError, match=r"gone\.png does not exist"):
+        image_size(tmp_path / "gone.png")
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp"])

@@ -14,8 +14,8 @@ from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_FILE, CheckpointKind
 from mgimm_plugin.model.keys import adapter_tensors
 from mgimm_plugin.model.loading import load_model
 from mgimm_plugin.model.lora import add_lora
-from mgimm_plugin.model.regions.settings import RegionSettings
 from mgimm_plugin.model.saving import save_checkpoint
+from mgimm_plugin.region_settings import RegionSettings
 from mgimm_plugin.tokenization import build_prompt, tokenize_prompt
 from tests.tiny import SIDE, build_llm, build_loaded, build_tower
 

@@ -18,7 +18,7 @@ from mgimm_plugin.model import families
 from mgimm_plugin.model.config import VisionSettings, multimodal_config
 from mgimm_plugin.model.keys import adapter_tensors
 from mgimm_plugin.model.loading import load_weights
-from mgimm_plugin.model.regions.settings import RegionSettings
+from mgimm_plugin.region_settings import RegionSettings
 from tests.tiny import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from mgimm_plugin.errors import MgimmError
-from scripts.study.outcomes import by_group, by_image, object_outcomes
+from scripts.study.outcomes import Truth, by_group, by_image
 from scripts.study.results import Results, judge
 from scripts.study.tables import BEGIN, END, between_markers, comparisons_table, rows_table, write_results
 
@@ -113,14 +113,30 @@ def test_no_results_are_an_error(tmp_path):
         Results.read(tmp_path)
 
 
-def test_categories_named_count_once_and_those_not_there_are_hallucinated():
+def test_categories_named_count_once_and_those_that_the_scene_lacks_are_hallucinated(tmp_path):
+    """Whatever of the scene an answer was shown: what is there is what the file with the true boxes has."""
+    records = [
+        {
+            "id": name,
+            "image": f"{name}.png",
+            "width": 100,
+            "height": 100,
+            "regions": [{"bbox": [0, 0, 9, 9], "category": category} for category in categories],
+            "conversations": [{"from": "human", "value": "<image>\nDescribe it."}, {"from": "gpt", "value": "A port."}],
+        }
+        for name, categories in {"a": ("ship", "storage tank", "bridge"), "b": ("airplane",)}.items()
+    ]
+    file = tmp_path / "image.jsonl"
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
     text = "An aerial view of a port. There are two ships and a ship. A small red storage tank and an airplane."
-    found = object_outcomes(text, frozenset({"ship", "storage tank", "bridge"}))
-    assert found == pytest.approx({"hallucination_rate": 1 / 3, "object_precision": 2 / 3, "object_recall": 2 / 3})
-    assert object_outcomes("", frozenset({"ship"})) == {
-        "hallucination_rate": 0.0,
-        "object_precision": 0.0,
-        "object_recall": 0.0,
+    rows = [
+        {"id": "a", "image": "a.png", "prediction": text, "regions": [], "objects": {"named": ["not", "to be used"]}},
+        {"id": "b", "image": "b.png", "prediction": "", "regions": [{}, {}]},
+    ]
+    assert by_image("image", rows, Truth.read(file)) == {
+        "hallucination_rate": {"a.png": pytest.approx(1 / 3), "b.png": 0.0},
+        "object_precision": {"a.png": pytest.approx(2 / 3), "b.png": 0.0},
+        "object_recall": {"a.png": pytest.approx(2 / 3), "b.png": 0.0},
     }
 
 
@@ -129,9 +145,9 @@ def test_region_answers_are_averaged_over_an_image_and_grouped_by_size_and_densi
         {"image": "a", "correct": {"category": True, "color": right, "size": False}, "regions": [region]}
         for right, region in ((True, {"attributes": {"size": "small"}}), (False, {"attributes": {"size": "large"}}))
     ]
-    values = by_image("region", rows, {})
+    values = by_image("region", rows, Truth())
     assert values["appearance_accuracy"] == {"a": pytest.approx(0.75)}
     assert values["color_accuracy"] == {"a": 0.5}
     assert "CIDEr" not in values
-    groups = by_group("region", rows, {}, {"a": 7})["appearance_accuracy"]
+    groups = by_group("region", rows, Truth(), {"a": 7})["appearance_accuracy"]
     assert groups == pytest.approx({"6 to 8": 0.75, "small": 1.0, "large": 0.5})

@@ -205,12 +205,12 @@ def test_a_disk_without_room_is_told_before_anything_is_encoded(
 
 def stand_still_after(marker: Path, shards: int) -> None:
     """Make filling stand still when some shards, of two images each, are written and another one half so."""
-    from mgimm_plugin.data import feature_store
+    from mgimm_plugin.data import whole_files
     from mgimm_plugin.train import feature_cache
 
     feature_cache.IMAGES_PER_SHARD = feature_cache.IMAGES_PER_PASS = 2
     written = []
-    replace = feature_store.os.replace
+    replace = whole_files.os.replace
 
     def counted(source, target):
         if str(target).endswith(".safetensors"):
@@ -220,7 +220,7 @@ def stand_still_after(marker: Path, shards: int) -> None:
                 time.sleep(3600)
         replace(source, target)
 
-    feature_store.os.replace = counted
+    whole_files.os.replace = counted
 
 
 def test_a_killed_fill_goes_on_where_it_stopped(bench, train, tmp_path, tower_passes):

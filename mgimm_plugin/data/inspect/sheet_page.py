@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from PIL import Image
-
+from mgimm_plugin.data.html_pages import jpeg_url, load_template
 from mgimm_plugin.data.inspect.contact_sheet import Mark, Said, Tile, place_tags, tag_scale
 from mgimm_plugin.data.inspect.sheet_picture import ink_on
 from mgimm_plugin.data.whole_files import written_whole
-from mgimm_plugin.errors import MissingExtraError
 
-_JPEG_QUALITY: Final = 82
 _TAG_PART: Final = 0.052
 """Height of a number over the longer side of its image: readable where a tile is as narrow as a telephone."""
 
@@ -36,13 +30,9 @@ def write_page(tiles: Sequence[Tile], path: str | Path, *, title: str, subtitle:
     Raises:
         MissingExtraError: jinja2 is not installed.
     """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise MissingExtraError("jinja2", "data", "the contact sheet") from error
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters["number"] = lambda value: f"{value:.6g}"
-    template = environment.from_string(files(__package__).joinpath("sheet.html.j2").read_text(encoding="utf-8"))
+    template = load_template(
+        __package__, "sheet.html.j2", extra="data", purpose="the contact sheet", number=lambda value: f"{value:.6g}"
+    )
     page = template.render(title=title, subtitle=subtitle, tiles=[_tile(tile) for tile in tiles], many=_MANY)
     with written_whole(path) as partial:
         # JSON may hold half a surrogate pair, which is no UTF-8.
@@ -58,7 +48,7 @@ def _tile(tile: Tile) -> dict[str, Any]:
         "has_picture": tile.path is not None,
         "width": width,
         "height": height,
-        "picture": None if tile.picture is None else _data_url(tile.picture),
+        "picture": None if tile.picture is None else jpeg_url(tile.picture),
         "reason": tile.reason,
         "tag": tag,
         "marks": [_mark(mark, place) for mark, place in zip(tile.marks, places, strict=True)],
@@ -81,9 +71,3 @@ def _mark(mark: Mark, place: tuple[float, float, float] | None) -> dict[str, Any
 def _said(said: Said) -> dict[str, Any]:
     numbers = [{"number": mark.number, "color": mark.color, "ink": ink_on(mark.color)} for mark in said.marks]
     return {"numbers": numbers, "question": said.question, "answer": said.answer}
-
-
-def _data_url(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

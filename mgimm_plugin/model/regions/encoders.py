@@ -11,8 +11,8 @@ from mgimm_plugin.errors import CheckpointError, RecordError
 from mgimm_plugin.model.regions.box_encoder import CORNERS, BoxEncoder
 from mgimm_plugin.model.regions.interactive import RegionInteractiveModule
 from mgimm_plugin.model.regions.roi import RoiReader, box_average, roi_cells
-from mgimm_plugin.model.regions.settings import RegionSettings
 from mgimm_plugin.model.seeded import IdentityLinear, reset_leaf, reset_seeded
+from mgimm_plugin.region_settings import RegionSettings
 
 
 class RegionEncoder(nn.Module):
@@ -125,8 +125,6 @@ class RoiAlignRegionEncoder(RegionEncoder):
 class NoRegionTokens(nn.Module):
     """For a model that is told of boxes in words, as GeoChat is (Kuckreja et al. 2024), or not at all."""
 
-    token_counts = (1, 2, 4)  # of no consequence
-
     def __init__(self, channels: int, settings: RegionSettings) -> None:
         super().__init__()
         self.name = settings.mm_region_encoder
@@ -164,7 +162,7 @@ def build_region_encoder(config: Any) -> RegionEncoder | NoRegionTokens:
     if kind is None:
         known = ", ".join(sorted(REGION_ENCODERS))
         raise CheckpointError(f"config: mm_region_encoder {settings.mm_region_encoder!r} is unknown; known: {known}")
-    if settings.mm_region_tokens not in kind.token_counts:
+    if issubclass(kind, RegionEncoder) and settings.mm_region_tokens not in kind.token_counts:
         counts = ", ".join(map(str, kind.token_counts))
         raise CheckpointError(
             f"config: mm_region_tokens is {settings.mm_region_tokens}; "

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mgimm_plugin.constants import BOX_UNITS
 from mgimm_plugin.model.regions.layout import laid_out, places
-from mgimm_plugin.model.regions.settings import RegionSettings
+from mgimm_plugin.region_settings import RegionSettings
 
 ROI_SIDE = 7
 """Cells across a box, as in Mask R-CNN's box head (He et al. 2017, who introduced RoIAlign)."""

@@ -3,19 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from mgimm_plugin.data.prepare.reading import (
-    checked_box,
-    checked_points,
-    checked_size,
-    files_in,
-    load_json,
-    number,
-    parse_xml,
-    read_text,
-    sentence,
-    whole,
-    words,
-)
+from mgimm_plugin.data.prepare.reading import files_in, load_json, parse_xml, read_text
+from mgimm_plugin.data.prepare.values import checked_box, checked_points, checked_size, number, sentence, whole, words
 from mgimm_plugin.errors import BoxError, RecordError
 from mgimm_plugin.geometry import voc_to_xyxy, xywh_to_xyxy
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from mgimm_plugin.constants import BOX_UNITS
 from mgimm_plugin.model.regions.box_encoder import BoxEncoder
 from mgimm_plugin.model.regions.encoders import InteractiveRegionEncoder
-from mgimm_plugin.model.regions.settings import RegionSettings
+from mgimm_plugin.region_settings import RegionSettings
 
 BOX = torch.tensor([[20000, 20000, 40000, 40000]])
 

@@ -8,7 +8,7 @@ import torch
 from mgimm_plugin.constants import BOX_UNITS
 from mgimm_plugin.model.regions.encoders import REGION_ENCODERS, InteractiveRegionEncoder, RoiAlignRegionEncoder
 from mgimm_plugin.model.regions.roi import box_average, interactive_size, roi_cells
-from mgimm_plugin.model.regions.settings import RegionSettings
+from mgimm_plugin.region_settings import RegionSettings
 
 KINDS = ["interactive", "interactive_roi", "roi_align"]
 SMALL = {"mm_region_mlp_dim": 64, "mm_region_heads": 4}

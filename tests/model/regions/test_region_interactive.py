@@ -10,7 +10,7 @@ from transformers.models.sam.modeling_sam import SamTwoWayTransformer
 from mgimm_plugin.bench.usual import loop_over_boxes as plain_rim
 from mgimm_plugin.model.regions.encoders import InteractiveRegionEncoder
 from mgimm_plugin.model.regions.interactive import RegionInteractiveModule
-from mgimm_plugin.model.regions.settings import RegionSettings
+from mgimm_plugin.region_settings import RegionSettings
 
 SAM_NAMES = (
     (r"^blocks\.", "layers."),

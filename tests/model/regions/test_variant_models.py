@@ -10,9 +10,9 @@ from mgimm_plugin.model.keys import adapter_tensors
 from mgimm_plugin.model.loading import load_model
 from mgimm_plugin.model.lora import add_lora
 from mgimm_plugin.model.regions.encoders import REGION_ENCODERS
-from mgimm_plugin.model.regions.settings import RegionSettings
 from mgimm_plugin.model.saving import save_checkpoint
 from mgimm_plugin.predictor import Predictor, Question
+from mgimm_plugin.region_settings import RegionSettings
 from tests.model.checkpoint_tree import scramble
 from tests.tiny import build_loaded
 

@@ -26,8 +26,8 @@ from mgimm_plugin.data.prepare.readers.text_boxes import (
     geochat_text,
     placed_object,
 )
-from mgimm_plugin.data.prepare.reading import checked_size, shown, words
 from mgimm_plugin.data.prepare.source import Losses, Source, SourceFormat, register_source_format
+from mgimm_plugin.data.prepare.values import checked_size, shown, words
 from mgimm_plugin.data.records import Turn
 from mgimm_plugin.errors import RecordError
 

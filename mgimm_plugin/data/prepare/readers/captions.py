@@ -8,8 +8,8 @@ from typing import Any, Final
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, Dialogue
 from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain, size_told
 from mgimm_plugin.data.prepare.readers.json_files import entries_of, first_of, objects_of
-from mgimm_plugin.data.prepare.reading import number, sentence, shown, words
 from mgimm_plugin.data.prepare.source import Losses, Source, SourceFormat, register_source_format
+from mgimm_plugin.data.prepare.values import number, sentence, shown, words
 from mgimm_plugin.data.records import Turn
 from mgimm_plugin.errors import RecordError
 

@@ -10,16 +10,9 @@ from typing import Any, Final
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
 from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain, size_told
 from mgimm_plugin.data.prepare.readers.json_files import first_of, objects_of
-from mgimm_plugin.data.prepare.reading import (
-    checked_box,
-    checked_points,
-    files_in,
-    load_json,
-    sentence,
-    shown,
-    words,
-)
+from mgimm_plugin.data.prepare.reading import files_in, load_json
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
+from mgimm_plugin.data.prepare.values import checked_box, checked_points, sentence, shown, words
 from mgimm_plugin.data.records import Polygon
 from mgimm_plugin.errors import RecordError
 from mgimm_plugin.geometry import points_to_xyxy, xywh_to_xyxy

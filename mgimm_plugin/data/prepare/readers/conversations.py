@@ -10,8 +10,8 @@ from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject, Dialogue
 from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
 from mgimm_plugin.data.prepare.readers.json_files import entries_of
-from mgimm_plugin.data.prepare.reading import checked_box, checked_points
 from mgimm_plugin.data.prepare.source import Losses, Source, SourceFormat, register_source_format
+from mgimm_plugin.data.prepare.values import checked_box, checked_points
 from mgimm_plugin.data.records import Record, Turn, parse_record
 from mgimm_plugin.errors import RecordError
 

@@ -10,8 +10,9 @@ from xml.etree.ElementTree import Element
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
 from mgimm_plugin.data.prepare.readers.image_names import ImageNames
-from mgimm_plugin.data.prepare.reading import checked_box, checked_size, parse_xml, read_text, words
+from mgimm_plugin.data.prepare.reading import parse_xml, read_text
 from mgimm_plugin.data.prepare.source import Losses, Source, SourceFormat, register_source_format
+from mgimm_plugin.data.prepare.values import checked_box, checked_size, words
 from mgimm_plugin.errors import RecordError
 from mgimm_plugin.geometry import voc_to_xyxy
 

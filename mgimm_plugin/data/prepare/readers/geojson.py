@@ -13,17 +13,9 @@ from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObjec
 from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
 from mgimm_plugin.data.prepare.readers.json_files import first_of, objects_of
 from mgimm_plugin.data.prepare.readers.rasters import LONGITUDE_LATITUDE, SUFFIXES, Raster, open_raster
-from mgimm_plugin.data.prepare.reading import (
-    checked_box,
-    checked_points,
-    files_in,
-    load_json,
-    number,
-    sentence,
-    shown,
-    words,
-)
+from mgimm_plugin.data.prepare.reading import files_in, load_json
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
+from mgimm_plugin.data.prepare.values import checked_box, checked_points, number, sentence, shown, words
 from mgimm_plugin.errors import BoxError, RecordError
 from mgimm_plugin.geometry import points_to_xyxy
 

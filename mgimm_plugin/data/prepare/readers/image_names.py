@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage
-from mgimm_plugin.data.prepare.reading import checked_size, number, words
 from mgimm_plugin.data.prepare.source import Losses, Source
+from mgimm_plugin.data.prepare.values import checked_size, number, words
 from mgimm_plugin.errors import RecordError
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif"})

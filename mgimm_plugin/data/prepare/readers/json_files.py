@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mgimm_plugin.data.prepare.reading import files_in, parse_json, read_text, shown
+from mgimm_plugin.data.prepare.reading import files_in, parse_json, read_text
 from mgimm_plugin.data.prepare.source import Losses, Source
+from mgimm_plugin.data.prepare.values import shown
 from mgimm_plugin.errors import RecordError
 
 Entries = Iterator[tuple[int, dict[str, Any]]]

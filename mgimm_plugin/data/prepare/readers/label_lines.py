@@ -10,17 +10,9 @@ from typing import Any, Final
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
 from mgimm_plugin.data.prepare.readers.class_lists import find_classes, is_class_list
 from mgimm_plugin.data.prepare.readers.image_names import ImageNames, image_of_each
-from mgimm_plugin.data.prepare.reading import (
-    checked_box,
-    checked_points,
-    files_in,
-    number,
-    read_text,
-    shown,
-    whole,
-    words,
-)
+from mgimm_plugin.data.prepare.reading import files_in, read_text
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
+from mgimm_plugin.data.prepare.values import checked_box, checked_points, number, shown, whole, words
 from mgimm_plugin.errors import BoxError, RecordError
 from mgimm_plugin.geometry import fractions_to_pixels, points_to_xyxy, voc_to_xyxy, yolo_to_xyxy
 

@@ -11,8 +11,9 @@ from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject, Dialogue
 from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, size_told
 from mgimm_plugin.data.prepare.readers.json_files import json_entries, objects_of
-from mgimm_plugin.data.prepare.reading import checked_box, files_in, load_json, shown, words
+from mgimm_plugin.data.prepare.reading import files_in, load_json
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
+from mgimm_plugin.data.prepare.values import checked_box, shown, words
 from mgimm_plugin.data.records import Turn
 from mgimm_plugin.errors import RecordError
 from mgimm_plugin.geometry import xywh_to_xyxy

@@ -14,8 +14,9 @@ from typing import Any, Final
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
 from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
 from mgimm_plugin.data.prepare.readers.json_files import json_entries
-from mgimm_plugin.data.prepare.reading import checked_box, checked_size, files_in, read_text, sentence, shown, words
+from mgimm_plugin.data.prepare.reading import files_in, read_text
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
+from mgimm_plugin.data.prepare.values import checked_box, checked_size, sentence, shown, words
 from mgimm_plugin.errors import RecordError, SettingError
 from mgimm_plugin.geometry import Boxes, as_boxes, fractions_to_pixels, voc_to_xyxy, xywh_to_xyxy, yolo_to_xyxy
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
 from mgimm_plugin.data.prepare.annotations import AnnotatedObject
-from mgimm_plugin.data.prepare.reading import checked_box, checked_points, number, shown
+from mgimm_plugin.data.prepare.values import checked_box, checked_points, number, shown
 from mgimm_plugin.errors import BoxError, RecordError
 from mgimm_plugin.geometry import fractions_to_pixels, points_to_xyxy, turned_box_to_points
 

@@ -10,8 +10,9 @@ from xml.etree.ElementTree import Element
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
 from mgimm_plugin.data.prepare.readers.image_names import ImageNames, image_of_each
-from mgimm_plugin.data.prepare.reading import checked_box, checked_size, files_in, parse_xml, sentence
+from mgimm_plugin.data.prepare.reading import files_in, parse_xml
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
+from mgimm_plugin.data.prepare.values import checked_box, checked_size, sentence
 from mgimm_plugin.errors import RecordError
 from mgimm_plugin.geometry import voc_to_xyxy
 

@@ -11,8 +11,9 @@ from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObjec
 from mgimm_plugin.data.prepare.readers.captions import question_dialogues
 from mgimm_plugin.data.prepare.readers.image_names import ImageNames, identity, image_of_each, plain
 from mgimm_plugin.data.prepare.readers.json_files import objects_of
-from mgimm_plugin.data.prepare.reading import checked_box, checked_points, files_in, load_json, sentence, shown
+from mgimm_plugin.data.prepare.reading import files_in, load_json
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
+from mgimm_plugin.data.prepare.values import checked_box, checked_points, sentence, shown
 from mgimm_plugin.data.records import Polygon
 from mgimm_plugin.errors import RecordError
 from mgimm_plugin.geometry import Boxes, fractions_to_pixels, points_to_xyxy

@@ -1,4 +1,4 @@
-"""The keys of a config that say how boxes become region tokens."""
+"""The keys of a config that say how regions come in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mgimm_plugin.constants import REGION_TOKENS_PER_BOX
 
 @dataclass(frozen=True, slots=True)
 class RegionSettings:
-    """The ``mm_region_*`` keys of a config; the defaults are the paper's."""
+    """The ``mm_region_*`` keys of a config; the defaults are the paper's, for all that read a config or make one."""
 
     mm_region_encoder: str = "interactive"
     mm_region_depth: int = 2
