@@ -19,6 +19,7 @@ from mgimm_plugin.data.scenes import generate_scene
 from mgimm_plugin.data.scenes.overhead.text.texts import texts as texts_of
 from mgimm_plugin.data.scenes.overhead.vocabulary import CATEGORIES, COLORS, SETTINGS, SHAPES
 from mgimm_plugin.data.scenes.scene import Scene, random_source
+from mgimm_plugin.data.whole_files import written_whole
 
 WORDS: dict[str, tuple[str, ...]] = {
     "category": CATEGORIES,
@@ -45,14 +46,12 @@ class SceneArrays(NamedTuple):
         settings: ``[N]`` indices into ``SETTINGS``.
         owner: ``[M]`` scene of each object.
         words: ``[M, 5]`` what the text says of each object: indices into ``WORDS``.
-        boxes: ``[M, 4]`` xyxy in [0, 1]. Only the probe reads them.
     """
 
     images: NDArray[np.uint8]
     settings: NDArray[np.int64]
     owner: NDArray[np.int64]
     words: NDArray[np.int64]
-    boxes: NDArray[np.float32]
 
 
 def load_scenes(cache: Path, *, seed: int, count: int, side: int, workers: int) -> SceneArrays:
@@ -64,9 +63,7 @@ def load_scenes(cache: Path, *, seed: int, count: int, side: int, workers: int) 
         parts.append(part._replace(owner=part.owner + begin))
     whole = SceneArrays(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
     kept = whole.owner < count
-    return SceneArrays(
-        whole.images[:count], whole.settings[:count], whole.owner[kept], whole.words[kept], whole.boxes[kept]
-    )
+    return SceneArrays(whole.images[:count], whole.settings[:count], whole.owner[kept], whole.words[kept])
 
 
 def load_texts(cache: Path, *, seed: int, count: int, side: int, workers: int) -> Iterator[dict[str, Any]]:
@@ -98,16 +95,14 @@ def _shard(cache: Path, seed: int, begin: int, side: int, workers: int) -> Path:
 def _write(file: Path, images: Sequence[NDArray[np.uint8]], texts: Sequence[dict[str, Any]]) -> None:
     file.with_suffix(".jsonl").write_text("".join(json.dumps(text) + "\n" for text in texts))
     objects = [item for text in texts for item in text["objects"]]
-    partial_file = file.with_suffix(".partial.npz")
-    np.savez(
-        partial_file,
-        images=np.stack(images),
-        settings=np.array([SETTINGS.index(text["setting"]) for text in texts]),
-        owner=np.repeat(np.arange(len(texts)), [len(text["objects"]) for text in texts]),
-        words=np.array([[WORDS[name].index(item[name]) for name in WORDS] for item in objects]),
-        boxes=np.array([box for text in texts for box in text["boxes"]], dtype=np.float32),
-    )
-    partial_file.replace(file)
+    with written_whole(file) as partial_file, partial_file.open("wb") as opened:
+        np.savez(
+            opened,
+            images=np.stack(images),
+            settings=np.array([SETTINGS.index(text["setting"]) for text in texts]),
+            owner=np.repeat(np.arange(len(texts)), [len(text["objects"]) for text in texts]),
+            words=np.array([[WORDS[name].index(item[name]) for name in WORDS] for item in objects]),
+        )
 
 
 def _drawn(index: int, *, seed: int, side: int) -> tuple[NDArray[np.uint8], dict[str, Any]]:
@@ -126,7 +121,6 @@ def _text(scene: Scene, seed: int, index: int) -> dict[str, Any]:
         "setting": scene.setting,
         "features": scene.facts["features"],
         "objects": [{**item.attributes, "surface": item.facts["surface"]} for item in scene.objects],
-        "boxes": [[value / scene.image.width for value in item.box] for item in scene.objects],
         "regions": said.regions,
         "image": said.image,
     }

@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
+
+from mgimm_plugin.data.whole_files import written_whole
 
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 
@@ -89,6 +92,19 @@ def trapezoid(step: int, steps: int, *, warm: int = 150, falling: float = 0.35) 
     return min(1.0, (step + 1) / warm, (steps - step) / (falling * steps))
 
 
+def sum_over_ranks(parameters: Sequence[nn.Parameter], values: Tensor) -> Tensor:
+    """Add up gradients, in place, and the values ``[K]`` over the ranks, where there are several."""
+    if not dist.is_initialized():
+        return values
+    with_gradient = [parameter for parameter in parameters if parameter.grad is not None]
+    flat = torch.cat([*(p.grad.flatten() for p in with_gradient if p.grad is not None), values])
+    dist.all_reduce(flat)
+    *gradients, values = flat.split([*(p.numel() for p in with_gradient), len(values)])
+    for parameter, gradient in zip(with_gradient, gradients, strict=True):
+        parameter.grad = gradient.view_as(parameter)
+    return values
+
+
 class TrainingState:
     """Everything a killed run needs to go on as if nothing had been, in one file.
 
@@ -121,8 +137,8 @@ class TrainingState:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         state = {name: module.state_dict() for name, module in self.modules.items()}
         optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
-        torch.save({**state, "optimizers": optimizers, "step": step}, self.file.with_suffix(".partial"))
-        self.file.with_suffix(".partial").replace(self.file)
+        with written_whole(self.file) as partial:
+            torch.save({**state, "optimizers": optimizers, "step": step}, partial)
         self._saved = time.monotonic()
 
     def save_now_and_then(self, step: int) -> None:

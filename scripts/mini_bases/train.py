@@ -1,7 +1,7 @@
 """Train the bundled mini vision tower and mini language model, from nothing, on generated scenes and their texts.
 
     python -m scripts.mini_bases.train                           # everything
-    python -m scripts.mini_bases.train --only tower --threads 2
+    torchrun --nproc_per_node 2 -m scripts.mini_bases.train --only tower     # ranks share each step's scenes
     python -m scripts.mini_bases.train --device cuda --workers 16
 
 Neither model sees a box: the tower learns from whole scenes and their sentences, the language model from text alone.
@@ -22,7 +22,8 @@ import torch
 from mgimm_plugin.data.scenes import write_scenes
 
 from .llm import train_llm
-from .tower import TowerShape, train_tower
+from .tower import TowerShape
+from .tower_training import train_tower
 
 STEPS = ("tower", "llm", "examples")
 EXAMPLES_SEED, EXAMPLES = 77, 8
@@ -46,7 +47,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=STEPS, action="append", help="run this step alone (may be repeated)")
     parser.add_argument("--scenes", type=int, default=6000, help="scenes both are trained on (default: 6000)")
-    parser.add_argument("--tower-steps", type=int, default=5000, help="steps of 12 scenes (default: 5000)")
+    parser.add_argument(
+        "--tower-steps", type=int, nargs=2, default=(5000, 6000), help="of 12 and of 24 scenes (default: 5000 6000)"
+    )
     parser.add_argument("--llm-steps", type=int, default=2400, help="steps of 8 to 64 answers (default: 2400)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: cpu)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
@@ -59,7 +62,7 @@ def main() -> None:
     shared = {"scenes": options.scenes, "device": options.device, "workers": options.workers}
     steps = options.only or STEPS
     if "tower" in steps:
-        train_tower(options.output / "mini-clip", options.cache, steps=options.tower_steps, **shared)
+        train_tower(options.output / "mini-clip", options.cache, steps=tuple(options.tower_steps), **shared)
     if "llm" in steps:
         side = TowerShape().side
         train_llm(options.output / "mini-llama", options.cache, steps=options.llm_steps, side=side, **shared)
