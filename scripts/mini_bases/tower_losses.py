@@ -105,6 +105,15 @@ class Batch(NamedTuple):
     words: Tensor
     total: int
 
+    def to(self, device: str) -> Batch:
+        """The same on another device."""
+        return self._replace(
+            images=self.images.to(device),
+            settings=self.settings.to(device),
+            owner=self.owner.to(device),
+            words=self.words.to(device),
+        )
+
 
 class Batches:
     """The scenes of each step, a function of the step's number alone.

@@ -55,7 +55,7 @@ def train_tower(
 
     def part(batches: Batches, step: int) -> tuple[Batch, np.random.Generator]:
         batch, rng = batches.draw(step, rank, ranks)
-        return Batch(*(value.to(device) for value in batch[:4]), batch.total), rng
+        return batch.to(device), rng
 
     order = Batches(data, int(FINDING["batch"]), int(FINDING["seed"]))
     modules: dict[str, nn.Module] = {"tower": tower, "heads": heads}
@@ -72,7 +72,8 @@ def train_tower(
     )
     if rank == 0:
         held_out = load_scenes(cache, seed=PROBE_SEED, count=500, side=shape.side, workers=workers)
-        tower, heads, gathering = (module.cpu().eval() for module in (tower, heads, gathering))
+        for module in modules.values():
+            module.cpu().eval()
         save_tower(tower, output)
         print("held out:", json.dumps(held_out_accuracy(tower, heads, gathering, held_out)), flush=True)
     if ranks > 1:
