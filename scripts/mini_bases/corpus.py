@@ -34,6 +34,9 @@ TRAINING_SEED = 20_240
 PROBE_SEED = 20_241
 """Seeds of the scenes the bases are trained and probed on; every other seed gives scenes they never saw."""
 
+FEW = 6_000
+"""Scenes that are enough for the language model, and for the tower to find objects by. Shapes need more."""
+
 _SHARD = 500
 """Scenes in one file of the cache: what a killed run loses at most."""
 
@@ -53,17 +56,22 @@ class SceneArrays(NamedTuple):
     owner: NDArray[np.int64]
     words: NDArray[np.int64]
 
+    def first(self, count: int) -> SceneArrays:
+        """Some of the scenes."""
+        kept = self.owner < count
+        return SceneArrays(self.images[:count], self.settings[:count], self.owner[kept], self.words[kept])
+
 
 def load_scenes(cache: Path, *, seed: int, count: int, side: int, workers: int) -> SceneArrays:
     """Scenes as arrays, from the cache folder; those that are not there yet are drawn first."""
+    images = np.empty((count, side, side, 3), np.uint8)  # filled shard by shard: twice of it might not fit
     parts: list[SceneArrays] = []
     for begin in range(0, count, _SHARD):
         with np.load(_shard(cache, seed, begin, side, workers), allow_pickle=False) as arrays:
-            part = SceneArrays(**{name: arrays[name] for name in SceneArrays._fields})
-        parts.append(part._replace(owner=part.owner + begin))
-    whole = SceneArrays(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-    kept = whole.owner < count
-    return SceneArrays(whole.images[:count], whole.settings[:count], whole.owner[kept], whole.words[kept])
+            part = SceneArrays(**{name: arrays[name] for name in SceneArrays._fields}).first(count - begin)
+        images[begin : begin + len(part.images)] = part.images
+        parts.append(part._replace(images=part.images[:0], owner=part.owner + begin))
+    return SceneArrays(images, *(np.concatenate(columns) for columns in list(zip(*parts, strict=True))[1:]))
 
 
 def load_texts(cache: Path, *, seed: int, count: int, side: int, workers: int) -> Iterator[dict[str, Any]]:

@@ -122,10 +122,11 @@ class Batches:
         data: Training scenes.
         size: Scenes per step.
         seed: Of the order.
+        is_shifted: Whether pictures are shifted and scaled a little, so that objects fall differently on the patches.
     """
 
-    def __init__(self, data: SceneArrays, size: int, seed: int) -> None:
-        self.data, self.size, self.seed = data, size, seed
+    def __init__(self, data: SceneArrays, size: int, seed: int, *, is_shifted: bool = False) -> None:
+        self.data, self.size, self.seed, self.is_shifted = data, size, seed, is_shifted
         self.first = np.searchsorted(data.owner, np.arange(len(data.images) + 1))
         # Crowded scenes teach more for the same time.
         share = np.diff(self.first).astype(np.float64) ** 2
@@ -140,6 +141,8 @@ class Batches:
         objects = np.concatenate([np.arange(first[i], first[i + 1]) for i in chosen])
         owner = torch.from_numpy(np.searchsorted(chosen, data.owner[objects]))
         images, words = turned(normalized(data.images[chosen]), torch.from_numpy(data.words[objects]), turn, flip)
+        if self.is_shifted:
+            images = shifted(images, rng)
         total = int((first[whole + 1] - first[whole]).sum())
         return Batch(images, torch.from_numpy(data.settings[chosen]), owner, words, total), rng
 
@@ -154,6 +157,15 @@ def turned(images: Tensor, words: Tensor, turn: int, flip: bool) -> tuple[Tensor
     column = list(WORDS).index("position")
     moved[:, column] = torch.argsort(grid.reshape(-1))[words[:, column]]
     return images.contiguous(), moved
+
+
+def shifted(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """The pictures ``[N, 3, S, S]`` from a window of at least nine tenths of their side, at their own size again."""
+    side = images.shape[-1]
+    window = int(rng.integers(side * 9 // 10, side + 1))
+    left, top = (int(rng.integers(side - window + 1)) for _ in range(2))
+    cut = images[..., top : top + window, left : left + window]
+    return functional.interpolate(cut, size=(side, side), mode="bilinear", align_corners=False)
 
 
 def finding_loss(

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from .corpus import PROBE_SEED, TRAINING_SEED, load_scenes
+from .corpus import FEW, PROBE_SEED, TRAINING_SEED, load_scenes
 from .optimizing import TrainingState, descend, make_optimizers, set_rate, sum_over_ranks, trapezoid
 from .tower import TowerShape, new_tower, save_tower
 from .tower_losses import Batch, Batches, GatheringHeads, WordHeads, finding_loss, gathering_loss, held_out_accuracy
@@ -42,7 +42,7 @@ def train_tower(
         output: Folder of the tower.
         cache: Folder of scenes and of the training states.
         steps: Steps of finding and of gathering; in each the learning rate falls to zero at the end.
-        scenes: Number of training scenes.
+        scenes: Number of training scenes; objects are found in a ``FEW`` of them.
         device: Where to train.
         workers: Processes that draw scenes.
     """
@@ -57,10 +57,11 @@ def train_tower(
         batch, rng = batches.draw(step, rank, ranks)
         return batch.to(device), rng
 
-    order = Batches(data, int(FINDING["batch"]), int(FINDING["seed"]))
+    few = data.first(min(scenes, FEW))
+    order = Batches(few, int(FINDING["batch"]), int(FINDING["seed"]))
     modules: dict[str, nn.Module] = {"tower": tower, "heads": heads}
     _descend("finding", modules, lambda step: finding_loss(tower, heads, *part(order, step)), steps[0], cache, FINDING)
-    order = Batches(data, int(GATHERING["batch"]), int(GATHERING["seed"]))
+    order = Batches(data, int(GATHERING["batch"]), int(GATHERING["seed"]), is_shifted=True)
     modules["gathering"] = gathering
     _descend(
         "gathering",

@@ -21,6 +21,7 @@ import torch
 
 from mgimm_plugin.data.scenes import write_scenes
 
+from .corpus import FEW
 from .llm import train_llm
 from .tower import TowerShape
 from .tower_training import train_tower
@@ -46,7 +47,7 @@ def main() -> None:
     """Parse the arguments and run the steps that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=STEPS, action="append", help="run this step alone (may be repeated)")
-    parser.add_argument("--scenes", type=int, default=6000, help="scenes both are trained on (default: 6000)")
+    parser.add_argument("--scenes", type=int, default=30_000, help="scenes of the tower (default: 30000)")
     parser.add_argument(
         "--tower-steps", type=int, nargs=2, default=(5000, 6000), help="of 12 and of 24 scenes (default: 5000 6000)"
     )
@@ -59,13 +60,17 @@ def main() -> None:
     options = parser.parse_args()
 
     torch.set_num_threads(options.threads)
-    shared = {"scenes": options.scenes, "device": options.device, "workers": options.workers}
+    shared = {"device": options.device, "workers": options.workers}
     steps = options.only or STEPS
     if "tower" in steps:
-        train_tower(options.output / "mini-clip", options.cache, steps=tuple(options.tower_steps), **shared)
+        steps_of_tower = (options.tower_steps[0], options.tower_steps[1])
+        train_tower(options.output / "mini-clip", options.cache, steps=steps_of_tower, scenes=options.scenes, **shared)
     if "llm" in steps:
         side = TowerShape().side
-        train_llm(options.output / "mini-llama", options.cache, steps=options.llm_steps, side=side, **shared)
+        scenes = min(options.scenes, FEW)
+        train_llm(
+            options.output / "mini-llama", options.cache, steps=options.llm_steps, scenes=scenes, side=side, **shared
+        )
     if "examples" in steps:
         write_examples(options.output / "examples")
 
