@@ -117,15 +117,15 @@ def by_image(task: str, rows: Iterable[Row], truth: Truth) -> ByImage:
     return {name: {image: fmean(values) for image, values in images.items()} for name, images in found.items()}
 
 
-def by_group(task: str, rows: Iterable[Row], truth: Truth, objects: Mapping[str, int]) -> dict[str, dict[str, float]]:
+def by_group(task: str, rows: Iterable[Row], truth: Truth) -> dict[str, dict[str, float]]:
     """Means by outcome and group: the size of a region, the number of objects of the scene.
 
     Args:
         task: ``region`` or ``image``.
         rows: Predictions.
         truth: Of the set that they are about.
-        objects: Number of objects by image.
     """
+    objects = {record.image: len(record.regions) for record in truth.records.values()}
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         groups = [next(text for most, text in DENSITIES if objects[row["image"]] <= most)]
@@ -135,8 +135,3 @@ def by_group(task: str, rows: Iterable[Row], truth: Truth, objects: Mapping[str,
             for group in groups:
                 found[name][group].append(value)
     return {name: {group: fmean(values) for group, values in groups.items()} for name, groups in found.items()}
-
-
-def read_object_counts(data: Path) -> dict[str, int]:
-    """Number of objects by image, from the image records with the true boxes."""
-    return {record["image"]: len(record["regions"]) for record in map(json.loads, data.read_text().splitlines())}

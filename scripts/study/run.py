@@ -24,7 +24,7 @@ from mgimm_plugin.evaluate.store import model_fingerprint
 
 from .data import TRAIN, VALIDATION, SceneSet, asked_sets, draw
 from .jobs import ROOT, Study, commit, evaluate, train, train_all, write_json
-from .outcomes import ByImage, Truth, by_group, by_image, read_object_counts, read_rows
+from .outcomes import ByImage, Truth, by_group, by_image, read_rows
 from .recipes import IMAGE_FILE, Bases, stage_names
 from .systems import MULTI_GRAINED, SCALES, SYSTEMS, System
 from .tables import write_results
@@ -115,10 +115,8 @@ def _ask(
     checkpoint = study.stage_folder(system, "image", seed, factor)
     folder = study.folder / "answers" / checkpoint.name / f"{scenes.name}-{task}-{mode}"
     rows = read_rows(evaluate(study, checkpoint, scenes.name, task, mode, folder))
-    image_file = study.data / scenes.name / IMAGE_FILE
-    truth = Truth.read(image_file)
-    groups = by_group(task, rows, truth, read_object_counts(image_file))
-    return {"outcomes": by_image(task, rows, truth), "groups": groups}
+    truth = Truth.read(study.data / scenes.name / IMAGE_FILE)
+    return {"outcomes": by_image(task, rows, truth), "groups": by_group(task, rows, truth)}
 
 
 def _means(outcomes: ByImage) -> dict[str, float]:

@@ -113,8 +113,8 @@ def test_no_results_are_an_error(tmp_path):
         Results.read(tmp_path)
 
 
-def test_categories_named_count_once_and_those_that_the_scene_lacks_are_hallucinated(tmp_path):
-    """Whatever of the scene an answer was shown: what is there is what the file with the true boxes has."""
+def truth_of(file, scenes):
+    """What the file with the true boxes says is there, from names and categories."""
     records = [
         {
             "id": name,
@@ -124,30 +124,36 @@ def test_categories_named_count_once_and_those_that_the_scene_lacks_are_hallucin
             "regions": [{"bbox": [0, 0, 9, 9], "category": category} for category in categories],
             "conversations": [{"from": "human", "value": "<image>\nDescribe it."}, {"from": "gpt", "value": "A port."}],
         }
-        for name, categories in {"a": ("ship", "storage tank", "bridge"), "b": ("airplane",)}.items()
+        for name, categories in scenes.items()
     ]
-    file = tmp_path / "image.jsonl"
     file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return Truth.read(file)
+
+
+def test_categories_named_count_once_and_those_that_the_scene_lacks_are_hallucinated(tmp_path):
+    """Whatever of the scene an answer was shown: what is there is what the file with the true boxes has."""
+    truth = truth_of(tmp_path / "image.jsonl", {"a": ("ship", "storage tank", "bridge"), "b": ("airplane",)})
     text = "An aerial view of a port. There are two ships and a ship. A small red storage tank and an airplane."
     rows = [
         {"id": "a", "image": "a.png", "prediction": text, "regions": [], "objects": {"named": ["not", "to be used"]}},
         {"id": "b", "image": "b.png", "prediction": "", "regions": [{}, {}]},
     ]
-    assert by_image("image", rows, Truth.read(file)) == {
+    assert by_image("image", rows, truth) == {
         "hallucination_rate": {"a.png": pytest.approx(1 / 3), "b.png": 0.0},
         "object_precision": {"a.png": pytest.approx(2 / 3), "b.png": 0.0},
         "object_recall": {"a.png": pytest.approx(2 / 3), "b.png": 0.0},
     }
 
 
-def test_region_answers_are_averaged_over_an_image_and_grouped_by_size_and_density():
+def test_region_answers_are_averaged_over_an_image_and_grouped_by_size_and_density(tmp_path):
     rows = [
-        {"image": "a", "correct": {"category": True, "color": right, "size": False}, "regions": [region]}
+        {"image": "a.png", "correct": {"category": True, "color": right, "size": False}, "regions": [region]}
         for right, region in ((True, {"attributes": {"size": "small"}}), (False, {"attributes": {"size": "large"}}))
     ]
-    values = by_image("region", rows, Truth())
-    assert values["appearance_accuracy"] == {"a": pytest.approx(0.75)}
-    assert values["color_accuracy"] == {"a": 0.5}
+    truth = truth_of(tmp_path / "image.jsonl", {"a": ("ship",) * 7})
+    values = by_image("region", rows, truth)
+    assert values["appearance_accuracy"] == {"a.png": pytest.approx(0.75)}
+    assert values["color_accuracy"] == {"a.png": 0.5}
     assert "CIDEr" not in values
-    groups = by_group("region", rows, Truth(), {"a": 7})["appearance_accuracy"]
+    groups = by_group("region", rows, truth)["appearance_accuracy"]
     assert groups == pytest.approx({"6 to 8": 0.75, "small": 1.0, "large": 0.5})
