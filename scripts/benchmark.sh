@@ -2,7 +2,8 @@
 # The study of docs/benchmark.md: scenes, trials on validation, trainings, evaluations, tables and plots.
 #
 #   bash scripts/benchmark.sh                     small: the headline rows once, to see that everything runs
-#   bash scripts/benchmark.sh --scale full        all rows and seeds; tables go into docs/benchmark.md
+#   bash scripts/benchmark.sh --scale medium      what a CPU can do in a few hours; tables go into docs/benchmark.md
+#   bash scripts/benchmark.sh --scale full        all rows and seeds, for a GPU; so do these
 #   bash scripts/benchmark.sh --scale full --only multi_grained global --seeds 0 1 --jobs 4
 #
 # Killed, it goes on where it was: run the same command again. --llm and --tower name the bases, --help lists the rest.
@@ -11,5 +12,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/common.sh
 
 docs=()
-case " $* " in *" --scale full "* | *" --scale=full "*) docs=(--docs docs/benchmark.md) ;; esac
+[[ " $* " =~ " --scale"[\ =](medium|full)" " ]] && docs=(--docs docs/benchmark.md)
 exec python -m scripts.study.run "${docs[@]}" "$@"

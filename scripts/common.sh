@@ -12,8 +12,8 @@ fi
 # The bundled sample is a seed: scenes are drawn the first time they are needed.
 make_sample() {
     if [ ! -f "$SAMPLE/test/image.jsonl" ]; then
-        mgimm scenes --world mini --count "${SAMPLE_TRAIN:-1500}" --seed 101 --output "$SAMPLE/train"
-        mgimm scenes --world mini --count "${SAMPLE_TEST:-60}" --seed 102 --output "$SAMPLE/test"
+        mgimm scenes --count "${SAMPLE_TRAIN:-800}" --seed 101 --output "$SAMPLE/train"
+        mgimm scenes --count "${SAMPLE_TEST:-60}" --seed 102 --output "$SAMPLE/test"
     fi
 }
 

@@ -37,7 +37,7 @@ else
         --image_folder "$SAMPLE/train" \
         --output_dir "${OUTPUT_DIR:-runs/sample-image}" \
         --lora_r 16 --lora_alpha 64 --lora_dropout 0.0 \
-        --per_device_train_batch_size 16 --num_train_epochs 2 --learning_rate 2e-3 \
+        --per_device_train_batch_size 16 --num_train_epochs 1 --learning_rate 2e-3 \
         --model_max_length 768 \
         --save_strategy epoch --logging_steps 20 "$@"
 fi

@@ -32,7 +32,7 @@ else
         --vision_tower "${VISION_TOWER:-$PLAYGROUND/mini-clip}" \
         --data_path "$SAMPLE/train/region.jsonl" --image_folder "$SAMPLE/train" \
         --output_dir "${OUTPUT_DIR:-runs/sample-region}" \
-        --per_device_train_batch_size 32 --num_train_epochs 3 --learning_rate 2e-3 \
+        --per_device_train_batch_size 32 --num_train_epochs 2 --learning_rate 2e-3 \
         --mm_region_mlp_dim 256 --model_max_length 512 \
         --save_strategy epoch --logging_steps 20 "$@"
 fi

@@ -34,12 +34,12 @@ def _folder() -> TemporaryDirectory[str]:
 
 
 def scenes() -> Path:
-    """A folder of scenes of the small world, drawn once a process."""
+    """A folder of scenes, drawn once a process."""
     from mgimm_plugin.data.scenes import write_scenes
 
     folder = Path(_folder().name) / f"scenes-{SCENES}"
     if not folder.exists():
-        write_scenes(folder, world="mini", count=SCENES, seed=SEED, workers=1, progress=False)
+        write_scenes(folder, count=SCENES, seed=SEED, workers=1, progress=False)
     return folder
 
 

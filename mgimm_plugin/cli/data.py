@@ -13,13 +13,6 @@ from mgimm_plugin.commands.reporting import Command
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 
 
-class World(StrEnum):
-    """What scenes are of."""
-
-    OVERHEAD = "overhead"
-    MINI = "mini"
-
-
 class Split(StrEnum):
     """Which scenes a seed stands for."""
 
@@ -93,20 +86,17 @@ def scenes(
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder of the set.")],
     seed: Annotated[int, typer.Option("--seed", min=0, max=999_999, help="The same seed gives the same scenes.")] = 0,
     split: Annotated[Split, typer.Option("--split", help="Sets of different splits share no scene.")] = Split.TRAIN,
-    size: Annotated[int, typer.Option("--size", min=32, help="Side of the images in pixels.")] = 224,
-    world: Annotated[World, typer.Option("--world", help="mini: the small world of the bundled models.")] = (
-        World.OVERHEAD
-    ),
-    style: Annotated[str | None, typer.Option("--style", help="standard, autumn, winter, dusk, small, dense.")] = None,
-    nuisance: Annotated[str | None, typer.Option("--nuisance", help="mild, none, strong.")] = None,
+    size: Annotated[int, typer.Option("--size", min=64, help="Side of the images in pixels.")] = 224,
+    style: Annotated[str, typer.Option("--style", help="standard, autumn, winter, dusk, small, dense.")] = "standard",
+    nuisance: Annotated[str, typer.Option("--nuisance", help="mild, none, strong.")] = "mild",
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes. Default: all cores.")] = None,
 ) -> None:
     """Draw overhead scenes with records about their regions and the whole."""
     from mgimm_plugin.data.scenes import split_seed, write_scenes
 
     write_scenes(
-        output, count=count, seed=split_seed(str(split), seed), size=size, world=str(world), style=style,
-        nuisance=nuisance, workers=workers,
+        output, count=count, seed=split_seed(str(split), seed), size=size, style=style, nuisance=nuisance,
+        workers=workers,
     )  # fmt: skip
     typer.echo(f"{count} scenes in {output}")
 

@@ -149,7 +149,10 @@ class InstructionDataset(Dataset[Item]):
 
     @property
     def modality_lengths(self) -> list[int]:
-        """As ``lengths``, but negative for items without an image: LLaVA's sampler groups by both."""
+        """As ``lengths``, but negative where the language model reads no whole image: LLaVA's sampler groups by both.
+
+        Region records are so short that beside an image record most of their row would be padding.
+        """
         return self._of_items(self._summarize().lengths)
 
     @property
@@ -223,8 +226,8 @@ class InstructionDataset(Dataset[Item]):
         words = len(text.replace(DEFAULT_IMAGE_TOKEN, " ").replace(DEFAULT_REGION_TOKEN, " ").split())
         length = words + self.encoder.regions.tokens_per_region * text.count(DEFAULT_REGION_TOKEN)
         if DEFAULT_IMAGE_TOKEN in text:
-            length += self.encoder.tokens_per_image
-        return max(1, length) * (-1 if record.image is None else 1), record.image
+            return length + self.encoder.tokens_per_image, record.image
+        return -max(1, length), record.image
 
 
 class _Summaries(NamedTuple):

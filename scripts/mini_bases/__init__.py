@@ -1,1 +1,1 @@
-"""Steps of ``scripts/train_mini_bases.py``: scenes, tokenizer, language model and vision tower."""
+"""Parts of ``scripts/train_mini.sh``: the mini bases, the bundled model's scores and its card."""

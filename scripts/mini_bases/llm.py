@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,21 +11,28 @@ import numpy as np
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch import Tensor
+from torch.nn import functional
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from mgimm_plugin.constants import IGNORE_INDEX
-from mgimm_plugin.data.scenes.mini.grammar import parse_attributes
-from mini_bases.language import Sample, corpus_texts, sample_image, sample_region, sample_text
-from mini_bases.optimizing import descend, make_optimizers, set_rate
+from mgimm_plugin.evaluate.attributes import check_attributes, vocabulary
 
-VOCABULARY = 1200
-CONTEXT = 1024
+from .corpus import PROBE_SEED, TRAINING_SEED, WORDS, load_texts
+from .language import Conversations, Sample
+from .optimizing import TrainingState, descend, make_optimizers, set_rate, trapezoid
+
+VOCABULARY = 1600
+CONTEXT = 1536
+WIDTH = 192
+LAYERS = 5
 SPECIAL = ("<unk>", "<s>", "</s>", "<pad>")
 # A word keeps its hyphens ("L-shaped" becomes one token) and its leading space; digits stand alone.
 _PIECES = r" ?\p{L}+(?:-\p{L}+)*|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+_MIX = (("region", 16, 0.45), ("image", 8, 0.51), ("text", 16, 0.04))
+"""Kinds of samples, samples per step, share of the steps."""
 
 
-def train_tokenizer(output: Path) -> None:
+def train_tokenizer(output: Path, conversations: Conversations) -> None:
     """Train a byte-level BPE, which any text survives, and save it as a tokenizer that adds BOS by itself."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -41,7 +48,7 @@ def train_tokenizer(output: Path) -> None:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(corpus_texts(np.random.default_rng(0), 1500), trainer)
+    tokenizer.train_from_iterator(conversations.texts(np.random.default_rng(0), 2000), trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", SPECIAL.index("<s>"))]
     )
@@ -57,16 +64,16 @@ def train_tokenizer(output: Path) -> None:
 
 
 def new_llm(vocabulary: int) -> LlamaForCausalLM:
-    """A Llama of about a million parameters."""
+    """A Llama of about two million parameters."""
     torch.manual_seed(0)
     return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=vocabulary,
-            hidden_size=128,
-            intermediate_size=352,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            num_key_value_heads=4,
+            hidden_size=WIDTH,
+            intermediate_size=8 * WIDTH // 3,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=WIDTH // 32,
+            num_key_value_heads=WIDTH // 32,
             max_position_embeddings=CONTEXT,
             tie_word_embeddings=True,
             initializer_range=0.05,
@@ -80,9 +87,8 @@ def new_llm(vocabulary: int) -> LlamaForCausalLM:
 class BatchBuilder:
     """Turns samples into embeddings, labels and positions."""
 
-    def __init__(self, llm: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
+    def __init__(self, llm: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
         self.llm, self.tokenizer = llm, tokenizer
-        self.rng = np.random.default_rng(seed)
         self._ids: dict[str, list[int]] = {}
 
     def ids(self, text: str) -> list[int]:
@@ -91,43 +97,55 @@ class BatchBuilder:
             self._ids[text] = self.tokenizer(text, add_special_tokens=False).input_ids
         return self._ids[text]
 
-    def bags(self, bags: Sequence[Sequence[str]]) -> Tensor:
+    def bags(self, bags: Sequence[Sequence[str]], rng: np.random.Generator) -> Tensor:
         """Vectors ``[len(bags), C]``: sums of word embeddings at a random scale, with a little noise."""
         table = self.llm.get_input_embeddings().weight
         mix = torch.zeros(len(bags), len(table))
         for row, words in enumerate(bags):
             for word in words:
                 mix[row, self.ids(f" {word}")] += 1.0
-        scale = torch.from_numpy(self.rng.uniform(0.6, 1.6, (len(bags), 1))).float()
-        noise = torch.from_numpy(self.rng.standard_normal((len(bags), table.shape[1]))).float()
+        scale = torch.from_numpy(rng.uniform(0.6, 1.6, (len(bags), 1))).float()
+        noise = torch.from_numpy(rng.standard_normal((len(bags), table.shape[1]))).float()
+        mix, scale, noise = (value.to(table.device) for value in (mix, scale, noise))
         return scale * (mix @ table) + 0.35 * table.detach().std() * noise
 
-    def build(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
-        """Inputs of the language model, padded on the right; only answers carry labels."""
+    def build(self, samples: Sequence[Sample], rng: np.random.Generator) -> dict[str, Tensor]:
+        """Inputs of the language model, padded on the right, and ``labels``, which only answers have."""
         pad, rows, labels, positions, bags, places = SPECIAL.index("<pad>"), [], [], [], [], []
         for row, sample in enumerate(samples):
-            ids, jump = [SPECIAL.index("<s>")], 0
-            for part in sample.parts:
+            ids, wanted, jump = [SPECIAL.index("<s>")], [IGNORE_INDEX], 0
+            for number, part in enumerate(sample.parts):
                 if isinstance(part, str):
-                    ids += self.ids(part)
+                    its_ids = self.ids(part)
+                    ids += its_ids
+                    wanted += its_ids if number in sample.answers else [IGNORE_INDEX] * len(its_ids)
                     continue
                 places += [(row, len(ids) + i) for i in range(len(part))]
                 bags += part
                 ids += [pad] * len(part)
+                wanted += [IGNORE_INDEX] * len(part)
                 jump = jump or len(ids)
-            answer = self.tokenizer(sample.answer, add_special_tokens=False).input_ids
-            labels.append([IGNORE_INDEX] * len(ids) + answer)
-            rows.append(ids + answer)
-            positions.append([i + (sample.gap if i >= jump else 0) for i in range(len(rows[-1]))])
-        embeds = self.llm.get_input_embeddings()(_padded(rows, pad))
+            labels.append(wanted)
+            rows.append(ids)
+            positions.append([i + (sample.gap if i >= jump else 0) for i in range(len(ids))])
+        device = self.llm.device
+        embeds = self.llm.get_input_embeddings()(_padded(rows, pad).to(device))
         if bags:
-            embeds = embeds.index_put(torch.tensor(places).unbind(1), self.bags(bags))
-        batch = {"inputs_embeds": embeds, "labels": _padded(labels, IGNORE_INDEX)}
+            embeds = embeds.index_put(torch.tensor(places, device=device).unbind(1), self.bags(bags, rng))
+        batch = {"inputs_embeds": embeds, "labels": _padded(labels, IGNORE_INDEX).to(device)}
         if any(sample.gap for sample in samples):
             # Without a mask a gap would be read as the border between two packed sequences.
             mask = _padded([[1] * len(row) for row in rows], 0)
-            batch |= {"attention_mask": mask, "position_ids": _padded(positions, 0)}
+            batch |= {"attention_mask": mask.to(device), "position_ids": _padded(positions, 0).to(device)}
         return batch
+
+    def loss(self, samples: Sequence[Sample], rng: np.random.Generator) -> Tensor:
+        """Mean loss of the answers' tokens; logits are computed there only."""
+        batch = self.build(samples, rng)
+        following = batch.pop("labels")[:, 1:]
+        hidden = self.llm.model(**batch, use_cache=False).last_hidden_state[:, :-1]
+        learned = following != IGNORE_INDEX
+        return functional.cross_entropy(self.llm.lm_head(hidden[learned]), following[learned])
 
 
 def _padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:
@@ -135,60 +153,64 @@ def _padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:
     return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows])
 
 
-def train_llm(output: Path, cache: Path, *, minutes: float, resume: bool) -> None:
-    """Train the language model for a given time, on text alone, and save it beside its tokenizer."""
+def train_llm(
+    output: Path, cache: Path, *, steps: int, scenes: int, side: int, device: str = "cpu", workers: int = 1
+) -> None:
+    """Train tokenizer and language model, on text alone and from the last state if there is one, and save them.
+
+    Args:
+        output: Folder of both.
+        cache: Folder of scenes and of the training state.
+        steps: Steps in all; the learning rate falls to zero over the last of them.
+        scenes: Number of scenes whose texts are used.
+        side: Side of the pictures beside the texts.
+        device: Where to train.
+        workers: Processes that draw scenes.
+    """
+    texts = list(load_texts(cache, seed=TRAINING_SEED, count=scenes, side=side, workers=workers))
+    conversations = Conversations(texts)
+    train_tokenizer(output, conversations)
     tokenizer = AutoTokenizer.from_pretrained(output)
-    llm = new_llm(len(tokenizer)).train()
-    state = cache / "llm.pt"
-    if resume and state.exists():
-        llm.load_state_dict(torch.load(state, weights_only=True))
-    builder = BatchBuilder(llm, tokenizer, seed=4 if resume else 1)
-    rng = np.random.default_rng(5 if resume else 2)
-    optimizers = make_optimizers(llm)
-    kinds = ((sample_region, 48, 0.55), (sample_image, 12, 0.38), (sample_text, 24, 0.07))
-    start, step, recent = time.monotonic(), 0, {make.__name__: 0.0 for make, _, _ in kinds}
-    while (spent := (time.monotonic() - start) / 60) < minutes:
-        set_rate(optimizers, 3e-3 * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * spent / minutes)))
-        make, batch, _ = kinds[rng.choice(len(kinds), p=[share for _, _, share in kinds])]
-        loss = llm(**builder.build([make(rng) for _ in range(batch)]), use_cache=False).loss
+    llm = new_llm(len(tokenizer)).train().to(device)
+    builder, optimizers = BatchBuilder(llm, tokenizer), make_optimizers(llm)
+    state = TrainingState(cache / "llm.pt", {"llm": llm}, optimizers)
+    recent: dict[str, float] = {}
+    since = time.monotonic()
+    for step in range(state.load(), steps):
+        set_rate(optimizers, 3e-3 * trapezoid(step, steps))
+        rng = np.random.default_rng([1, step])
+        name, batch, _ = _MIX[rng.choice(len(_MIX), p=[share for _, _, share in _MIX])]
+        loss = builder.loss([getattr(conversations, name)(rng) for _ in range(batch)], rng)
         loss.backward()
         descend(optimizers, list(llm.parameters()))
-        step += 1
-        name = make.__name__
-        recent[name] = loss.item() if recent[name] == 0 else 0.95 * recent[name] + 0.05 * loss.item()
-        if step % 50 == 0:
-            losses = ", ".join(f"{key.removeprefix('sample_')} {value:.3f}" for key, value in recent.items())
-            print(f"llm: {spent:5.1f}/{minutes:g} min, step {step}, loss {losses}", flush=True)
-        if step % 500 == 0:
-            _save_state(state, llm)
-    _save_state(state, llm)
-    llm.eval()
-    print("probe:", steering_probe(builder))
+        recent[name] = 0.95 * recent.get(name, loss.item()) + 0.05 * loss.item()
+        if (step + 1) % 50 == 0:
+            losses = ", ".join(f"{key} {value:.3f}" for key, value in sorted(recent.items()))
+            speed = 50 / (time.monotonic() - since)
+            print(f"llm: {step + 1}/{steps}, loss {losses}, {speed:.2f} steps/s", flush=True)
+            since = time.monotonic()
+        state.save_now_and_then(step + 1)
+    state.save(steps)
+    llm = llm.cpu().eval()
     saved = LlamaForCausalLM(llm.config)
     saved.load_state_dict(llm.state_dict())
     saved.to(torch.bfloat16).save_pretrained(output)
-
-
-def _save_state(file: Path, llm: LlamaForCausalLM) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(llm.state_dict(), file.with_suffix(".partial"))
-    file.with_suffix(".partial").replace(file)
+    held_out = Conversations(list(load_texts(cache, seed=PROBE_SEED, count=500, side=side, workers=workers)))
+    print("probe:", json.dumps(steering_probe(BatchBuilder(llm, tokenizer), held_out)), flush=True)
 
 
 @torch.no_grad()
-def steering_probe(builder: BatchBuilder, count: int = 60) -> dict[str, float]:
+def steering_probe(builder: BatchBuilder, conversations: Conversations, count: int = 100) -> dict[str, float]:
     """Share of an object's words that the model says when it is told them by two bags, per attribute."""
     rng = np.random.default_rng(3)
-    samples: list[Sample] = []
-    while len(samples) < count:
-        sample = sample_region(rng)
-        if len(sample.parts) == 3:
-            samples.append(sample)
-    right: dict[str, int] = {}
-    for sample in samples:
-        inputs = builder.build([Sample(sample.parts, "")])["inputs_embeds"]
-        ids = builder.llm.generate(inputs_embeds=inputs, max_new_tokens=40, do_sample=False)
-        found = parse_attributes(builder.tokenizer.decode(ids[0], skip_special_tokens=True))
-        for name, word in sample.objects[0].attributes.items():
-            right[name] = right.get(name, 0) + (found.get(name) == word)
-    return {name: round(value / count, 3) for name, value in right.items()}
+    known = vocabulary({name: word} for name, words in WORDS.items() for word in words)
+    marks: list[dict[str, bool]] = []
+    while len(marks) < count:
+        sample = conversations.region(rng, turns=1)
+        if len(sample.parts) != 4:
+            continue  # not told by bags
+        inputs = builder.build([Sample(sample.parts[:3], ())], rng)["inputs_embeds"]
+        ids = builder.llm.generate(inputs_embeds=inputs, max_new_tokens=60, do_sample=False)
+        answer = builder.tokenizer.decode(ids[0], skip_special_tokens=True)
+        marks.append(check_attributes(answer, sample.objects[0], known))
+    return {name: round(sum(mark[name] for mark in marks) / count, 3) for name in marks[0]}

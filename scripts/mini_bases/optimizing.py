@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
+
+from mgimm_plugin.data.whole_files import written_whole
 
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 
@@ -80,3 +85,63 @@ def descend(optimizers: Sequence[torch.optim.Optimizer], parameters: Sequence[nn
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad()
+
+
+def trapezoid(step: int, steps: int, *, warm: int = 150, falling: float = 0.35) -> float:
+    """Share of the highest learning rate: up over ``warm`` steps, level, and down to zero over the last part."""
+    return min(1.0, (step + 1) / warm, (steps - step) / (falling * steps))
+
+
+def sum_over_ranks(parameters: Sequence[nn.Parameter], values: Tensor) -> Tensor:
+    """Add up gradients, in place, and the values ``[K]`` over the ranks, where there are several."""
+    if not dist.is_initialized():
+        return values
+    with_gradient = [parameter for parameter in parameters if parameter.grad is not None]
+    flat = torch.cat([*(p.grad.flatten() for p in with_gradient if p.grad is not None), values])
+    dist.all_reduce(flat)
+    *gradients, values = flat.split([*(p.numel() for p in with_gradient), len(values)])
+    for parameter, gradient in zip(with_gradient, gradients, strict=True):
+        parameter.grad = gradient.view_as(parameter)
+    return values
+
+
+class TrainingState:
+    """Everything a killed run needs to go on as if nothing had been, in one file.
+
+    Args:
+        file: Where it is kept.
+        modules: Modules by name.
+        optimizers: Their optimizers.
+    """
+
+    SECONDS = 120
+    """Time between two states."""
+
+    def __init__(self, file: Path, modules: dict[str, nn.Module], optimizers: Sequence[torch.optim.Optimizer]) -> None:
+        self.file, self.modules, self.optimizers = file, modules, optimizers
+        self._saved = time.monotonic()
+
+    def load(self) -> int:
+        """Take up the state, if there is one; returns the number of steps that are done."""
+        if not self.file.exists():
+            return 0
+        state = torch.load(self.file, weights_only=True)
+        for name, module in self.modules.items():
+            module.load_state_dict(state[name])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        return int(state["step"])
+
+    def save(self, step: int) -> None:
+        """Write the state after ``step`` steps."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        state = {name: module.state_dict() for name, module in self.modules.items()}
+        optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
+        with written_whole(self.file) as partial:
+            torch.save({**state, "optimizers": optimizers, "step": step}, partial)
+        self._saved = time.monotonic()
+
+    def save_now_and_then(self, step: int) -> None:
+        """Write the state if the last one is some minutes old."""
+        if time.monotonic() - self._saved > self.SECONDS:
+            self.save(step)

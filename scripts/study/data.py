@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mgimm_plugin.errors import MgimmError
-
 from .perturbing import PERTURBATIONS, plain, rewrite, write_perturbed
 from .recipes import IMAGE_FILE, PLAIN_FILE, REGION_FILE
 from .systems import BLANK, NONE, TRUE, Scale
@@ -27,7 +25,7 @@ class SceneSet:
         name: Its folder.
         split: Split of ``mgimm scenes``.
         seed: Its seed in the split.
-        style: Style of the overhead world.
+        style: Style of the scenes.
     """
 
     name: str
@@ -58,23 +56,14 @@ def asked_sets(scale: Scale, fresh: int = 0) -> list[SceneSet]:
     return [SceneSet(prefix + each.name, each.split, each.seed + FRESH_SEEDS * fresh, each.style) for each in sets]
 
 
-def draw(sets: list[SceneSet], scale: Scale, folder: Path, world: str) -> None:
-    """Draw the sets that are not there yet, with the files of perturbed and of no regions.
-
-    Raises:
-        MgimmError: A set is of a style that the world does not have.
-    """
+def draw(sets: list[SceneSet], scale: Scale, folder: Path) -> None:
+    """Draw the sets that are not there yet, with the files of perturbed and of no regions."""
     train, validation, test = scale.scenes
-    if world != "overhead" and any(each.style != TEST.style for each in sets):
-        raise MgimmError(
-            f"--world {world}: has no styles, and this size of the study needs shifted scenes: use overhead"
-        )
     for each in sets:
         target = folder / each.name
         if not (target / "dataset.json").is_file():
             count = {TRAIN.name: train, VALIDATION.name: validation}.get(each.name, test)
-            style = ["--style", each.style] if world == "overhead" else []
-            command = [sys.executable, "-m", "mgimm_plugin", "scenes", "--world", world, "--count", str(count), *style]
+            command = [sys.executable, "-m", "mgimm_plugin", "scenes", "--count", str(count), "--style", each.style]
             command += ["--split", each.split, "--seed", str(each.seed), "--output", str(target)]
             subprocess.run(command, check=True)
         if not (target / PLAIN_FILE).is_file():

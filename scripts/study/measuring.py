@@ -2,8 +2,9 @@
 
     python -m scripts.study.measuring RESULT.json FLAGS...
 
-The flags are those of ``mgimm_plugin.train``. A sample of the stage's own examples goes forward and backward under
-torch's counter: matrix products and attention, the vision tower included, nothing estimated from a formula.
+The flags are those of ``mgimm_plugin.train``. A sample of the stage's own batches, as it draws them, goes forward and
+backward under torch's counter: matrix products and attention, the vision tower included, nothing estimated from a
+formula.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import mgimm_plugin
 from mgimm_plugin.data.whole_files import write_whole
 
-EXAMPLES = 64
+BATCHES = 8
 
 
 def measure(flags: list[str]) -> dict[str, Any]:
@@ -31,22 +32,32 @@ def measure(flags: list[str]) -> dict[str, Any]:
     from mgimm_plugin.train.arguments import parse_arguments
     from mgimm_plugin.train.building import build_model
     from mgimm_plugin.train.stages import build_data
+    from mgimm_plugin.train.trainer import MgimmTrainer
 
     model_args, data_args, args = parse_arguments(flags)
     model, tokenizer = build_model(model_args, data_args, args)
     data, _, collate = build_data(model, tokenizer, data_args, args)
-    chosen = np.random.default_rng(0).permutation(len(data))[:EXAMPLES].tolist()
+    trainer = MgimmTrainer(model=model, processing_class=tokenizer, args=args, train_dataset=data)
+    chosen = _sample(list(trainer._get_train_sampler(data) or ()), data.lengths, args.train_batch_size)
     model.train()
     with FlopCounterMode(display=False) as counter:
-        for start in range(0, len(chosen), args.per_device_train_batch_size):
-            batch = collate([data[index] for index in chosen[start : start + args.per_device_train_batch_size]])
+        for indices in chosen:
+            batch = collate([data[index] for index in indices])
             model(**_to(batch, args.device)).loss.backward()
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
     return {
-        "flops_per_example": counter.get_total_flops() / len(chosen),
+        "flops_per_example": counter.get_total_flops() / sum(map(len, chosen)),
         "trained_parameters": sum(size for size, is_trained in sizes if is_trained),
         "parameters": sum(size for size, _ in sizes),
     }
+
+
+def _sample(order: list[int], lengths: list[int], size: int) -> list[list[int]]:
+    """Batches of an epoch, evenly spaced among all when these are sorted by length: few stand for the mean."""
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    batches.sort(key=lambda batch: sum(lengths[index] for index in batch) / len(batch))
+    places = (np.arange(BATCHES) + 0.5) / BATCHES * len(batches)
+    return [batches[int(place)] for place in places]
 
 
 def _to(value: Any, device: torch.device) -> Any:

@@ -46,7 +46,7 @@ def region_arguments(
         factor: Of the learning rate.
     """
     return [
-        *("--stage", "region", "--data_path", str(train / REGION_FILE)),
+        *("--stage", "region", "--data_path", str(train / REGION_FILE), "--group_by_image", "True"),
         *_from_bases(system, bases, seed),
         *_common(scale, train, output, seed, steps=scale.region_steps, rate=scale.region_rate * factor),
     ]
@@ -69,12 +69,12 @@ def image_arguments(
     """
     has_region_stage = system.recipe is Recipe.TWO_STAGES
     start = ["--model_name_or_path", str(region)] if has_region_stage else _from_bases(system, bases, seed)
-    steps = scale.image_steps if has_region_stage else scale.image_steps + scale.region_steps
+    steps = scale.steps_of_last_stage(system.recipe)
     share = region_share(system, scale)
     replay = ["--region_data_path", str(train / REGION_FILE), "--region_replay", repr(share)] if share else []
     return [
         *("--stage", "image", "--data_path", str(train / (IMAGE_FILE if system.guided else PLAIN_FILE))),
-        *("--lora_r", "16", "--lora_alpha", "256", "--lora_dropout", "0.05"),
+        *("--group_by_modality_length", "True", "--lora_r", "16", "--lora_alpha", "256", "--lora_dropout", "0.05"),
         *replay,
         *start,
         *_common(scale, train, output, seed, steps=steps, rate=scale.image_rate * factor),
@@ -83,12 +83,12 @@ def image_arguments(
 
 
 def region_share(system: System, scale: Scale) -> float:
-    """Share of region records in the image stage: of one stage, that of both stages of the others together."""
+    """Share of region records in the image stage; of "one stage", what leaves it as many images as the others have."""
     if system.recipe is Recipe.TWO_STAGES:
         return REPLAY
     if system.recipe is Recipe.IMAGE_STAGE:
         return 0.0
-    return (scale.region_steps + REPLAY * scale.image_steps) / (scale.region_steps + scale.image_steps)
+    return 1 - (1 - REPLAY) * scale.image_steps / scale.steps_of_last_stage(Recipe.ONE_STAGE)
 
 
 def _from_bases(system: System, bases: Bases, seed: int) -> list[str]:

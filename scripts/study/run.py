@@ -100,7 +100,7 @@ def run_seed(study: Study, system: System, seed: int, sets: list[SceneSet], resu
     head = {"system": system.name, "title": system.title, "group": system.group, "seed": seed, "rate_factor": factor}
     for stage in stages.values():
         del stage["flags"]  # they name folders of this machine
-    bases = {"llm": study.bases.llm.name, "tower": study.bases.tower.name, "world": study.world}
+    bases = {"llm": study.bases.llm.name, "tower": study.bases.tower.name}
     write_json(file, {**head, **bases, "commit": commit(), "stages": stages, "evaluations": evaluations})
 
 
@@ -129,7 +129,7 @@ def run_study(study: Study, systems: list[System], seeds: Iterable[int], *, jobs
     check_same_study(study)
     has_choice = len(study.scale.rate_factors) > 1
     sets = asked_sets(study.scale, fresh)
-    draw([TRAIN, *([VALIDATION] if has_choice else []), *sets], study.scale, study.data, study.world)
+    draw([TRAIN, *([VALIDATION] if has_choice else []), *sets], study.scale, study.data)
     results = study.folder / (f"results-fresh-{fresh}" if fresh else "results")
     if has_choice:
         tried = [system for system in systems if system.own_trials]
@@ -143,14 +143,14 @@ def run_study(study: Study, systems: list[System], seeds: Iterable[int], *, jobs
 
 
 def check_same_study(study: Study) -> None:
-    """A folder belongs to one pair of bases and one world: results of several must not be mixed.
+    """A folder belongs to one pair of bases and one scale: results of several must not be mixed.
 
     Raises:
         MgimmError: The folder has parts of another study.
     """
     file = study.folder / "study.json"
     identity = {name: model_fingerprint(getattr(study.bases, name)) for name in ("llm", "tower")}
-    identity |= {"world": study.world, "scale": repr(study.scale)}
+    identity["scale"] = repr(study.scale)
     if not file.is_file():
         write_json(file, identity)
         return
@@ -184,7 +184,6 @@ def main() -> int:
     parser.add_argument("--scale", choices=tuple(SCALES), default="small")
     parser.add_argument("--llm", type=Path, default=playground / "mini-llama", help="language model to start from")
     parser.add_argument("--tower", type=Path, default=playground / "mini-clip", help="vision tower")
-    parser.add_argument("--world", default="overhead", help="world of the scenes: the one that the bases know")
     parser.add_argument("--output", type=Path, help="folder of the study; by default runs/study-SCALE")
     parser.add_argument("--only", nargs="+", choices=tuple(SYSTEMS), metavar="SYSTEM", help=", ".join(SYSTEMS))
     parser.add_argument("--seeds", nargs="+", type=int, default=range(5), help="some of the seeds, from 0")
@@ -196,7 +195,7 @@ def main() -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // options.jobs)))
     scale = SCALES[options.scale]
     folder = (options.output or ROOT / "runs" / f"study-{options.scale}").resolve()
-    study = Study(scale, Bases(options.llm.resolve(), options.tower.resolve()), folder, options.world)
+    study = Study(scale, Bases(options.llm.resolve(), options.tower.resolve()), folder)
     systems = [SYSTEMS[name] for name in options.only] if options.only else scale.systems()
     try:
         results = run_study(study, systems, options.seeds, jobs=options.jobs, fresh=options.fresh)

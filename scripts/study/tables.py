@@ -15,6 +15,10 @@ from .results import Result, Results, judge, spread
 from .systems import BLANK, MODES, NONE, ROW_GROUPS, SYSTEMS, TRUE
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+_CAVEATS = {
+    "small": ["**This size shows that everything runs. It proves nothing about the systems.**"],
+    "medium": ["**Not the study that was planned, but what a CPU can do of it:** see [sizes](#sizes)."],
+}
 MAIN_OUTCOMES = ("appearance_accuracy", "geometry_accuracy", "CIDEr", "hallucination_rate", "object_recall")
 
 
@@ -54,12 +58,11 @@ def between_markers(text: str, content: str, page: Path) -> str:
 
 
 def _head(results: Results, scale: str, is_exploratory: bool) -> str:
-    bases = sorted({f"`{result['tower']}` and `{result['llm']}`, world {result['world']}" for result in results.files})
+    bases = sorted({f"`{result['tower']}` and `{result['llm']}`" for result in results.files})
     lines = [f"Scale `{scale}`; bases {'; '.join(bases)}; {len(results.files)} runs."]
     if is_exploratory:
         lines.append("**Exploratory**: judged on fresh scenes, after the test set had been seen.")
-    if scale != "full":
-        lines.append("**This size shows that everything runs. It proves nothing about the systems.**")
+    lines += _CAVEATS.get(scale, [])
     missing = [name for name in ("CIDEr",) if not any(_has(result, name) for result in results.files)]
     lines += [f"Not computed: {name} (it needs Java); run the same command where Java is." for name in missing]
     return "\n".join(lines)

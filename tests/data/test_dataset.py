@@ -316,10 +316,10 @@ def test_a_box_that_is_cropped_away_names_its_record(make):
         make([region_record(0, [(0, 0, 5, 5)])], image_aspect_ratio="square")[0]
 
 
-def test_lengths_tell_text_from_images_without_opening_them(make):
+def test_lengths_tell_what_shows_no_whole_image_without_opening_any(make):
     records = [region_record(99), image_record(99, regions=2), text_record(0), {"id": "bad"}]
     data = make(records, on_error="skip", skipped_path="unused.jsonl")
-    assert data.modality_lengths == [2 + 3 + 3, TOKENS_PER_IMAGE + 4 + 2 + 2, -2, 1]
+    assert data.modality_lengths == [-(2 + 3 + 3), TOKENS_PER_IMAGE + 4 + 2 + 2, -2, 1]
     assert data.lengths == [8, 12, 2, 1]
 
 

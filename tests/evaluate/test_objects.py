@@ -5,9 +5,9 @@ import json
 import pytest
 
 from mgimm_plugin.data.records import parse_record
+from mgimm_plugin.data.scenes import generate_scene, scene_records
 from mgimm_plugin.data.scenes.overhead.text.claims import named_objects
 from mgimm_plugin.data.scenes.overhead.vocabulary import CATEGORIES
-from mgimm_plugin.data.scenes.writing import generate_scene, scene_records
 from mgimm_plugin.evaluate import captions, evaluate
 from mgimm_plugin.evaluate.objects import OBJECT_METRICS, NamedCategories, check_objects, object_metrics
 from tests.evaluate.evaluation_set import Answerer, image_record, region_record

@@ -16,7 +16,7 @@ PLAYGROUND = Path(__file__).resolve().parents[2] / "playground"
 @pytest.fixture
 def study(tmp_path):
     bases = Bases(PLAYGROUND / "mini-llama", PLAYGROUND / "mini-clip")
-    return Study(SCALES["full"], bases, tmp_path / "study", "overhead")
+    return Study(SCALES["full"], bases, tmp_path / "study")
 
 
 def write_trial(study, name, factor, score):
@@ -47,11 +47,11 @@ def test_nothing_is_chosen_from_part_of_the_trials(study):
         chosen_factor(study, SYSTEMS["lora_r4_alpha64"])
 
 
-def test_a_folder_takes_results_of_one_pair_of_bases_and_one_world_only(study):
+def test_a_folder_takes_results_of_one_pair_of_bases_and_one_scale_only(study):
     check_same_study(study)
     check_same_study(study)
-    with pytest.raises(MgimmError, match="another world"):
-        check_same_study(Study(study.scale, study.bases, study.folder, "mini"))
+    with pytest.raises(MgimmError, match="another scale"):
+        check_same_study(Study(SCALES["small"], study.bases, study.folder))
 
 
 def test_no_two_sets_share_a_seed_and_none_but_the_training_set_is_of_the_training_split():
@@ -64,8 +64,8 @@ def test_no_two_sets_share_a_seed_and_none_but_the_training_set_is_of_the_traini
 
 def test_drawn_sets_have_every_file_that_a_mode_asks_for(tmp_path):
     scale = Scale(scenes=(1, 1, 2), batch=1, region_steps=1, image_steps=1)
-    draw([TEST], scale, tmp_path, "overhead")
-    draw([TEST], scale, tmp_path, "overhead")
+    draw([TEST], scale, tmp_path)
+    draw([TEST], scale, tmp_path)
     folder = tmp_path / "test"
     for task in ("region", "image"):
         for mode in SYSTEMS["multi_grained"].modes[task]:
@@ -76,9 +76,3 @@ def test_drawn_sets_have_every_file_that_a_mode_asks_for(tmp_path):
             assert ("none" in flags) == (mode == NONE)
             assert (file.name == f"{task}.jsonl") == (mode in (TRUE, NONE, BLANK))
     assert all(not json.loads(line)["regions"] for line in (folder / "image.plain.jsonl").read_text().splitlines())
-
-
-def test_shifted_scenes_are_not_drawn_in_a_world_that_has_no_styles(tmp_path):
-    with pytest.raises(MgimmError, match="--world mini: has no styles"):
-        draw(asked_sets(SCALES["full"]), SCALES["full"], tmp_path, "mini")
-    assert not list(tmp_path.iterdir())

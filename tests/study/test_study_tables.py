@@ -24,7 +24,7 @@ def result(system, seed, group="headline", ahead=0.0, has_cider=True):
     asked.append(evaluation("image", "true", image, style="winter"))
     stage = {"trained_parameters": 1234, "examples": 50, "flops": 2e15, "seconds": 3.0, "is_resumed": False}
     head = {"system": system, "title": system, "group": group, "seed": seed, "rate_factor": 1.0, "commit": "abc123"}
-    bases = {"llm": "l", "tower": "t", "world": "overhead"}
+    bases = {"llm": "l", "tower": "t"}
     stages = {"region": {**stage, "commit": "abc123"}, "image": {**stage, "commit": "abc123"}}
     return {**head, **bases, "stages": stages, "evaluations": asked}
 

@@ -17,15 +17,22 @@ KINDS = {
 }
 
 
+ANSWERS = {
+    "right": "A large red round storage tank in the top left of this remote sensing image.",
+    "misleading": "tank " * 12,
+}
+"""Whole words of the tiny tokenizer: the second makes the first less likely with every step."""
+
+
 @pytest.fixture(scope="module")
 def misleading(bench) -> Path:
-    """Records whose answers make the true ones less likely with every step."""
-    file = bench.data / "misleading.jsonl"
+    """Records with misleading answers; those with right ones are beside them."""
     records = [json.loads(line) for line in bench.region_data.read_text().splitlines()]
-    for record in records:
-        record["conversations"][1]["value"] = "0123456789 " * 3
-    file.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return file
+    for name, answer in ANSWERS.items():
+        for record in records:
+            record["conversations"][1]["value"] = answer
+        (bench.data / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    return bench.data / "misleading.jsonl"
 
 
 def evaluation_losses(run: Path) -> dict[int, float]:
@@ -36,7 +43,7 @@ def evaluation_losses(run: Path) -> dict[int, float]:
 def flags_of(bench, kind, region_run, misleading, run, **more):
     values = {
         "data_path": misleading,
-        "eval_data_path": bench.region_data,
+        "eval_data_path": misleading.with_name("right.jsonl"),
         "region_data_path": None,
         "learning_rate": 2e-2,
         "lr_scheduler_type": "constant",

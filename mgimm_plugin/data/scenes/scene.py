@@ -1,4 +1,4 @@
-"""What every scene has, whatever world it is of."""
+"""A scene: the truth about its objects, its picture, what is said about it, and what it is drawn from."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ class Scene:
     """One scene.
 
     Attributes:
-        setting: What kind of place it is; the words are the world's.
+        setting: What kind of place it is, one of ``vocabulary.SETTINGS``.
         objects: Its objects in reading order: by row of the 3 x 3 grid, then from left to right.
         image: The picture, RGB, square.
         facts: More that is true of the scene, as JSON; written into its image record.
     """
 
     setting: str
-    objects: tuple[Any, ...]
+    objects: tuple[SceneObject, ...]
     image: Image.Image
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -70,7 +70,7 @@ class SceneTexts(NamedTuple):
     Attributes:
         regions: For each object, descriptions that name all its attributes.
         image: Descriptions of the whole.
-        referring: For each object, short expressions that are true of it alone; empty where the world has none.
+        referring: For each object, short expressions that are true of it alone; none where no words tell it apart.
     """
 
     regions: list[list[str]]

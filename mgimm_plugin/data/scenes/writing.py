@@ -21,12 +21,12 @@ from tqdm import tqdm
 import mgimm_plugin
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
 from mgimm_plugin.data.question_templates import load_questions
+from mgimm_plugin.data.scenes.overhead import DEFAULT_SIZE, generate_scene
+from mgimm_plugin.data.scenes.overhead.picture.nuisances import get_nuisance
+from mgimm_plugin.data.scenes.overhead.styles import get_style
+from mgimm_plugin.data.scenes.overhead.text.texts import texts as texts_of
 from mgimm_plugin.data.scenes.scene import Scene, SceneObject, random_source, split_of
-from mgimm_plugin.data.scenes.worlds import DEFAULT_WORLD, get_world
 from mgimm_plugin.errors import MgimmError
-
-DEFAULT_SIZE = 224
-"""Side of the pictures in pixels."""
 
 REFERENCES = 5
 """Right answers per question: the conversation's own and four more."""
@@ -49,47 +49,16 @@ class SceneRecords(NamedTuple):
         return self.regions, [self.image], self.referring
 
 
-def generate_scene(
-    seed: int,
-    index: int,
-    *,
-    size: int = DEFAULT_SIZE,
-    world: str = DEFAULT_WORLD,
-    style: str | None = None,
-    nuisance: str | None = None,
-) -> Scene:
-    """Draw scene ``index`` of the set ``seed``.
-
-    Args:
-        seed: Any integer from 0.
-        index: Any integer from 0.
-        size: Side of the picture in pixels.
-        world: A name of ``worlds.WORLDS``.
-        style: One of the world's styles; its usual one by default.
-        nuisance: One of the world's nuisances; its usual one by default.
-
-    Returns:
-        The scene with its ground truth; the same for the same arguments.
-
-    Raises:
-        MgimmError: There is no such world, style or nuisance.
-    """
-    its_world = get_world(world)
-    return its_world.generate(seed, index, size, its_world.style(style), its_world.nuisance(nuisance))
-
-
-def scene_records(scene: Scene, seed: int, index: int, *, world: str = DEFAULT_WORLD) -> SceneRecords:
+def scene_records(scene: Scene, seed: int, index: int) -> SceneRecords:
     """Records of scene ``index`` of the set ``seed``; their image is ``images/<index>.jpg``."""
-    its_world = get_world(world)
-    texts = its_world.texts(scene, random_source(seed, index, 2))
-    questions = its_world.questions or load_questions()
+    texts = texts_of(scene, random_source(seed, index, 2))
+    questions = load_questions()
     name = f"{index:06d}"
     common = {"image": f"images/{name}.jpg", "width": scene.image.width, "height": scene.image.height}
-    # An object that no words tell from its twin has no referring expression.
-    referring = texts.referring or [[] for _ in scene.objects]
     entries = [
+        # An object that no words tell from its twin has no referring expression.
         _region_entry(item, (*short, *long)[0])
-        for item, short, long in zip(scene.objects, referring, texts.regions, strict=True)
+        for item, short, long in zip(scene.objects, texts.referring, texts.regions, strict=True)
     ]
 
     def about_regions(task: str, answers: list[list[str]], mark: str, omit: str = "") -> list[dict[str, Any]]:
@@ -111,7 +80,7 @@ def scene_records(scene: Scene, seed: int, index: int, *, world: str = DEFAULT_W
         about_regions("region", texts.regions, ""),
         image,
         # An expression need not name every attribute, and is not to be scored as if it had to.
-        about_regions("referring", referring, "r", omit="attributes"),
+        about_regions("referring", texts.referring, "r", omit="attributes"),
     )
 
 
@@ -127,11 +96,9 @@ def _answers(question: str, answers: list[str]) -> dict[str, Any]:
     return {"conversations": turns, "references": answers[1:REFERENCES]}
 
 
-def _write_scene(
-    index: int, *, folder: Path, seed: int, size: int, world: str, style: str | None, nuisance: str | None
-) -> SceneRecords:
-    scene = generate_scene(seed, index, size=size, world=world, style=style, nuisance=nuisance)
-    records = scene_records(scene, seed, index, world=world)
+def _write_scene(index: int, *, folder: Path, seed: int, size: int, style: str, nuisance: str) -> SceneRecords:
+    scene = generate_scene(seed, index, size=size, style=style, nuisance=nuisance)
+    records = scene_records(scene, seed, index)
     scene.image.save(folder / records.image["image"], quality=_JPEG_QUALITY)
     return records
 
@@ -142,9 +109,8 @@ def write_scenes(
     count: int,
     seed: int,
     size: int = DEFAULT_SIZE,
-    world: str = DEFAULT_WORLD,
-    style: str | None = None,
-    nuisance: str | None = None,
+    style: str = "standard",
+    nuisance: str = "mild",
     workers: int | None = None,
     progress: bool = True,
 ) -> None:
@@ -158,32 +124,30 @@ def write_scenes(
         count: Number of scenes.
         seed: Seed of the set; sets with different seeds have no scene in common.
         size: Side of the images in pixels.
-        world: A name of ``worlds.WORLDS``.
-        style: One of the world's styles; its usual one by default.
-        nuisance: One of the world's nuisances; its usual one by default.
+        style: A name of ``styles.STYLES``.
+        nuisance: A name of ``nuisances.NUISANCES``.
         workers: Processes; all available cores by default.
         progress: Whether to show a line of progress on standard error.
 
     Raises:
         ValueError: If ``count`` or ``size`` is too small to draw anything.
-        MgimmError: If there is no such world, style or nuisance, if the folder has files of the same name that are of
-            no earlier set, or if worker processes cannot start.
+        MgimmError: If there is no such style or nuisance, if the folder has files of the same name that are of no
+            earlier set, or if worker processes cannot start.
     """
-    if count < 1 or size < 32:
-        raise ValueError(f"cannot write {count} scenes of {size} px: at least 1 scene of 32 px is needed")
-    its_world = get_world(world)
-    style, nuisance = its_world.style(style), its_world.nuisance(nuisance)
+    if count < 1 or size < 64:
+        raise ValueError(f"cannot write {count} scenes of {size} px: at least 1 scene of 64 px is needed")
+    get_style(style)  # refused before anything is touched
+    get_nuisance(nuisance)
     output = Path(output)
     _check_own(output)
     output.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=output))
     (folder / "images").mkdir()
     try:
-        write = partial(_write_scene, folder=folder, seed=seed, size=size, world=world, style=style, nuisance=nuisance)
+        write = partial(_write_scene, folder=folder, seed=seed, size=size, style=style, nuisance=nuisance)
         card: dict[str, Any] = {
-            "made_by": MADE_BY, "world": world, "style": style, "nuisance": nuisance, "seed": seed,
-            "split": split_of(seed), "size": size,
-            "text": "made from the ground truth", "version": mgimm_plugin.__version__,
+            "made_by": MADE_BY, "style": style, "nuisance": nuisance, "seed": seed, "split": split_of(seed),
+            "size": size, "text": "made from the ground truth", "version": mgimm_plugin.__version__,
         }  # fmt: skip
         counts = {name: Counter[str]() for name in ("files", "categories", "settings")}
         with ExitStack() as stack:
@@ -194,17 +158,14 @@ def write_scenes(
                     file.writelines(json.dumps(record) + "\n" for record in lines)
                     counts["files"][name] += len(lines)
                 counts["categories"].update(region["category"] for region in records.image["regions"])
-                counts["settings"].update([records.image["setting"]] if "setting" in records.image else [])
+                counts["settings"].update([records.image["setting"]])
         card |= {name: dict(sorted(counter.items())) for name, counter in counts.items()}
         (folder / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n")
         (output / CARD_FILE).unlink(missing_ok=True)
         shutil.rmtree(output / "images", ignore_errors=True)
         (folder / "images").replace(output / "images")
         for name in (*_FILES, CARD_FILE):
-            if name in counts["files"] and not counts["files"][name]:
-                (output / name).unlink(missing_ok=True)  # a world without referring expressions has no file of them
-            else:
-                (folder / name).replace(output / name)
+            (folder / name).replace(output / name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

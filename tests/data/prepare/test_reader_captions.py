@@ -3,7 +3,9 @@ from dataclasses import replace
 
 from mgimm_plugin.data.prepare.source import get_source_format
 from mgimm_plugin.data.records import Turn
-from tests.data.prepare.samples import VRSBENCH, as_json, boxes, read
+from tests.data.prepare.sample_files import as_json
+from tests.data.prepare.samples import boxes, read
+from tests.data.prepare.samples_of_texts import VRSBENCH
 
 
 def test_karpathy_sentences_and_splits(tmp_path):

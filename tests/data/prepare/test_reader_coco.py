@@ -3,7 +3,8 @@ import json
 import pytest
 
 from mgimm_plugin.errors import RecordError
-from tests.data.prepare.samples import as_json, boxes, read
+from tests.data.prepare.sample_files import as_json
+from tests.data.prepare.samples import boxes, read
 
 
 def test_captions_and_boxes_of_two_files_go_to_the_same_image(tmp_path):

@@ -3,7 +3,9 @@ import json
 import pytest
 
 from mgimm_plugin.data.records import Turn
-from tests.data.prepare.samples import as_json, as_jsonl, boxes, read, turns
+from tests.data.prepare.sample_files import as_json, as_jsonl
+from tests.data.prepare.samples import boxes, read
+from tests.data.prepare.samples_of_texts import turns
 
 
 def test_llava_records_pass_with_and_without_regions_and_images(tmp_path):

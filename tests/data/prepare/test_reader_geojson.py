@@ -7,7 +7,9 @@ pytest.importorskip("rasterio")
 
 from mgimm_plugin.data.prepare.source import get_source_format
 from mgimm_plugin.errors import MissingExtraError, RecordError
-from tests.data.prepare.samples import GEOJSON, as_json, boxes, feature, geotiff, read
+from tests.data.prepare.sample_files import as_json
+from tests.data.prepare.samples import boxes, read
+from tests.data.prepare.samples_of_boxes import GEOJSON, feature, geotiff
 
 TRIANGLE = [[733606, 3725136.5], [733616, 3725136.5], [733616, 3725129]]
 UTM = {"type": "name", "properties": {"name": "EPSG:32616"}}

@@ -1,4 +1,6 @@
-from tests.data.prepare.samples import GEOPIXELD, as_json, boxes, read
+from tests.data.prepare.sample_files import as_json
+from tests.data.prepare.samples import boxes, read
+from tests.data.prepare.samples_of_texts import GEOPIXELD
 
 
 def test_phrases_are_linked_to_outlines_and_the_text_has_no_markers(tmp_path):

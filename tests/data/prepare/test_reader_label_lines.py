@@ -4,7 +4,8 @@ import pytest
 
 from mgimm_plugin.data.prepare.source import Source, get_source_format
 from mgimm_plugin.errors import RecordError
-from tests.data.prepare.samples import YOLO, boxes, read
+from tests.data.prepare.samples import boxes, read
+from tests.data.prepare.samples_of_boxes import YOLO
 
 
 def test_dota_keeps_the_oriented_box_beside_the_one_around_it(tmp_path):

@@ -4,7 +4,9 @@ import pytest
 
 from mgimm_plugin.data.prepare.source import Source, get_source_format
 from mgimm_plugin.errors import RecordError, SettingError
-from tests.data.prepare.samples import TABLE, as_jsonl, boxes, read
+from tests.data.prepare.sample_files import as_jsonl
+from tests.data.prepare.samples import boxes, read
+from tests.data.prepare.samples_of_boxes import TABLE
 
 
 def table(folder, content, name="a.csv", **options):

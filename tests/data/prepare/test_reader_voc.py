@@ -1,7 +1,8 @@
 import pytest
 
 from mgimm_plugin.errors import RecordError
-from tests.data.prepare.samples import boxes, read, voc_xml
+from tests.data.prepare.samples import boxes, read
+from tests.data.prepare.samples_of_boxes import voc_xml
 
 
 def test_corners_inside_the_box_become_continuous_edges(tmp_path):

@@ -1,16 +1,24 @@
-"""Scenes made up from the vocabulary of the overhead world, without pictures: any mixture of anything."""
+"""Scenes made up from the vocabulary of overhead scenes, without pictures: any mixture of anything."""
 
 import random
 
 from PIL import Image
 
-from mgimm_plugin.data.measures import position_word, size_word
-from mgimm_plugin.data.scenes.overhead.vocabulary import CATEGORIES, KINDS, SETTINGS
+from mgimm_plugin.data.measures import SIZES, position_word, size_word
+from mgimm_plugin.data.scenes.overhead.text.lexicon import POSITION_WORDS
+from mgimm_plugin.data.scenes.overhead.vocabulary import CATEGORIES, COLORS, KINDS, SETTINGS, SHAPES
 from mgimm_plugin.data.scenes.scene import Scene, SceneObject
+from mgimm_plugin.evaluate.attributes import vocabulary
 
 SIZE = 224
 PICTURE = Image.new("RGB", (SIZE, SIZE))
 FEATURES = ("road", "river", "shore", "rails", "lake", "trees", "fields", "mown grass", "something new")
+
+
+def every_word() -> dict[str, dict[str, str]]:
+    """The vocabulary of all scenes there can be."""
+    words = {"category": CATEGORIES, "color": COLORS, "shape": SHAPES, "size": SIZES, "position": POSITION_WORDS}
+    return vocabulary({name: value} for name, values in words.items() for value in values)
 
 
 def an_object(category: str, box: tuple, color: str = "", shape: str = "", **facts) -> SceneObject:

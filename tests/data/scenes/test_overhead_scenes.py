@@ -1,4 +1,4 @@
-"""The overhead world: what is where in its scenes. Its drawings and its texts have tests of their own."""
+"""What is where in overhead scenes. Their drawings and their texts have tests of their own."""
 
 import json
 from collections import Counter
@@ -19,8 +19,7 @@ from mgimm_plugin.data.scenes.overhead.place.plan import GRID, direction_word
 from mgimm_plugin.data.scenes.overhead.styles import STYLES
 from mgimm_plugin.data.scenes.overhead.vocabulary import CATEGORIES, COLORS, KINDS, SETTINGS
 from mgimm_plugin.data.scenes.scene import Scene, random_source
-from mgimm_plugin.data.scenes.worlds import DEFAULT_WORLD, get_world
-from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.errors import SettingError
 
 SIZE = 224
 
@@ -47,15 +46,11 @@ def under(layout: Layout, item: OverheadObject) -> Counter:
     return Counter(layout.plan.patches[number].surface for number in numbers.tolist())
 
 
-def test_the_overhead_world_is_the_usual_one() -> None:
-    assert DEFAULT_WORLD == "overhead"
-    world = get_world("overhead")
-    assert world.styles[0] == "standard"
-    assert len(world.styles) >= 4
-    assert world.nuisances[0] == "mild"
-    assert {"none", "strong"} <= set(world.nuisances)
-    with pytest.raises(MgimmError, match="no style 'cubist'"):
+def test_an_unknown_style_or_nuisance_names_those_there_are() -> None:
+    with pytest.raises(SettingError, match="no style 'cubist'; there are standard, "):
         generate_scene(0, 0, style="cubist")
+    with pytest.raises(SettingError, match="no nuisance 'hail'; there are mild, "):
+        generate_scene(0, 0, nuisance="hail")
 
 
 def test_a_scene_follows_from_seed_and_index_alone(scenes: list[Scene]) -> None:

@@ -4,16 +4,15 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from mgimm_plugin.data.measures import SIZES
-from mgimm_plugin.data.scenes import overhead
+from mgimm_plugin.data.scenes import generate_scene
 from mgimm_plugin.data.scenes.overhead.text.claims import check_scene
 from mgimm_plugin.data.scenes.overhead.text.grammar import GRAMMARS, load_grammar, pattern_counts, read_data
-from mgimm_plugin.data.scenes.overhead.text.lexicon import POSITION_WORDS, tokens_of
+from mgimm_plugin.data.scenes.overhead.text.lexicon import tokens_of
 from mgimm_plugin.data.scenes.overhead.text.texts import texts
-from mgimm_plugin.data.scenes.overhead.vocabulary import CATEGORIES, COLORS, SETTINGS, SHAPES
+from mgimm_plugin.data.scenes.overhead.vocabulary import SETTINGS
 from mgimm_plugin.data.scenes.scene import Scene, SceneTexts
-from mgimm_plugin.evaluate.attributes import check_attributes, values_in, vocabulary
-from tests.data.scenes.overhead_scenes import a_scene, an_object, random_scene
+from mgimm_plugin.evaluate.attributes import check_attributes, values_in
+from tests.data.scenes.overhead_scenes import a_scene, an_object, every_word, random_scene
 
 
 def say(scene: Scene, seed: int = 0) -> SceneTexts:
@@ -31,11 +30,6 @@ def filled(skeleton: str) -> str:
     return re.sub(r"\{\w+\}", ";", skeleton)
 
 
-def every_word() -> dict[str, dict[str, str]]:
-    words = {"category": CATEGORIES, "color": COLORS, "shape": SHAPES, "size": SIZES, "position": POSITION_WORDS}
-    return vocabulary({name: value} for name, values in words.items() for value in values)
-
-
 @pytest.mark.parametrize("start", range(0, 75, 25))
 def test_every_text_read_back_is_true(start):
     for seed in range(start, start + 25):
@@ -45,7 +39,7 @@ def test_every_text_read_back_is_true(start):
 
 def test_every_text_about_drawn_scenes_read_back_is_true():
     for index in range(30):
-        scene = overhead.generate(3, index, 96)
+        scene = generate_scene(3, index, size=96)
         assert check_scene(scene, say(scene, index)) == []
 
 

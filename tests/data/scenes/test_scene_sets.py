@@ -11,7 +11,7 @@ from mgimm_plugin.data.formats import format_of
 from mgimm_plugin.data.records import read_records
 from mgimm_plugin.data.scenes import split_seed, write_scenes
 from mgimm_plugin.data.scenes.scene import split_of
-from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.errors import MgimmError, SettingError
 
 
 def test_splits_have_seeds_of_their_own():
@@ -25,7 +25,7 @@ def test_splits_have_seeds_of_their_own():
 def test_a_set_says_what_it_is_and_its_records_are_good(tmp_path):
     write_scenes(tmp_path, count=3, seed=split_seed("test", 4), size=96, workers=1, progress=False)
     card = json.loads((tmp_path / "dataset.json").read_text())
-    assert (card["split"], card["world"], card["size"], card["style"]) == ("test", "overhead", 96, "standard")
+    assert (card["split"], card["size"], card["style"], card["nuisance"]) == ("test", 96, "standard", "mild")
     assert sum(card["settings"].values()) == 3
     kinds = {"region.jsonl": "region-instruction", "image.jsonl": "image-instruction"}
     for name, count in card["files"].items():
@@ -51,9 +51,15 @@ def test_the_command_line_refuses_a_seed_of_the_next_split(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_an_unknown_style_names_those_there_are(tmp_path):
-    with pytest.raises(MgimmError, match="no style 'baroque'; it has standard, "):
-        write_scenes(tmp_path, count=1, seed=0, style="baroque")
+def test_what_cannot_be_drawn_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(ValueError, match="0 scenes"):
+        write_scenes(tmp_path / "set", count=0, seed=0)
+    with pytest.raises(ValueError, match="of 63 px"):
+        write_scenes(tmp_path / "set", count=1, seed=0, size=63)
+    for wrong in ({"style": "baroque"}, {"nuisance": "hail"}):
+        with pytest.raises(SettingError, match="there are "):
+            write_scenes(tmp_path / "set", count=1, seed=0, **wrong)
+    assert not (tmp_path / "set").exists()
 
 
 @pytest.mark.parametrize("name", ["images/photo.jpg", "region.jsonl", "dataset.json"])

@@ -6,14 +6,19 @@ from collections import Counter
 from dataclasses import replace
 
 from mgimm_plugin.data.scenes.overhead.picture.drawing import draw
-from mgimm_plugin.data.scenes.overhead.picture.nuisances import NUISANCES
+from mgimm_plugin.data.scenes.overhead.picture.nuisances import get_nuisance
 from mgimm_plugin.data.scenes.overhead.place.layout import lay_out
-from mgimm_plugin.data.scenes.overhead.styles import STYLES
+from mgimm_plugin.data.scenes.overhead.styles import get_style
 from mgimm_plugin.data.scenes.overhead.text.relations import relations_json
 from mgimm_plugin.data.scenes.scene import Scene, random_source
 
+DEFAULT_SIZE = 224
+"""Side of the pictures in pixels."""
 
-def generate(seed: int, index: int, size: int, style: str = "standard", nuisance: str = "mild") -> Scene:
+
+def generate_scene(
+    seed: int, index: int, *, size: int = DEFAULT_SIZE, style: str = "standard", nuisance: str = "mild"
+) -> Scene:
     """Draw scene ``index`` of the set ``seed``.
 
     Args:
@@ -22,14 +27,21 @@ def generate(seed: int, index: int, size: int, style: str = "standard", nuisance
         size: Side of the picture in pixels, from 64 on.
         style: A name of ``styles.STYLES``.
         nuisance: A name of ``nuisances.NUISANCES``; it changes the pixels and nothing else.
+
+    Returns:
+        The scene with its ground truth; the same for the same arguments.
+
+    Raises:
+        SettingError: There is no such style or nuisance.
     """
-    layout = lay_out(random_source(seed, index, 0), STYLES[style], size)
+    its_style, its_nuisance = get_style(style), get_nuisance(nuisance)
+    layout = lay_out(random_source(seed, index, 0), its_style, size)
     relations = relations_json(layout.objects, size)
     objects = tuple(
         replace(item, facts={**item.facts, "relations": found})
         for item, found in zip(layout.objects, relations, strict=True)
     )
-    image = draw(layout, STYLES[style], NUISANCES[nuisance], random_source(seed, index, 1), size)
+    image = draw(layout, its_style, its_nuisance, random_source(seed, index, 1), size)
     facts = {
         "setting": layout.plan.setting,
         "features": layout.plan.visible_features(),

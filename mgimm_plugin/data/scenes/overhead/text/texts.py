@@ -23,7 +23,7 @@ def texts(scene: Scene, rng: Generator) -> SceneTexts:
     """Say all there is to say.
 
     Args:
-        scene: A scene of this world; of its facts ``features`` are spoken of, of those of an object its ``surface``.
+        scene: The scene; of its facts ``features`` are spoken of, of those of an object its ``surface``.
         rng: The only source of chance.
 
     Returns:
