@@ -40,12 +40,12 @@ def client_of(address):
 
 def test_a_client_gets_a_line_for_each_box_and_nothing_of_another_visitor(address):
     first, second = client_of(address), client_of(address)
-    table = first.predict(drawing([(22, 6, 61, 43), (17, 83, 67, 129)]), *SETTINGS, api_name="/describe_regions")
+    table = first.predict(drawing([(9, 39, 49, 80), (150, 14, 216, 80)]), *SETTINGS, api_name="/describe_regions")
     assert len(re.findall(r'class="mg-row', table)) == 2
     assert re.search(r"\d+%", table)
     with pytest.raises(Exception, match="nothing to export"):
-        second.predict(drawing([(22, 6, 61, 43), (17, 83, 67, 129)]), "mgimm-mini", api_name="/export")
-    assert len(first.predict(drawing([(22, 6, 61, 43)]), "mgimm-mini", api_name="/export")) == 5
+        second.predict(drawing([(9, 39, 49, 80), (150, 14, 216, 80)]), "mgimm-mini", api_name="/export")
+    assert len(first.predict(drawing([(9, 39, 49, 80)]), "mgimm-mini", api_name="/export")) == 5
     assert not list(Path(tempfile.gettempdir()).glob("mgimm-export-*"))
 
 
@@ -54,7 +54,7 @@ def test_what_is_wrong_is_told_in_plain_words(address):
     with pytest.raises(Exception, match="there are no boxes"):
         client.predict(drawing([]), *SETTINGS, api_name="/describe_regions")
     with pytest.raises(Exception, match="no region 2"):
-        client.predict("Is region 2 red?", drawing([(22, 6, 61, 43)]), [], *SETTINGS, api_name="/chat")
+        client.predict("Is region 2 red?", drawing([(9, 39, 49, 80)]), [], *SETTINGS, api_name="/chat")
     with pytest.raises(Exception, match="1,500 characters"):
         client.predict("a" * 1500, drawing([]), [], *SETTINGS, api_name="/chat")
     with pytest.raises(Exception, match="400"):
@@ -64,7 +64,7 @@ def test_what_is_wrong_is_told_in_plain_words(address):
 
 
 def test_pasted_boxes_join_those_that_are_drawn_on_the_same_picture(address):
-    given = drawing([(22, 6, 61, 43)])
+    given = drawing([(9, 39, 49, 80)])
     value = client_of(address).predict(given, "10 20 40 60", api_name="/paste_boxes")
     assert [box["xmin"] for box in value["boxes"]] == [10, 22]
     assert Image.open(value["image"]).tobytes() == Image.open(examples()[0][0]).convert("RGB").tobytes()
@@ -94,7 +94,7 @@ def test_names_that_lead_here_from_elsewhere_are_refused(address):
 
 
 def test_a_conversation_goes_on_and_a_correction_is_kept(address):
-    client, image = client_of(address), drawing([(22, 6, 61, 43), (17, 83, 67, 129)])
+    client, image = client_of(address), drawing([(9, 39, 49, 80), (150, 14, 216, 80)])
     shown, _ = client.predict("What is in region 2?", image, [], *SETTINGS, api_name="/chat")
     shown, _ = client.predict("And what is between region 1 and region 2?", image, shown, *SETTINGS, api_name="/chat")
     assert [message["role"] for message in shown] == ["user", "assistant"] * 2
