@@ -160,6 +160,8 @@ class TrainingArguments(llava_train.TrainingArguments):
     def __post_init__(self) -> None:
         if self.deepspeed and "LOCAL_RANK" not in os.environ:
             _be_the_only_rank()
+        if not torch.accelerator.is_available():
+            self.use_cpu = True  # else processes that torchrun starts would each train by itself
         super().__post_init__()
 
     def compute_dtype(self) -> torch.dtype:

@@ -7,6 +7,7 @@ import shutil
 import sys
 
 import pytest
+import torch
 
 from mgimm_plugin.errors import ImageError, MgimmError
 from tests.train.conftest import losses
@@ -110,6 +111,15 @@ def test_region_settings_of_another_model_are_refused(bench, fail, region_run, t
         assert status == 1
         assert words in printed
         assert "Traceback" not in printed
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is a GPU here")
+def test_without_a_gpu_nothing_has_to_be_said_for_ranks_to_find_each_other(train, tmp_path):
+    from mgimm_plugin.train.arguments import parse_arguments
+
+    needed = ["--model_name_or_path", "llm", "--data_path", "a.json", "--output_dir", str(tmp_path)]
+    *_, args = parse_arguments(["--stage", "region", *needed])
+    assert args.use_cpu
 
 
 def test_several_gpus_without_a_launcher_are_refused(bench, train, tmp_path):
