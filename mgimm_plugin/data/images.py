@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,7 @@ def open_image(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Ima
 
 
 def decode_image(
-    content: bytes, *, name: str, formats: Sequence[str] | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+    content: bytes, *, name: str, formats: tuple[str, ...] | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> Image.Image:
     """Read the bytes of an image file as RGB, as ``open_image`` reads a file.
 
@@ -77,7 +77,7 @@ def image_size(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> tup
 
 @contextmanager
 def _opened(
-    file: str | Path | io.BytesIO, max_pixels: int, *, name: str | None = None, formats: Sequence[str] | None = None
+    file: str | Path | io.BytesIO, max_pixels: int, *, name: str | None = None, formats: tuple[str, ...] | None = None
 ) -> Iterator[Image.Image]:
     """An image file whose pixels are decoded when they are asked for; whatever is wrong with it is an ImageError."""
     path = file if name is None else name
