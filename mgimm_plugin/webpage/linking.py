@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from mgimm_plugin.data.measures import POSITIONS, SIZES, position_word
-from mgimm_plugin.data.scenes.mini import vocabulary as mini
-from mgimm_plugin.data.scenes.overhead import vocabulary as overhead
+from mgimm_plugin.data.scenes.overhead.vocabulary import CATEGORIES, COLORS, SHAPES
 from mgimm_plugin.data.wording import plural
 from mgimm_plugin.evaluate.attributes import compact, values_in
 from mgimm_plugin.webpage.session import Row
 
 _PLACES: Final = tuple(place for row in POSITIONS for place in row)
 WORDS: Final[dict[str, tuple[str, ...]]] = {
-    "category": (*mini.CATEGORIES, *overhead.CATEGORIES),
-    "color": (*mini.COLORS, *overhead.COLORS),
-    "shape": (*mini.SHAPE_WORDS, *overhead.SHAPES),
+    "category": CATEGORIES,
+    "color": tuple(COLORS),
+    "shape": SHAPES,
     "size": SIZES,
     "position": _PLACES,
 }

@@ -38,7 +38,7 @@ def drawing():
 
 @pytest.fixture
 def session(drawing):
-    rows = [Row(drawing.boxes[0], "A small white ship.", 0.8), Row(drawing.boxes[1], "A large red building.", 0.4)]
+    rows = [Row(drawing.boxes[0], "A small white ship.", 0.8), Row(drawing.boxes[1], "A large red stadium.", 0.4)]
     return Session(rows=rows, description="Seen from above is water.\nThere is a ship.", guided=True)
 
 
@@ -181,7 +181,7 @@ def test_sentences_are_linked_by_class_and_place(session):
     assert regions_of("There are two ships.", session.rows, size) == [1]
     assert regions_of("A ship is in the middle left.", session.rows, size) == [1]
     assert regions_of("A ship is in the top right.", session.rows, size) == []
-    assert regions_of("The buildings are red.", session.rows, size) == [2]
+    assert regions_of("The stadiums are red.", session.rows, size) == [2]
     assert regions_of("Something is in the bottom right.", [Row(DrawnBox((60, 50, 99, 79)))], size) == [1]
     assert regions_of("Seen from above is water.", session.rows, size) == []
 
@@ -200,15 +200,15 @@ def test_exports_are_whole_and_records_are_the_projects(session, drawing, tmp_pa
     read = list(read_records(paths["records.json"]))
     assert [record.conversations[1].value for record in read] == [
         "A small white ship.",
-        "A large red building.",
+        "A large red stadium.",
         session.description,
     ]
     assert len(read[2].regions) == 2
     again = parse_boxes(paths["coco.json"].read_text(), Limits())
     assert [box.bbox for box in again] == [box.bbox for box in drawing.boxes]
-    assert [box.label for box in again] == ["ship", "building"]
+    assert [box.label for box in again] == ["ship", "stadium"]
     report = paths["report.md"].read_text()
-    assert "A large red building." in report
+    assert "A large red stadium." in report
     assert "40%" in report
 
 
