@@ -66,7 +66,7 @@ def test_what_is_wrong_is_told_in_plain_words(address):
 def test_pasted_boxes_join_those_that_are_drawn_on_the_same_picture(address):
     given = drawing([(9, 39, 49, 80)])
     value = client_of(address).predict(given, "10 20 40 60", api_name="/paste_boxes")
-    assert [box["xmin"] for box in value["boxes"]] == [10, 22]
+    assert [box["xmin"] for box in value["boxes"]] == [10, 9]
     assert Image.open(value["image"]).tobytes() == Image.open(examples()[0][0]).convert("RGB").tobytes()
     assert not list(Path(tempfile.gettempdir()).glob("mgimm-image-*"))
 
