@@ -36,7 +36,7 @@ def test_one_checkpoint_describes_images_with_boxes_and_without(scenes):
     record = json.loads((scenes / "image.jsonl").read_text().splitlines()[0])
     predictor = Predictor.from_pretrained()
     predictor.set_image(scenes / record["image"])
-    for boxes in ([region["bbox"] for region in record["regions"]], None):
+    for boxes in ([region["bbox"] for region in record["regions"]], []):
         assert predictor.describe_image(boxes).count(".") >= 3
 
 

@@ -135,4 +135,4 @@ def test_the_bundled_examples_have_no_problem(capsys):
 
     examples = playground_folder() / "examples"
     assert validate.run([examples / "examples.jsonl"], images=examples) == 0
-    assert "44 region-instruction" in capsys.readouterr().err
+    assert "56 region-instruction" in capsys.readouterr().err
