@@ -5,7 +5,10 @@ The command line prints them as one line; everything else that is raised is a de
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Self, TypeVar
+
+_Value = TypeVar("_Value")
 
 
 class MgimmError(Exception):
@@ -14,6 +17,22 @@ class MgimmError(Exception):
 
 class SettingError(MgimmError):
     """A setting that cannot be meant; the command line exits with 2, as for any bad usage."""
+
+
+def look_up(table: Mapping[str, _Value], name: str, what: str) -> _Value:
+    """Return what a table has under a name.
+
+    Args:
+        table: All that there is, by name.
+        name: One of its names.
+        what: What the table holds, for the message.
+
+    Raises:
+        SettingError: There is no such name; the message lists those that exist.
+    """
+    if name not in table:
+        raise SettingError(f"no {what} {name!r}; there are {', '.join(table)}")
+    return table[name]
 
 
 class RecordError(MgimmError):

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 import mgimm_plugin
-from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.errors import look_up
 
 if TYPE_CHECKING:
     import torch
@@ -33,10 +33,8 @@ def get_benchmark(name: str) -> Callable[[torch.device], Iterator[Measurement]]:
     """Return the benchmark of a name: a function of the device that yields measurements.
 
     Raises:
-        MgimmError: There is none; the message lists those that exist.
+        SettingError: There is none; the message lists those that exist.
     """
-    if name not in BENCHMARKS:
-        raise MgimmError(f"no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")
+    module, function = look_up(BENCHMARKS, name, "benchmark")
     mgimm_plugin.register()
-    module, function = BENCHMARKS[name]
     return getattr(import_module(f"mgimm_plugin.bench.{module}"), function)

@@ -22,11 +22,11 @@ import mgimm_plugin
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
 from mgimm_plugin.data.question_templates import load_questions
 from mgimm_plugin.data.scenes.overhead import DEFAULT_SIZE, generate_scene
-from mgimm_plugin.data.scenes.overhead.picture.nuisances import get_nuisance
-from mgimm_plugin.data.scenes.overhead.styles import get_style
+from mgimm_plugin.data.scenes.overhead.picture.nuisances import NUISANCES
+from mgimm_plugin.data.scenes.overhead.styles import STYLES
 from mgimm_plugin.data.scenes.overhead.text.texts import texts as texts_of
 from mgimm_plugin.data.scenes.scene import Scene, SceneObject, random_source, split_of
-from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.errors import MgimmError, look_up
 
 REFERENCES = 5
 """Right answers per question: the conversation's own and four more."""
@@ -136,8 +136,8 @@ def write_scenes(
     """
     if count < 1 or size < 64:
         raise ValueError(f"cannot write {count} scenes of {size} px: at least 1 scene of 64 px is needed")
-    get_style(style)  # refused before anything is touched
-    get_nuisance(nuisance)
+    look_up(STYLES, style, "style")  # refused before anything is touched
+    look_up(NUISANCES, nuisance, "nuisance")
     output = Path(output)
     _check_own(output)
     output.mkdir(parents=True, exist_ok=True)

@@ -6,11 +6,12 @@ from collections import Counter
 from dataclasses import replace
 
 from mgimm_plugin.data.scenes.overhead.picture.drawing import draw
-from mgimm_plugin.data.scenes.overhead.picture.nuisances import get_nuisance
+from mgimm_plugin.data.scenes.overhead.picture.nuisances import NUISANCES
 from mgimm_plugin.data.scenes.overhead.place.layout import lay_out
-from mgimm_plugin.data.scenes.overhead.styles import get_style
+from mgimm_plugin.data.scenes.overhead.styles import STYLES
 from mgimm_plugin.data.scenes.overhead.text.relations import relations_json
 from mgimm_plugin.data.scenes.scene import Scene, random_source
+from mgimm_plugin.errors import look_up
 
 DEFAULT_SIZE = 224
 """Side of the pictures in pixels."""
@@ -34,7 +35,7 @@ def generate_scene(
     Raises:
         SettingError: There is no such style or nuisance.
     """
-    its_style, its_nuisance = get_style(style), get_nuisance(nuisance)
+    its_style, its_nuisance = look_up(STYLES, style, "style"), look_up(NUISANCES, nuisance, "nuisance")
     layout = lay_out(random_source(seed, index, 0), its_style, size)
     relations = relations_json(layout.objects, size)
     objects = tuple(

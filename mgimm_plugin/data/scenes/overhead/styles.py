@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mgimm_plugin.data.scenes.scene import RGB
-from mgimm_plugin.errors import SettingError
 
 _SUMMER: Final[dict[str, RGB]] = {
     "grass": (104, 122, 72),
@@ -119,14 +118,3 @@ STYLES: Final[dict[str, Style]] = {
     "dense": Style(sides=(0.0, 0.7), objects=(8, 12)),
 }
 """The usual one first."""
-
-
-def get_style(name: str) -> Style:
-    """Return the style of a name.
-
-    Raises:
-        SettingError: There is none; the message lists those that exist.
-    """
-    if name not in STYLES:
-        raise SettingError(f"no style {name!r}; there are {', '.join(STYLES)}")
-    return STYLES[name]

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from mgimm_plugin.data.scenes.overhead.picture.textures import noise
-from mgimm_plugin.errors import SettingError
 
 Raster = NDArray[np.float32]
 
@@ -47,17 +46,6 @@ NUISANCES: Final[dict[str, Nuisance]] = {
     "strong": Nuisance(haze=0.34, blur=1.7, noise=15.0, brightness=0.2, contrast=0.22, cast=0.05),
 }
 """The usual one first."""
-
-
-def get_nuisance(name: str) -> Nuisance:
-    """Return the nuisance of a name.
-
-    Raises:
-        SettingError: There is none; the message lists those that exist.
-    """
-    if name not in NUISANCES:
-        raise SettingError(f"no nuisance {name!r}; there are {', '.join(NUISANCES)}")
-    return NUISANCES[name]
 
 
 _GRAINS: Final = 4
