@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _RAISE_THE_LIMIT = "raise max_pixels (--max-pixels) if that is right, or cut it into tiles"
 _limit_lock = threading.RLock()
 
+SENT_FORMATS = ("JPEG", "PNG", "TIFF")
+"""What is read of strangers, by content. Pillow has formats that start programs (EPS), or were written for few eyes."""
+
 _EIGHT_BIT_MODES = frozenset(
     {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 )
@@ -43,21 +46,18 @@ def open_image(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Ima
         return to_rgb(image, name=str(path))
 
 
-def decode_image(
-    content: bytes, *, name: str, formats: tuple[str, ...] | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
-) -> Image.Image:
-    """Read the bytes of an image file as RGB, as ``open_image`` reads a file.
+def decode_image(content: bytes, *, name: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
+    """Read the bytes of an image file that a stranger sent as RGB: one of ``SENT_FORMATS``, else as ``open_image``.
 
     Args:
         content: The file's bytes.
         name: What errors call it.
-        formats: Pillow's names of the formats that are tried; None tries all it has.
         max_pixels: Refuse an image with more pixels than this before it is decoded.
 
     Raises:
         ImageError: As ``open_image``.
     """
-    with _opened(io.BytesIO(content), max_pixels, name=name, formats=formats) as image:
+    with _opened(io.BytesIO(content), max_pixels, name=name, formats=SENT_FORMATS) as image:
         return to_rgb(image, name=name)
 
 

@@ -13,9 +13,6 @@ from mgimm_plugin.data.images import decode_image
 from mgimm_plugin.serve.remote import load_remote
 from mgimm_plugin.serve.settings import Limits, RequestRefused
 
-FORMATS = ("JPEG", "PNG", "TIFF")
-"""Formats that are read, by their content; what the client says of the type is not relied on."""
-
 _DATA_URL = re.compile(r"data:(?P<type>image/(?:jpeg|jpg|png|tiff?));base64,", re.IGNORECASE)
 
 
@@ -46,12 +43,12 @@ async def image_bytes(url: str, field: str, limits: Limits, *, allow_remote: boo
 
 
 def open_request_image(content: bytes, field: str, limits: Limits) -> Image.Image:
-    """Decode an image file as RGB.
+    """Decode an image file as RGB, by its content: what the client says of its type is not relied on.
 
     Raises:
         ImageError: It cannot be read, is of another format, or has too many pixels.
     """
-    return decode_image(content, name=field, formats=FORMATS, max_pixels=limits.pixels)
+    return decode_image(content, name=field, max_pixels=limits.pixels)
 
 
 def _decoded(url: str, field: str, limits: Limits) -> bytes:

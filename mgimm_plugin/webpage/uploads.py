@@ -6,16 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from PIL import Image, ImageOps
 
 from mgimm_plugin.data.images import decode_image
 from mgimm_plugin.errors import ImageError
 from mgimm_plugin.webpage.session import Limits
-
-FORMATS: Final = ("JPEG", "PNG", "TIFF")
-"""Formats that are read, by their content. Pillow has others that start programs (EPS) or were written for few eyes."""
 
 
 def open_upload(path: str, limits: Limits) -> Image.Image:
@@ -32,7 +28,7 @@ def open_upload(path: str, limits: Limits) -> Image.Image:
         content = Path(path).read_bytes()
     except OSError as error:
         raise ImageError("the image is no longer here, uploads are kept for half an hour: open it again") from error
-    image = decode_image(content, name=Path(path).name, formats=FORMATS, max_pixels=limits.pixels)
+    image = decode_image(content, name=Path(path).name, max_pixels=limits.pixels)
     return ImageOps.exif_transpose(image)
 
 
