@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from pathlib import Path
 
+from mgimm_plugin.commands.hosts import host_guards, is_loopback
 from mgimm_plugin.commands.loading import load_predictor
 from mgimm_plugin.errors import MissingExtraError
 
@@ -52,11 +52,9 @@ def run(
         import uvicorn
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "serve", "mgimm serve") from error
-    if not _is_loopback(host) and not api_key:
+    if not is_loopback(host) and not api_key:
         logger.warning("everybody who reaches %s may ask: set MGIMM_API_KEY to ask for a key", host)
     predictor, loaded = load_predictor(model, base, device=device, dtype=dtype, max_pixels=max_pixels)
-
-    from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
     from mgimm_plugin.serve.app import create_app
     from mgimm_plugin.serve.settings import Limits
@@ -68,15 +66,6 @@ def run(
         limits=Limits(pixels=max_pixels, batch_size=batch_size, queue_length=queue_length),
         api_key=api_key or None,
         allow_remote_images=allow_remote_images,
+        middleware=host_guards(host),
     )
-    if host in ("127.0.0.1", "localhost"):
-        # A page of another site may make its own name lead here; a browser then sends that name.
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
     uvicorn.run(app, host=host, port=port, proxy_headers=False, server_header=False, timeout_graceful_shutdown=5)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

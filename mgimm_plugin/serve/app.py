@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
@@ -39,6 +40,7 @@ def create_app(
     limits: Limits | None = None,
     api_key: str | None = None,
     allow_remote_images: bool = False,
+    middleware: Sequence[Middleware] = (),
 ) -> FastAPI:
     """Build the endpoint over a model. The model belongs to it from then on.
 
@@ -48,6 +50,7 @@ def create_app(
         limits: What requests may take.
         api_key: Asked of every request but those for ``/health``.
         allow_remote_images: Whether http(s) images are loaded, from public addresses only.
+        middleware: What requests pass before anything else.
     """
     server = _Server(predictor, name, limits or Limits(), api_key, allow_remote_images)
 
@@ -57,7 +60,7 @@ def create_app(
         await run_in_threadpool(server.batcher.close)
 
     # No pages about the endpoint: they would load scripts from elsewhere.
-    app = FastAPI(title="mgimm serve", lifespan=lifespan, openapi_url=None)
+    app = FastAPI(title="mgimm serve", lifespan=lifespan, openapi_url=None, middleware=list(middleware))
     app.add_exception_handler(RequestRefused, server.refuse)
     app.add_exception_handler(HTTPException, server.refuse)
     app.add_exception_handler(Exception, server.fail)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import mgimm_plugin
+from mgimm_plugin.commands.hosts import host_guards, is_loopback
 from mgimm_plugin.errors import MissingExtraError
 from mgimm_plugin.webpage.models import ModelShelf
 from mgimm_plugin.webpage.session import Limits
 from mgimm_plugin.webpage.theme import css, theme
+
+logger = logging.getLogger(__name__)
 
 
 def launch(
@@ -45,14 +49,11 @@ def launch(
         import gradio_image_annotation  # noqa: F401  (told before a model is loaded)
     except ImportError as error:
         raise MissingExtraError(error.name or "gradio", "demo", "mgimm playground") from error
-    from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    if not is_loopback(host):
+        logger.warning("everybody who reaches %s may use the page: it has no password", host)
 
     from mgimm_plugin.webpage.page import build
 
-    # A page of another site may make its own name lead here; a browser then sends that name.
-    names = ["127.0.0.1", "localhost"]
-    guards = [Middleware(TrustedHostMiddleware, allowed_hosts=names)] if host in names else []
     limits = Limits()
     shelf = ModelShelf(models, base=base, device=device)
     page = build(shelf, limits, corrections.resolve())
@@ -60,14 +61,14 @@ def launch(
     _, address, _ = page.launch(
         server_name=host,
         server_port=port,
-        max_file_size=limits.file_bytes,
+        max_file_size=limits.image_bytes,
         css=css(limits),
         theme=theme(),
         quiet=not blocking,
         share=False,
         footer_links=[],
         prevent_thread_lock=True,
-        app_kwargs={"middleware": guards},
+        app_kwargs={"middleware": host_guards(host)},
     )
     shelf.warm_up()  # only now: the page is there before the model
     if blocking:

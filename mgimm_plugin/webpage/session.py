@@ -26,7 +26,7 @@ class Limits:
     """What the page takes.
 
     Attributes:
-        file_bytes: Largest upload.
+        image_bytes: Largest upload.
         pixels: Largest image.
         boxes: Most boxes on an image.
         pasted: Longest pasted text, in characters.
@@ -34,7 +34,7 @@ class Limits:
         waiting: Most requests that wait for the model.
     """
 
-    file_bytes: int = 20_000_000
+    image_bytes: int = 20_000_000
     pixels: int = 50_000_000
     boxes: int = 32
     pasted: int = 200_000

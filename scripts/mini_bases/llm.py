@@ -64,7 +64,7 @@ def train_tokenizer(output: Path, conversations: Conversations) -> None:
 
 
 def new_llm(vocabulary: int) -> LlamaForCausalLM:
-    """A Llama of about two million parameters."""
+    """A Llama of 2.5 million parameters."""
     torch.manual_seed(0)
     return LlamaForCausalLM(
         LlamaConfig(
