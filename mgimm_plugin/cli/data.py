@@ -62,6 +62,9 @@ def prepare(
         Path | None, typer.Option("--questions", metavar="FILE", help="Question templates of your own, JSON.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of splits, questions and sentence patterns.")] = 0,
+    split_by_image: Annotated[
+        bool, typer.Option("--split-by-image", help="Split by image: 70 % train, 10 % val, 20 % test.")
+    ] = False,
     max_pixels: PixelsOption = DEFAULT_MAX_PIXELS,
     formats: Annotated[
         bool, typer.Option("--formats", callback=_list_formats, is_eager=True, help="List the formats.")
@@ -75,7 +78,8 @@ def prepare(
 
     summary = run(
         source_format, inputs, output, images=images, classes=classes, columns=column or (), image_size=image_size,
-        joins=join or (), questions=questions, seed=seed, max_pixels=max_pixels,
+        joins=join or (), questions=questions, seed=seed, split_by_image=split_by_image,
+        max_pixels=max_pixels,
     )  # fmt: skip
     typer.echo(summary)
 

@@ -5,7 +5,7 @@ The command line calls one function, with what the user gave::
     summary = prepare(
         "dior-rsvg", [Path("DIOR_RSVG")], Path("rsvg"),
         images=None, classes=None, columns=["bbox=box"], image_size="800x800",
-        joins=["mgimm=dior-gpg-train.json"], questions=None, seed=0,
+        joins=["mgimm=dior-gpg-train.json"], questions=None, seed=0, split_by_image=False,
     )
     typer.echo(summary)
 """
@@ -37,6 +37,7 @@ def prepare(
     joins: Sequence[str] = (),
     questions: Path | None = None,
     seed: int = 0,
+    split_by_image: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: bool = True,
 ) -> str:
@@ -53,6 +54,7 @@ def prepare(
         joins: ``FORMAT=PATH`` (``--join``, repeatable): texts of another source about the same images.
         questions: Question templates (``--questions``).
         seed: Seed of splits, questions and sentence patterns (``--seed``).
+        split_by_image: Split by image too, beside the source's own split (``--split-by-image``).
         max_pixels: A larger image is dropped (``--max-pixels``).
         progress: Whether to show a line of progress on standard error.
 
@@ -90,6 +92,7 @@ def prepare(
         joins={name: source(paths) for name, paths in joined.items()},
         questions=questions,
         seed=seed,
+        split_by_image=split_by_image,
         max_pixels=max_pixels,
         progress=progress,
     )

@@ -37,6 +37,7 @@ class Conversion:
         joins: Sources whose texts are joined, by the name of their format; they share ``source.losses``.
         questions: File of questions; the bundled ones by default.
         seed: Seed of splits, questions and patterns.
+        split_by_image: Whether to split by image, beside the source's own split, whatever the format offers.
         max_pixels: A larger image is dropped.
         progress: Whether to show a line of progress on standard error.
     """
@@ -47,6 +48,7 @@ class Conversion:
     joins: Mapping[str, Source] = field(default_factory=dict)
     questions: Path | None = None
     seed: int = 0
+    split_by_image: bool = False
     max_pixels: int = DEFAULT_MAX_PIXELS
     progress: bool = True
 
@@ -78,9 +80,8 @@ def convert(conversion: Conversion) -> Prepared:
     _check_outside(conversion)
     places = Places([conversion.source, *conversion.joins.values()])
     tally = Tally()
-    with SetWriter(
-        conversion.output, schemes=schemes_of(conversion.source_format), seed=conversion.seed, losses=losses
-    ) as writer:
+    schemes = schemes_of(conversion.source_format, by_image=conversion.split_by_image)
+    with SetWriter(conversion.output, schemes=schemes, seed=conversion.seed, losses=losses) as writer:
         for _ in tqdm(
             _converted(conversion, source_format, writer, tally),
             unit="image", desc=conversion.source_format, disable=not conversion.progress,

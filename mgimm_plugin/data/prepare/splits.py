@@ -30,9 +30,14 @@ MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
 _SHARES: Final = (("train", 0.7), ("val", 0.8), ("test", 1.0))
 
 
-def schemes_of(source_format: str) -> tuple[str, ...]:
-    """The schemes that a format's records are split by."""
-    return SCHEMES.get(source_format, (OFFICIAL,))
+def schemes_of(source_format: str, *, by_image: bool = False) -> tuple[str, ...]:
+    """The schemes that a format's records are split by.
+
+    Args:
+        source_format: Name of the format.
+        by_image: Whether a split by image is asked for, whatever the format offers.
+    """
+    return (OFFICIAL, IMAGE_DISJOINT) if by_image else SCHEMES.get(source_format, (OFFICIAL,))
 
 
 def image_name(image: AnnotatedImage) -> str:

@@ -51,6 +51,25 @@ def test_another_seed_gives_other_questions_and_another_image_split(source, tmp_
     assert one["image-disjoint/train/region.jsonl"] != two["image-disjoint/train/region.jsonl"]
 
 
+def test_any_source_can_be_split_by_image(tmp_path):
+    for number in range(60):
+        lines = [f"{number % 2} 0.3 0.4 0.2 0.2", "1 0.7 0.6 0.1 0.3"]
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        (tmp_path / "labels" / f"{number:04}.txt").write_text("\n".join(lines))
+    (tmp_path / "names.txt").write_text("ship\nplane\n")
+    settings = {"classes": tmp_path / "names.txt", "image_size": "200x100", "progress": False}
+    prepare("yolo", [tmp_path / "labels"], tmp_path / "out", split_by_image=True, **settings)
+    images = {
+        part: {record.image for record in read_records(tmp_path / "out" / part / "region.jsonl")} for part in SPLITS
+    }
+    assert sum(map(len, images.values())) == len(set().union(*images.values())) == 60
+    assert len(images["train"]) > len(images["test"]) > len(images["val"]) > 0
+    card = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    assert set(card["splits"]) == {"image-disjoint"}
+    prepare("yolo", [tmp_path / "labels"], tmp_path / "whole", **settings)
+    assert len(list(read_records(tmp_path / "whole" / "region.jsonl"))) == 120
+
+
 def test_every_record_is_one_that_training_takes(source, tmp_path):
     convert(source, tmp_path / "out")
     card = json.loads((tmp_path / "out" / "dataset.json").read_text())
