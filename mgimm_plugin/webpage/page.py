@@ -68,19 +68,20 @@ def build(shelf: ModelShelf, limits: Limits, corrections: Path) -> gr.Blocks:
         session = gr.State(Session(), time_to_live=_CLEANING[1])
         with gr.Column(elem_classes="mg-page"):
             gr.HTML(_HEAD)
-            with gr.Row(equal_height=False):
-                with gr.Column(scale=5, min_width=320):
+            with gr.Row(elem_id="mg-flow"):
+                with gr.Column(elem_id="mg-draw"):
                     canvas, gallery, upload, pasted, paste = _draw_column(limits)
-                with gr.Column(scale=2, min_width=200):
+                with gr.Column(elem_id="mg-ask"):
                     regions, whole, guided, cancel, settings = _ask_column(shelf)
-                with gr.Column(scale=5, min_width=320):
+                with gr.Column(elem_id="mg-read"):
                     _step(3, "Read")
                     picture = gr.HTML()
                     table = gr.HTML(panels.table(()), elem_id="mg-regions")
                     told = gr.HTML(panels.told("", (), (1, 1)), elem_id="mg-image")
-            chat = _chat(handlers, canvas, session, settings)
-            events = [chat[1]]
-            events += _more(handlers, shelf, canvas, session, settings, table)
+                with gr.Column(elem_id="mg-more"):
+                    chat = _chat(handlers, canvas, session, settings)
+                    events = [chat[1]]
+                    events += _more(handlers, shelf, canvas, session, settings, table)
 
         def pick(event: gr.SelectData) -> Any:
             return handlers.pick(int(event.index))
@@ -129,7 +130,7 @@ def _draw_column(limits: Limits) -> tuple[Any, ...]:
         [path for path, _ in examples()],
         label="Examples",
         columns=4,
-        height=210,
+        height="auto",
         show_label=False,
         allow_preview=False,
         object_fit="cover",

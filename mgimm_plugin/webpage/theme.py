@@ -11,6 +11,12 @@ _STYLE = """
 .mg-head { display: flex; flex-wrap: wrap; align-items: baseline; gap: .2rem 1rem; padding: .3rem 0; }
 .mg-head h1 { font-size: 1.45rem; font-weight: 700; letter-spacing: -.01em; margin: 0; }
 .mg-head p { margin: 0; color: var(--body-text-color-subdued); }
+#mg-flow { display: grid; gap: var(--layout-gap); align-items: start; grid-template-columns: minmax(0, 1fr); }
+#mg-flow > .column { min-width: 0 !important; }
+@media (min-width: 900px) {
+  #mg-flow { grid-template: "draw ask read" auto "more more read" 1fr / 5fr 2.2fr 6fr; }
+  #mg-draw { grid-area: draw; } #mg-ask { grid-area: ask; } #mg-read { grid-area: read; } #mg-more { grid-area: more; }
+}
 .mg-step h2 { font-size: .95rem; font-weight: 650; margin: 0; display: flex; align-items: center; gap: .5rem; }
 .mg-step b { display: inline-grid; place-items: center; width: 1.5rem; height: 1.5rem; border-radius: 50%;
   background: var(--color-accent); color: #fff; font-size: .8rem; }
@@ -19,7 +25,10 @@ _STYLE = """
 .mg-box rect { fill: transparent; stroke: var(--c); stroke-width: 2.5; vector-effect: non-scaling-stroke; }
 .mg-box rect.mg-tag { fill: var(--c); stroke: none; }
 .mg-box text { fill: #fff; font-weight: 700; text-anchor: middle; }
-.mg-table { border: 0 !important; width: 100%; border-collapse: collapse; table-layout: fixed; }
+#mg-examples .grid-wrap { height: auto; min-height: 0; max-height: none; }
+#mg-examples .grid-container { grid-template-columns: repeat(4, minmax(0, 1fr)) !important; }
+.mg-table, .mg-table :is(thead, tbody, tr) { border: 0 !important; }
+.mg-table { width: 100%; border-collapse: collapse; table-layout: fixed; }
 .mg-table th { text-align: left; font-size: .75rem; font-weight: 600; color: var(--body-text-color-subdued); }
 .mg-table :is(th, td) { padding: .4rem .35rem !important; vertical-align: top; overflow-wrap: anywhere;
   border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }
