@@ -1,8 +1,8 @@
 """Ask a model about images and regions.
 
 Example:
-    >>> predictor = Predictor.from_pretrained()
-    >>> predictor.set_image("scene.png")
+    >>> predictor = Predictor.from_pretrained("runs/mgimm-image")
+    >>> predictor.set_image("golf_course.png")
     >>> predictor.describe_regions([(133, 237, 684, 672)])
     ['A green and brown golf field.']
     >>> predictor.describe_image()

@@ -5,7 +5,7 @@
 #   RUN=runs/mini bash scripts/train_mini.sh --device cuda --workers 16       flags are those of scripts/mini_bases/train.py
 #   NPROC=2 bash scripts/train_mini.sh                                        both stages by two processes: so was the bundle made
 #
-# Writes RUN/playground/ with mini-clip, mini-llama, examples and mgimm-mini; copied over playground/, it is the bundle.
+# Writes RUN/playground/; mini-clip, mini-llama, examples and mgimm-mini of it, copied over playground/, are the bundle.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/common.sh

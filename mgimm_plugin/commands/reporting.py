@@ -1,4 +1,4 @@
-"""How commands fail: one line on standard error and exit code 1, or the traceback with ``--debug``."""
+"""How commands fail: one line on standard error and exit code 1 (2 for a setting that cannot be meant), or the traceback with ``--debug``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEBUG = "mgimm.debug"
 
 
 class Command(TyperCommand):
-    """A command whose failures are one line on stderr and exit code 1, and that takes ``--debug`` as well."""
+    """A command whose failures are one line on stderr, with exit code 1 or 2, and that takes ``--debug`` as well."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take ``--debug`` out of the arguments of this command."""

@@ -1,6 +1,6 @@
 """Train the bundled mini vision tower and mini language model, from nothing, on generated scenes and their texts.
 
-    python -m scripts.mini_bases.train                           # everything
+    python -m scripts.mini_bases.train                           # everything, into runs/mini/playground
     torchrun --nproc_per_node 2 -m scripts.mini_bases.train --only tower     # ranks share each step's scenes
     python -m scripts.mini_bases.train --device cuda --workers 16
 
@@ -55,8 +55,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: cpu)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     parser.add_argument("--workers", type=int, default=1, help="processes that draw scenes (default: 1)")
-    parser.add_argument("--output", type=Path, default=Path("playground"), help="where the folders go")
-    parser.add_argument("--cache", type=Path, default=Path("runs/mini_bases"), help="scenes and training states")
+    parser.add_argument("--output", type=Path, default=Path("runs/mini/playground"), help="where the folders go")
+    parser.add_argument("--cache", type=Path, default=Path("runs/mini/bases"), help="scenes and training states")
     options = parser.parse_args()
 
     torch.set_num_threads(options.threads)
