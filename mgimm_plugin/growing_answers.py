@@ -35,7 +35,8 @@ def growing_answers(
 ) -> Generator[list[GrowingAnswer]]:
     """Run a model in a thread of its own and show all its answers as often as there is news of one.
 
-    Closing the iterator ends the answers and waits until the model is still.
+    Closing the iterator ends the answers, without waiting for the step that the model is at: who asks the predictor
+    next waits for it.
 
     Args:
         answer: Asks the model, given what hears of each token, as in ``Predictor.answer``.
@@ -63,8 +64,7 @@ def growing_answers(
             heard.put(None)
 
     rows = [_Row() for _ in range(count)]
-    thread = threading.Thread(target=work, name="mgimm-answers", daemon=True)
-    thread.start()
+    threading.Thread(target=work, name="mgimm-answers", daemon=True).start()
     try:
         # Who reads slowly finds several tokens at a time, not a line of old states.
         while (news := heard.get()) is not None:
@@ -73,7 +73,6 @@ def growing_answers(
                 yield [row.so_far(decode) for row in rows]
     finally:
         closed.set()
-        thread.join()
     if failures:
         raise failures[0]
     for row in rows:

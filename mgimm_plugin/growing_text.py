@@ -25,7 +25,7 @@ class GrowingText:
         """The next piece of the answer ``text`` so far, and whether a stop text ended it."""
         cut = cut_at_stop(text, self._stop)
         if len(cut) < len(text):
-            return self.rest(cut), True
+            return self.rest(cut.rstrip()), True
         held = max((_overlap(text, stop) for stop in self._stop), default=0)
         safe = text[: len(text) - held].rstrip(UNFINISHED).rstrip()
         if not safe.startswith(self._shown):

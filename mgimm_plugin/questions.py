@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ Box = Sequence[float]
 """xyxy in pixels of the original image."""
 
 _TEXTS_AT_HAND = 1024
+_LONGEST_AT_HAND = 500
+"""In characters. Longer texts are hardly asked twice, and a server's clients would fill its memory with them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,8 +111,10 @@ class QuestionEncoder:
         self.regions = RegionInput.of(config)
         self.clipped_boxes = 0
         self._tokens_per_image = self.model.get_vision_tower().num_patches
-        # Most questions of a file are asked in the same words.
-        self._ids_of = lru_cache(maxsize=_TEXTS_AT_HAND)(self._tokenize_texts)
+        # Most questions of a file are asked in the same words. A partial rather than a method: the cache would keep the
+        # encoder, and with it the model, in memory when nobody has them any more.
+        self._tokenize_texts = partial(_tokenize_texts, template=template, tokenizer=self.tokenizer)
+        self._ids_at_hand = lru_cache(maxsize=_TEXTS_AT_HAND)(self._tokenize_texts)
 
     def tokenize(self, question: Question, max_new_tokens: int) -> Sequence[int]:
         """Return the ids of a question's prompt, once its tokens, boxes and image are seen to agree.
@@ -132,7 +136,9 @@ class QuestionEncoder:
                 raise RecordError(f"the question has {images} {DEFAULT_IMAGE_TOKEN} tokens; it has one image")
             if question.image is None and (regions or images):
                 raise RecordError("the question speaks of an image or a region, but has no image")
-            ids = self._ids_of(self._as_asked(question))
+            texts = self._as_asked(question)
+            is_short = sum(map(len, texts)) <= _LONGEST_AT_HAND
+            ids = self._ids_at_hand(texts) if is_short else self._tokenize_texts(texts)
             check_length(
                 ids,
                 self._tokens_per_image,
@@ -244,10 +250,6 @@ class QuestionEncoder:
     def _size_of(self, image: ImageLike | PreparedImage | EncodedImage) -> tuple[int, int]:
         return self.images.size_of(image) if isinstance(image, str | Path) else image.size
 
-    def _tokenize_texts(self, texts: tuple[str, ...]) -> list[int]:
-        turns = list(zip(cycle(("human", "gpt")), texts, strict=False))
-        return tokenize_prompt(build_prompt(turns, self.template, self.tokenizer), self.tokenizer)
-
     def _encoded(
         self, questions: Sequence[Question], at_hand: Mapping[object, EncodedImage]
     ) -> dict[object, EncodedImage]:
@@ -266,6 +268,11 @@ class QuestionEncoder:
         if prepared:
             encoded.update(zip(prepared, self.encode_images(list(prepared.values())), strict=True))
         return encoded
+
+
+def _tokenize_texts(texts: tuple[str, ...], *, template: str, tokenizer: Any) -> list[int]:
+    turns = list(zip(cycle(("human", "gpt")), texts, strict=False))
+    return tokenize_prompt(build_prompt(turns, template, tokenizer), tokenizer)
 
 
 def _key(image: object) -> object:

@@ -98,12 +98,13 @@ def _boxes_in(text: str, path: Path, image_name: str) -> Iterator[Box]:
 
 def _decode(text: str, path: Path) -> Any:
     """One JSON value, or JSON lines as a list."""
+    # Beside broken JSON: numbers of thousands of digits (ValueError), and brackets without end.
     try:
         return json.loads(text)
-    except json.JSONDecodeError as whole:
+    except (ValueError, RecursionError) as whole:
         try:
             return [json.loads(line) for line in text.split("\n") if line.strip()]
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             raise MgimmError(f"boxes file {path} is not valid JSON: {whole}") from whole
 
 
@@ -118,11 +119,19 @@ def _lines(text: str, path: Path) -> Iterator[Box]:
 
 
 def _coco(value: Mapping[str, Any], path: Path, image_name: str) -> Iterator[Box]:
-    images = {image.get("id"): image.get("file_name") for image in value.get("images", ())}
-    for number, annotation in enumerate(value["annotations"]):
-        if _is_of(images.get(annotation.get("image_id")), image_name):
+    images = {
+        str(image.get("id")): image.get("file_name") for image in _objects(value.get("images", []), "images", path)
+    }
+    for number, annotation in enumerate(_objects(value["annotations"], "annotations", path)):
+        if _is_of(images.get(str(annotation.get("image_id"))), image_name):
             where = f"{path}, annotation {number}"
             yield _checked(_tuples(xywh_to_xyxy([_four(annotation.get("bbox"), where)]))[0], where)
+
+
+def _objects(value: object, field: str, path: Path) -> list[Mapping[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+        raise MgimmError(f"boxes file {path}: {field} must be a list of objects")
+    return value
 
 
 def _is_of(name: object, image_name: str) -> bool:
@@ -134,7 +143,10 @@ def _four(value: object, where: str) -> list[float]:
     is_box = isinstance(value, Sequence) and len(value) == 4
     if not is_box or not all(isinstance(item, int | float) and not isinstance(item, bool) for item in value):  # type: ignore[attr-defined]
         raise BoxError(f"{where}: {value!r} is not a box: four numbers are needed")
-    return list(value)  # type: ignore[call-overload]
+    try:
+        return [float(item) for item in value]  # type: ignore[attr-defined]
+    except OverflowError as error:
+        raise BoxError(f"{where}: {error}") from error
 
 
 def _checked(value: object, where: str) -> Box:

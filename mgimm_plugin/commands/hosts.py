@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Any
-
-_LOCAL_NAMES = ("127.0.0.1", "localhost")
+from urllib.parse import urlsplit
 
 
 def is_loopback(host: str) -> bool:
@@ -22,6 +21,30 @@ def host_guards(host: str) -> list[Any]:
     A page of another site may make its own name lead here; a browser then sends that name.
     """
     from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    return [Middleware(TrustedHostMiddleware, allowed_hosts=list(_LOCAL_NAMES))] if host in _LOCAL_NAMES else []
+    return [Middleware(LoopbackNamesOnly)] if is_loopback(host) else []
+
+
+class LoopbackNamesOnly:
+    """ASGI middleware that answers 400 to requests whose ``Host`` is no name of this machine."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] in ("http", "websocket") and not is_loopback(_host_of(scope)):
+            from starlette.responses import PlainTextResponse
+
+            refusal = PlainTextResponse("this server answers under names of its own machine only", status_code=400)
+            await refusal(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def _host_of(scope: Any) -> str:
+    given = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+    try:
+        return urlsplit(f"//{given}").hostname or ""
+    except ValueError:
+        return ""

@@ -1,4 +1,7 @@
-"""How commands fail: one line on standard error and exit code 1 (2 for a setting that cannot be meant), or the traceback with ``--debug``."""
+"""How commands fail: one line on standard error, or the traceback with ``--debug``.
+
+The exit code is 1, and 2 for a setting that cannot be meant.
+"""
 
 from __future__ import annotations
 

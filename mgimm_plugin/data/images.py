@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -100,7 +101,7 @@ def _opened(
             f"image {path} is not an image that Pillow can read (truncated, of another format, or not 8 bits a channel)"
         ) from error
     # What Pillow's decoders raise on broken files: OSError and SyntaxError by contract, the others by omission.
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, struct.error) as error:
         raise ImageError(f"image {path} cannot be read: {error}") from error
 
 

@@ -47,7 +47,7 @@ def tell(on_token: OnToken, row: Tensor, tokens: Tensor, scores: Tensor, ended: 
         on_token: Who hears of them.
         row: ``[B]``, which answer each row is.
         tokens: ``[B]`` ids.
-        scores: ``[B, V]``, what the tokens were chosen by: logits, or logarithms of probabilities.
+        scores: ``[B, V]``, the model's own: logits, or logarithms of probabilities, before temperature and sampling.
         ended: ``[B]`` bool; nothing is told of these.
 
     Returns:
@@ -59,7 +59,7 @@ def tell(on_token: OnToken, row: Tensor, tokens: Tensor, scores: Tensor, ended: 
 
 
 class ScoresAtHand(LogitsProcessor):
-    """Keeps the scores ``[B, V]`` that the next token is drawn from, and hands them on as they are."""
+    """Keeps the scores ``[B, V]`` of the next token, before temperature and sampling, and hands them on as they are."""
 
     scores: Tensor
 

@@ -38,14 +38,20 @@ def with_boxes(*boxes, text="What?"):
     return {**GOOD, "regions": list(boxes), "messages": [user(text, PICTURE)]}
 
 
+def chunk(kind, content):
+    """A part of a PNG."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
 def png_that_says(width, height):
     """A PNG whose header promises more pixels than it has bytes."""
-
-    def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def png_that_ends_with(kind, content=b""):
+    """A sound PNG with a broken chunk after its pixels."""
+    return stored("PNG")[:-12] + chunk(kind, content) + chunk(b"IEND", b"")
 
 
 def stored(kind, image=None, **options):
@@ -133,6 +139,9 @@ REQUESTS = {
     "SVG named PNG": (with_image(b"<svg xmlns='http://www.w3.org/2000/svg'/>"), 400, URL),
     "EPS named PNG": (with_image(stored("EPS")), 400, URL),
     "16 bits a channel": (with_image(stored("PNG", Image.new("I;16", (9, 9)))), 400, "8 bits"),
+    "PNG with an empty gAMA": (with_image(png_that_ends_with(b"gAMA")), 400, URL),
+    "PNG with an empty tRNS": (with_image(png_that_ends_with(b"tRNS")), 400, URL),
+    "PNG with an odd cHRM": (with_image(png_that_ends_with(b"cHRM", b"abc")), 400, URL),
     "bomb": (with_image(stored("PNG", Image.new("L", (4000, 4000)))), 400, "limit of 100000"),
     "promised bomb": (with_image(png_that_says(60_000, 60_000)), 400, "limit of 100000"),
     "too elongated": (with_image(stored("PNG", Image.new("L", (50_000, 1)))), 400, URL),

@@ -2,18 +2,23 @@
 
 import asyncio
 import gc
+from collections import Counter
 from pathlib import Path
 
 import httpx
 import pytest
 from openai import AsyncOpenAI
+from PIL import Image
 
 from mgimm_plugin.predictor import Question
-from tests.serve.bad_requests import BODIES, GOOD, LIMITS, REQUESTS
+from mgimm_plugin.questions import PreparedImage
+from mgimm_plugin.serve.batching import Job
+from tests.serve.bad_requests import BODIES, GOOD, LIMITS, PICTURE, REQUESTS
 from tests.serve.conftest import data_url, running, user
 
 CLIENTS = 50
 ROUNDS = 4
+LONG = 60
 
 
 def test_fifty_at_once_get_their_own_answers(tiny_predictor, noise):
@@ -38,23 +43,33 @@ def test_fifty_at_once_get_their_own_answers(tiny_predictor, noise):
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
 def test_memory_comes_back_after_bad_requests_and_broken_streams(tiny_predictor):
     with running(tiny_predictor, limits=LIMITS) as address:
-        asyncio.run(misbehave(address))  # what is loaded at first use is loaded now
-        before = resident_pages()
-        for _ in range(ROUNDS):
-            asyncio.run(misbehave(address))
+        asyncio.run(misbehave(address, 0))  # what is loaded at first use is loaded now
+        gc.collect()
+        before, kept = resident_pages(), alive()
+        for number in range(1, ROUNDS + 1):
+            asyncio.run(misbehave(address, number))
         gc.collect()
         assert resident_pages() < 1.05 * before
+        assert alive() == kept
         assert httpx.post(f"{address}/v1/chat/completions", json=GOOD, timeout=60).status_code == 200
 
 
-async def misbehave(address):
-    """Every bad request once, and streams that are left after a piece or two."""
+def alive():
+    """How many requests and pictures are in memory."""
+    kinds = Counter(type(thing) for thing in gc.get_objects())
+    return {kind: kinds[kind] for kind in (Job, PreparedImage, Image.Image)}
+
+
+async def misbehave(address, number):
+    """Every bad request once, long ones that are never the same, and streams that are left after a piece or two."""
     place = f"{address}/v1/chat/completions"
     async with httpx.AsyncClient(timeout=60) as client:
         bad = [client.post(place, json=request) for request, _, _ in REQUESTS.values()]
         bad += [
             client.post(place, content=body, headers={"content-type": kind}) for body, kind, _, _ in BODIES.values()
         ]
+        long = [f"{number}-{each} " + "word " * (LIMITS.prompt_chars // 5 - 4) for each in range(LONG)]
+        bad += [client.post(place, json={**GOOD, "messages": [user(text, PICTURE)]}) for text in long]
         answers = [await request for request in bad]
         assert all(400 <= answer.status_code < 500 for answer in answers)
         await asyncio.gather(*(leave(client, place, pieces) for pieces in range(3)))
