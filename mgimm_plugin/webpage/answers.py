@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN, IMAGE_QUESTION, REGION_QUESTION
 from mgimm_plugin.data.record_types import Box
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.webpage.models import Options
-from mgimm_plugin.webpage.session import Drawing, DrawnBox, Session
+from mgimm_plugin.webpage.session import Drawing, DrawnBox, Session, Turn
 
 if TYPE_CHECKING:
     from mgimm_plugin.growing_answers import GrowingAnswer
     from mgimm_plugin.predictor import Predictor, Question
 
-_MENTION: Final = re.compile(r"\bregion\s+#?(\d{1,4})\b", flags=re.IGNORECASE)
+_MENTION: Final = re.compile(
+    r"\bregions?\s*#?\d{1,4}\b(?:(?:\s*,\s*and\s+|\s*,\s*|\s+and\s+|\s*&\s*|\s+or\s+)#?\d{1,4}\b)*", flags=re.IGNORECASE
+)
+_NAMED: Final = re.compile(r"^regions?\s*", flags=re.IGNORECASE)
 
 
 def describe_regions(predictor: Predictor, drawing: Drawing, options: Options) -> Iterator[list[GrowingAnswer]]:
@@ -54,28 +56,31 @@ def reply(
 ) -> Iterator[GrowingAnswer]:
     """Answer a message of the chat, in the light of those before; "region 2" in it stands for box 2.
 
-    The conversation is kept in the session when the answer has ended.
+    The turn is kept in the session when the answer has ended, or as far as it had come when it was stopped; not when
+    another conversation has begun meanwhile.
 
     Raises:
         MgimmError: The message is empty, or speaks of a region that is not there.
     """
     from mgimm_plugin.predictor import Question
 
+    turns = session.turns
     text, boxes = with_regions(message, drawing.boxes)
-    if not session.turns:
+    if not turns:
         text = f"{DEFAULT_IMAGE_TOKEN}\n{text}"
-    earlier = tuple(chain.from_iterable(session.turns))
-    question = Question(drawing.image, text, (*session.chat_boxes, *boxes), earlier=earlier)
+    earlier = tuple(said for turn in turns for said in (turn.text, turn.answer))
+    all_boxes = [box for turn in turns for box in turn.boxes] + boxes
     answer = None
-    for (answer,) in _grow(predictor, [question], options):
-        yield answer
-    if answer is not None:
-        session.turns.append((text, answer.text))
-        session.chat_boxes.extend(boxes)
+    try:
+        for (answer,) in _grow(predictor, [Question(drawing.image, text, all_boxes, earlier=earlier)], options):
+            yield answer
+    finally:
+        if answer is not None and session.turns is turns:
+            turns.append(Turn(message, text, tuple(boxes), answer.text))
 
 
 def with_regions(message: str, boxes: Sequence[DrawnBox]) -> tuple[str, list[Box]]:
-    """Put ``<region>`` where a message says "region N".
+    """Put ``<region>`` where a message says "region N", and several where it says "regions N, M and K".
 
     Args:
         message: The visitor's words.
@@ -92,18 +97,26 @@ def with_regions(message: str, boxes: Sequence[DrawnBox]) -> tuple[str, list[Box
         message = message.replace(token, " ")
     if not message.strip():
         raise MgimmError("there is no question: write one first")
-    numbers = [int(number) for number in _MENTION.findall(message)]
-    for number in numbers:
+    found: list[Box] = []
+
+    def token_of(written: re.Match[str]) -> str:
+        number = int(written[1])
         if not 1 <= number <= len(boxes):
             raise MgimmError(f"there is no region {number}; the image has {len(boxes)}")
-    return _MENTION.sub(DEFAULT_REGION_TOKEN, message.strip()), [boxes[number - 1].bbox for number in numbers]
+        found.append(boxes[number - 1].bbox)
+        return DEFAULT_REGION_TOKEN
+
+    def tokens(mention: re.Match[str]) -> str:
+        return re.sub(r"#?(\d+)", token_of, _NAMED.sub("", mention[0]))
+
+    return _MENTION.sub(tokens, message.strip()), found
 
 
 def _grow(predictor: Predictor, questions: Sequence[Question], options: Options) -> Iterator[list[GrowingAnswer]]:
     from mgimm_plugin.growing_answers import GrowingAnswer
 
     if options.beams == 1:
-        yield from predictor.stream_answers(questions, **options.sampling)
+        yield from predictor.stream_answers(questions, batch_size=len(questions), **options.sampling)
         return
     texts = predictor.answer(questions, batch_size=len(questions), num_beams=options.beams, **options.sampling)
     yield [GrowingAnswer(text, math.nan, True) for text in texts]

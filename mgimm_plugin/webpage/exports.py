@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import threading
@@ -48,15 +49,12 @@ def records(session: Session, size: tuple[int, int], image_name: str) -> list[di
         for number, row in enumerate(session.rows)
         if row.phrase
     ]
-    if session.description:
-        guides = session.rows if session.guided else []
+    if session.description is not None:
+        rows = {row.box.bbox: row for row in session.rows}  # what was said of a guide, where it is still there
+        guides = [_region(rows.get(box.bbox, Row(box))) for box in session.description.boxes]
         head = [DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN * len(guides), IMAGE_QUESTION]
-        found.append(
-            _record(
-                name, image_name, size, [_region(row) for row in guides],
-                "\n".join(part for part in head if part), session.description,
-            )
-        )  # fmt: skip
+        question = "\n".join(part for part in head if part)
+        found.append(_record(name, image_name, size, guides, question, session.description.text))
     return found
 
 
@@ -86,9 +84,11 @@ def coco(session: Session, size: tuple[int, int], image_name: str) -> dict[str, 
     }
 
 
-def report(session: Session, image_name: str, model: str) -> str:
+def report(session: Session, image_name: str) -> str:
     """The answers as Markdown."""
-    lines = [f"# {image_name}", "", f"![boxes]({image_name})", "", f"Described by `{model}`.", ""]
+    said = [row.model for row in session.rows] + ([session.description.model] if session.description else [])
+    models = " and ".join(f"`{model}`" for model in dict.fromkeys(said) if model)
+    lines = [f"# {image_name}", "", f"![boxes]({image_name})", "", f"Described by {models or 'a visitor'}.", ""]
     if session.rows:
         lines += ["| # | box (x1, y1, x2, y2) | description | sure |", "| --- | --- | --- | --- |"]
         for number, row in enumerate(session.rows, 1):
@@ -96,12 +96,12 @@ def report(session: Session, image_name: str, model: str) -> str:
             phrase = " ".join(row.phrase.replace("|", "\\|").split())
             lines.append(f"| {number} | {', '.join(f'{edge:g}' for edge in row.box.bbox)} | {phrase} | {sure} |")
         lines.append("")
-    if session.description:
-        lines += ["## The whole image", "", session.description, ""]
+    if session.description is not None:
+        lines += ["## The whole image", "", session.description.text, ""]
     return "\n".join(lines)
 
 
-def write_exports(folder: Path, drawing: Drawing, session: Session, model: str) -> list[Path]:
+def write_exports(folder: Path, drawing: Drawing, session: Session) -> list[Path]:
     """Write all of it to a folder, with the image that the records are about.
 
     Raises:
@@ -115,7 +115,7 @@ def write_exports(folder: Path, drawing: Drawing, session: Session, model: str) 
     texts = {
         "records.json": json.dumps(found, ensure_ascii=False, indent=1),
         "coco.json": json.dumps(coco(session, drawing.image.size, "image.png"), ensure_ascii=False, indent=1),
-        "report.md": report(session, "annotated.png", model),
+        "report.md": report(session, "annotated.png"),
     }
     for name, text in texts.items():
         (folder / name).write_text(text + "\n", encoding="utf-8")
@@ -139,12 +139,15 @@ def correct(file: Path, drawing: Drawing, row: Row, text: str) -> dict[str, Any]
     """
     if not text.strip():
         raise MgimmError("the correction is empty: write what the region shows")
-    name = uuid.uuid4().hex[:12]
-    record = region_record(Row(row.box, text.strip()), drawing.image.size, f"images/{name}.png", name)
+    size = drawing.image.size
+    image = f"images/{hashlib.blake2b(drawing.image.tobytes(), key=repr(size).encode(), digest_size=8).hexdigest()}.png"
+    record = region_record(Row(row.box, text.strip()), size, image, uuid.uuid4().hex[:12])
     (file.parent / "images").mkdir(parents=True, exist_ok=True)
-    drawing.image.save(file.parent / "images" / f"{name}.png")
-    with _writing, file.open("a", encoding="utf-8") as out:
-        out.write(json.dumps(record, ensure_ascii=False) + "\n")
+    with _writing:
+        if not (file.parent / image).exists():  # once, however much of it is corrected
+            drawing.image.save(file.parent / image)
+        with file.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(record, ensure_ascii=False) + "\n")
     return record
 
 

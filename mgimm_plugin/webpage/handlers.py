@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.webpage import answers, panels
@@ -16,11 +16,8 @@ from mgimm_plugin.webpage.boxes_input import parse_boxes
 from mgimm_plugin.webpage.examples import canvas_value, examples
 from mgimm_plugin.webpage.exports import correct, write_exports
 from mgimm_plugin.webpage.models import ModelShelf, Options
-from mgimm_plugin.webpage.session import Limits, Session, check_boxes, check_written, read_drawing
+from mgimm_plugin.webpage.session import Description, Limits, Session, check_boxes, check_written, read_drawing
 from mgimm_plugin.webpage.uploads import as_png, open_upload
-
-if TYPE_CHECKING:
-    from mgimm_plugin.predictor import Predictor
 
 logger = logging.getLogger(__name__)
 
@@ -63,13 +60,17 @@ class Handlers:
         """
         import gradio as gr
 
-        empty = panels.told("", (), (1, 1)), list[Any]()
         if not value or value.get("image") is None:
-            return Session(), "", panels.table(()), *empty
+            session.clear()
+            return session, "", panels.table(()), panels.told(session), []
         with told_as_toasts():
             drawing = read_drawing(value, self.limits)
-            said = empty if session.show(drawing) else (gr.skip(), gr.skip())
-            return session, panels.picture(drawing), panels.table(session.rows), *said
+            chat = [] if session.show(drawing) else gr.skip()
+            return session, panels.picture(drawing), panels.table(session.rows), panels.told(session), chat
+
+    def link(self, session: Session) -> str:
+        """The description once more: what is said of regions tells which of its sentences speak of them."""
+        return panels.told(session)
 
     def pick(self, index: int) -> dict[str, Any]:
         """An example."""
@@ -77,8 +78,11 @@ class Handlers:
 
     def open(self, path: str) -> Iterator[dict[str, Any]]:
         """An uploaded file, TIFF and GeoTIFF included, which browsers do not show by themselves."""
-        with told_as_toasts(), as_png(open_upload(path, self.limits)) as png:
-            yield canvas_value(png, [])
+        try:
+            with told_as_toasts(), as_png(open_upload(path, self.limits)) as png:
+                yield canvas_value(png, [])
+        finally:
+            Path(path).unlink(missing_ok=True)  # the component has its own copy by now
 
     def paste(self, value: dict[str, Any] | None, text: str) -> Iterator[dict[str, Any]]:
         """Pasted boxes, after those that are there."""
@@ -97,10 +101,12 @@ class Handlers:
             drawing, options = read_drawing(value, self.limits), _options(settings)
             session.show(drawing)
             image = session.image
-            for grown in answers.describe_regions(self._model(options), drawing, options):
+            for seconds in self.shelf.loading(options):
+                yield session, panels.loading(options.model, seconds)
+            for grown in answers.describe_regions(self.shelf.get(options), drawing, options):
                 if session.image != image:
                     return  # the visitor has opened another one meanwhile
-                session.hear(drawing.boxes, grown)
+                session.hear(drawing.boxes, grown, options.model)
                 yield session, panels.table(session.rows)
 
     def describe_image(
@@ -110,52 +116,61 @@ class Handlers:
         with told_as_toasts():
             drawing, options = read_drawing(value, self.limits), _options(settings)
             session.show(drawing)
-            session.guided, image = guided and bool(drawing.boxes), session.image
-            for answer in answers.describe_image(self._model(options), drawing, options, guided=session.guided):
+            image, guides = session.image, drawing.boxes if guided else ()
+            for seconds in self.shelf.loading(options):
+                yield session, panels.loading(options.model, seconds)
+            for answer in answers.describe_image(self.shelf.get(options), drawing, options, guided=guided):
                 if session.image != image:
                     return
-                session.description = answer.text
-                yield session, panels.told(answer.text, session.rows, drawing.image.size)
+                session.description = Description(answer.text, guides, options.model)
+                yield session, panels.told(session)
 
     def compare(self, value: dict[str, Any] | None, second: str, *settings: Any) -> Iterator[tuple[str, str]]:
         """The image twice: with and without its boxes, or, where another model is chosen, by both."""
         with told_as_toasts():
             drawing, options = read_drawing(value, self.limits), _options(settings)
             other = _options((second or options.model, *settings[1:]))
-            left = right = ""
-            for answer in answers.describe_image(self._model(options), drawing, options, guided=True):
+            left, same = "", other.model == options.model
+            for seconds in self.shelf.loading(options):
+                yield panels.loading_text(options.model, seconds), ""
+            for answer in answers.describe_image(self.shelf.get(options), drawing, options, guided=True):
                 left = answer.text
-                yield left, right
-            same = other.model == options.model
-            for answer in answers.describe_image(self._model(other), drawing, other, guided=not same):
-                right = answer.text
-                yield left, right
+                yield left, ""
+            for seconds in self.shelf.loading(other):
+                yield left, panels.loading_text(other.model, seconds)
+            for answer in answers.describe_image(self.shelf.get(other), drawing, other, guided=not same):
+                yield left, answer.text
 
     def chat(
-        self, message: str, value: dict[str, Any] | None, session: Session, shown: list[Any], *settings: Any
+        self, message: str, value: dict[str, Any] | None, session: Session, *settings: Any
     ) -> Iterator[tuple[Session, list[Any], str]]:
-        """A question about the image and its regions, after those before."""
+        """A question about the image and its regions, after those before.
+
+        The conversation is the session's own: what a browser would send of it may name files.
+        """
         with told_as_toasts():
             check_written(message, self.limits)
             drawing, options = read_drawing(value, self.limits), _options(settings)
-            earlier, image = [] if session.show(drawing) else shown, session.image
-            shown = [*earlier, {"role": "user", "content": message}]
-            for answer in answers.reply(self._model(options), drawing, session, message, options):
-                if session.image != image:
-                    return
-                yield session, [*shown, {"role": "assistant", "content": answer.text}], ""
+            session.show(drawing)
+            turns, shown = session.turns, [*session.messages, {"role": "user", "content": message}]
+            for seconds in self.shelf.loading(options):
+                yield session, [*shown, _says(panels.loading_text(options.model, seconds))], ""
+            for answer in answers.reply(self.shelf.get(options), drawing, session, message, options):
+                if session.turns is not turns:
+                    return  # of another image, or a new conversation
+                yield session, [*shown, _says(answer.text)], ""
 
     def forget_chat(self, session: Session) -> tuple[Session, list[Any]]:
         """An empty chat: the model's context has room for a few turns only."""
         session.forget_chat()
         return session, []
 
-    def export(self, value: dict[str, Any] | None, session: Session, model: str) -> Iterator[list[str]]:
+    def export(self, value: dict[str, Any] | None, session: Session) -> Iterator[list[str]]:
         """Files to download. Gradio takes copies, which it deletes in time; ours are gone once it has them."""
         with told_as_toasts(), tempfile.TemporaryDirectory(prefix="mgimm-export-") as folder:
             drawing = read_drawing(value, self.limits)
             session.show(drawing)
-            yield [str(path) for path in write_exports(Path(folder), drawing, session, model)]
+            yield [str(path) for path in write_exports(Path(folder), drawing, session)]
 
     def correct(
         self, value: dict[str, Any] | None, session: Session, number: float, text: str
@@ -171,16 +186,13 @@ class Handlers:
                 raise MgimmError(f"there is no region {int(number or 0)}; the image has {len(session.rows)}")
             row = session.rows[int(number) - 1]
             correct(self.corrections, drawing, row, text)
-            row.phrase, row.confidence = text.strip(), float("nan")
+            row.phrase, row.confidence, row.model = text.strip(), float("nan"), ""
         gr.Info(f"Kept in {self.corrections.name}", title="Thank you")
         return session, panels.table(session.rows), ""
 
-    def _model(self, options: Options) -> Predictor:
-        import gradio as gr
 
-        if not self.shelf.is_loaded(options):
-            gr.Info(f"{options.model} is being loaded", title="A moment")
-        return self.shelf.get(options)
+def _says(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
 
 
 def _options(settings: tuple[Any, ...]) -> Options:

@@ -13,8 +13,12 @@ from mgimm_plugin.errors import MissingExtraError
 from mgimm_plugin.webpage.models import ModelShelf
 from mgimm_plugin.webpage.session import Limits
 from mgimm_plugin.webpage.theme import css, theme
+from mgimm_plugin.webpage.uploads import BodyLimit
 
 logger = logging.getLogger(__name__)
+
+_FORM_BYTES = 1_000_000
+"""Of a request, beside the file that it uploads."""
 
 
 def launch(
@@ -52,12 +56,14 @@ def launch(
     if not is_loopback(host):
         logger.warning("everybody who reaches %s may use the page: it has no password", host)
 
+    from starlette.middleware import Middleware
+
     from mgimm_plugin.webpage.page import build
 
     limits = Limits()
     shelf = ModelShelf(models, base=base, device=device)
     page = build(shelf, limits, corrections.resolve())
-    page.queue(max_size=limits.waiting, default_concurrency_limit=1)
+    page.queue(max_size=limits.waiting, default_concurrency_limit=1, api_open=False)
     _, address, _ = page.launch(
         server_name=host,
         server_port=port,
@@ -67,8 +73,10 @@ def launch(
         quiet=not blocking,
         share=False,
         footer_links=[],
+        run_history=False,  # else what one visitor asked stays in a browser that the next one may use
+        enable_monitoring=False,
         prevent_thread_lock=True,
-        app_kwargs={"middleware": host_guards(host)},
+        app_kwargs={"middleware": [*host_guards(host), Middleware(BodyLimit, most=limits.image_bytes + _FORM_BYTES)]},
     )
     shelf.warm_up()  # only now: the page is there before the model
     if blocking:

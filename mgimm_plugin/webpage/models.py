@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,9 +69,31 @@ class ModelShelf:
         """The short names, the first is the default."""
         return list(self._folders)
 
-    def is_loaded(self, options: Options) -> bool:
-        """Whether ``get`` would return at once."""
-        return _key(options) in self._loaded
+    def loading(self, options: Options) -> Iterator[float]:
+        """Load a model that is not at hand, and say every second how many seconds that has taken.
+
+        Who stops listening does not stop the loading: the next one who asks has less to wait.
+
+        Raises:
+            MgimmError: As ``get``.
+        """
+        failures: list[Exception] = []
+
+        def load() -> None:
+            try:
+                self.get(options)
+            except Exception as error:  # whatever it is, it belongs to the visitor who waits
+                failures.append(error)
+
+        if _key(options) in self._loaded:
+            return
+        thread, begun = threading.Thread(target=load, daemon=True, name="model loading"), time.monotonic()
+        thread.start()
+        while thread.is_alive():
+            yield time.monotonic() - begun
+            thread.join(1)
+        if failures:
+            raise failures[0]
 
     def get(self, options: Options) -> Predictor:
         """Return a model, loaded if need be.
@@ -85,6 +109,7 @@ class ModelShelf:
             if predictor is None:
                 while len(self._loaded) >= _KEPT:  # first, because one more may not fit beside them
                     self._loaded.pop(next(iter(self._loaded)))
+                    _free_memory()
                 predictor = self._load(options)
             self._loaded[key] = predictor  # last in line to leave
         return predictor
@@ -107,6 +132,15 @@ class ModelShelf:
             self._folders[options.model], self._base, device=self._device, dtype=dtype, template=template
         )
         return predictor
+
+
+def _free_memory() -> None:
+    """Models have references in circles: memory comes back only when somebody looks for them."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _key(options: Options) -> tuple[str, str, str]:

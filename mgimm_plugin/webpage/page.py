@@ -77,7 +77,7 @@ def build(shelf: ModelShelf, limits: Limits, corrections: Path) -> gr.Blocks:
                     _step(3, "Read")
                     picture = gr.HTML()
                     table = gr.HTML(panels.table(()), elem_id="mg-regions")
-                    told = gr.HTML(panels.told("", (), (1, 1)), elem_id="mg-image")
+                    told = gr.HTML(panels.told(Session()), elem_id="mg-image")
                 with gr.Column(elem_id="mg-more"):
                     chat = _chat(handlers, canvas, session, settings)
                     events = [chat[1]]
@@ -86,18 +86,21 @@ def build(shelf: ModelShelf, limits: Limits, corrections: Path) -> gr.Blocks:
         def pick(event: gr.SelectData) -> Any:
             return handlers.pick(int(event.index))
 
-        gallery.select(pick, None, canvas, api_visibility="private")
-        upload.upload(handlers.open, upload, canvas, api_visibility="private")
+        # What asks no model does not wait in the queue behind those who do.
+        gallery.select(pick, None, canvas, queue=False, api_visibility="private")
+        upload.upload(handlers.open, upload, canvas, api_name="open_file")
         paste.click(handlers.paste, [canvas, pasted], canvas, api_name="paste_boxes")
         canvas.change(
             handlers.show_boxes, [canvas, session], [session, picture, table, told, chat[0]],
-            show_progress="hidden", trigger_mode="always_last", api_visibility="private",
+            show_progress="hidden", trigger_mode="always_last", queue=False, api_visibility="private",
         )  # fmt: skip
+        described = regions.click(
+            handlers.describe_regions, [canvas, session, *settings], [session, table],
+            concurrency_id="model", api_name="describe_regions", scroll_to_output=True,
+        )  # fmt: skip
+        described.then(handlers.link, session, told, queue=False, show_progress="hidden", api_visibility="private")
         events += [
-            regions.click(
-                handlers.describe_regions, [canvas, session, *settings], [session, table],
-                concurrency_id="model", api_name="describe_regions", scroll_to_output=True,
-            ),
+            described,
             whole.click(
                 handlers.describe_image, [canvas, session, guided, *settings], [session, told],
                 concurrency_id="model", api_name="describe_image", scroll_to_output=True,
@@ -176,11 +179,11 @@ def _chat(handlers: Handlers, canvas: Any, session: Any, settings: list[Any]) ->
             max_length=handlers.limits.written, submit_btn=True,
         )  # fmt: skip
         again = gr.Button("New conversation", size="sm")
-    again.click(handlers.forget_chat, session, [session, shown], api_name="new_conversation")
     asked = message.submit(
-        handlers.chat, [message, canvas, session, shown, *settings], [session, shown, message],
+        handlers.chat, [message, canvas, session, *settings], [session, shown, message],
         concurrency_id="model", api_name="chat",
     )  # fmt: skip
+    again.click(handlers.forget_chat, session, [session, shown], cancels=asked, api_name="new_conversation")
     return shown, asked
 
 
@@ -207,7 +210,7 @@ def _more(
             label="Picture, records, COCO, report", file_count="multiple", interactive=False, elem_id="mg-files"
         )
     keep.click(handlers.correct, [canvas, session, number, right], [session, table, right], api_name="correct")
-    export.click(handlers.export, [canvas, session, settings[0]], files, api_name="export")
+    export.click(handlers.export, [canvas, session], files, api_name="export")
     compared = both.click(
         handlers.compare, [canvas, second, *settings], [left, right_hand], concurrency_id="model", api_name="compare"
     )

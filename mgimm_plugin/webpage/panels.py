@@ -10,7 +10,7 @@ from PIL import Image
 
 from mgimm_plugin.data.html_pages import jpeg_url
 from mgimm_plugin.webpage.linking import attributes_of, regions_of, sentences_of
-from mgimm_plugin.webpage.session import Drawing, Row, color_of
+from mgimm_plugin.webpage.session import Drawing, Row, Session, color_of
 
 _SHOWN_SIDE = 720
 _BAD = 0.5
@@ -66,15 +66,25 @@ def _line(number: int, row: Row) -> str:
     )
 
 
-def told(text: str, rows: Sequence[Row], size: tuple[int, int]) -> str:
-    """A description whose sentences light up with the boxes that they speak of."""
-    if not text:
+def told(session: Session) -> str:
+    """The description of the image, whose sentences light up with the boxes that they speak of."""
+    if session.description is None:
         return '<p class="mg-empty">The description of the whole image comes here.</p>'
     parts = []
-    for sentence in sentences_of(text):
-        numbers = regions_of(sentence, rows, size)
+    for sentence in sentences_of(session.description.text):
+        numbers = regions_of(sentence, session.rows, session.size)
         marks = "".join(f'<sup style="--c:{color_of(number)}">{number}</sup>' for number in numbers)
         classes = " ".join(f"mg-r{number}" for number in numbers)
         focus = ' tabindex="0"' if numbers else ""
         parts.append(f'<span class="mg-sentence {classes}"{focus}>{escape(sentence.strip())}{marks}</span> ')
     return f'<p class="mg-told">{"".join(parts)}</p>'
+
+
+def loading(model: str, seconds: float) -> str:
+    """What stands in the place of an answer while its model is loaded."""
+    return f'<p class="mg-empty">{escape(loading_text(model, seconds))}</p>'
+
+
+def loading_text(model: str, seconds: float) -> str:
+    """The same in plain words."""
+    return f"{model} is being loaded: {seconds:.0f} s so far"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
@@ -76,11 +76,45 @@ class Row:
         box: The box.
         phrase: The model's words, or the visitor's correction of them.
         confidence: exp of the mean log-probability of its tokens; nan where it is not known.
+        model: Who said it; empty for a visitor.
     """
 
     box: DrawnBox
     phrase: str = ""
     confidence: float = math.nan
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What was said of the whole image.
+
+    Attributes:
+        text: The words.
+        boxes: Those that guided it.
+        model: Who said it.
+    """
+
+    text: str
+    boxes: tuple[DrawnBox, ...]
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question of the chat and its answer.
+
+    Attributes:
+        message: The visitor's words.
+        text: The question as the model was asked.
+        boxes: Of the ``<region>`` tokens of ``text``.
+        answer: The model's words.
+    """
+
+    message: str
+    text: str
+    boxes: tuple[Box, ...]
+    answer: str
 
 
 @dataclass(slots=True)
@@ -89,19 +123,17 @@ class Session:
 
     Attributes:
         image: Digest of the image's pixels.
+        size: (width, height) of the image.
         rows: One a box.
-        description: Of the whole image.
-        guided: Whether the description was guided by the boxes.
-        turns: Questions and answers of the chat, as the model saw them.
-        chat_boxes: Boxes of the chat's ``<region>`` tokens, in their order.
+        description: Of the whole image; None before there is one.
+        turns: The chat; another list for each conversation.
     """
 
     image: bytes = b""
+    size: tuple[int, int] = (1, 1)
     rows: list[Row] = field(default_factory=list)
-    description: str = ""
-    guided: bool = False
-    turns: list[tuple[str, str]] = field(default_factory=list)
-    chat_boxes: list[Box] = field(default_factory=list)
+    description: Description | None = None
+    turns: list[Turn] = field(default_factory=list)
 
     def show(self, drawing: Drawing) -> bool:
         """Take over a drawing; what was said of a box that has not moved stays, and nothing that is of another image.
@@ -112,25 +144,36 @@ class Session:
         image = hashlib.blake2b(drawing.image.tobytes(), key=repr(drawing.image.size).encode()).digest()
         is_another = image != self.image
         if is_another:
-            self.image, self.rows, self.description, self.guided = image, [], "", False
-            self.forget_chat()
-        boxes, said = drawing.boxes, {row.box.bbox: row for row in self.rows}
-        self.rows = [
-            Row(box, said[box.bbox].phrase, said[box.bbox].confidence) if box.bbox in said else Row(box)
-            for box in boxes
-        ]
+            self.clear()
+            self.image, self.size = image, drawing.image.size
+        said = {row.box.bbox: row for row in self.rows}
+        self.rows = [replace(said.get(box.bbox, Row(box)), box=box) for box in drawing.boxes]
         return is_another
 
-    def hear(self, boxes: Sequence[DrawnBox], answers: Sequence[GrowingAnswer]) -> None:
+    def clear(self) -> None:
+        """Forget everything: there is no image any more."""
+        self.image, self.size, self.rows, self.description = b"", (1, 1), [], None
+        self.forget_chat()
+
+    def hear(self, boxes: Sequence[DrawnBox], answers: Sequence[GrowingAnswer], model: str) -> None:
         """Take over what is said of boxes, where they still are: a visitor may go on drawing meanwhile."""
         said = {box.bbox: answer for box, answer in zip(boxes, answers, strict=True)}
         for row in self.rows:
             if (answer := said.get(row.box.bbox)) is not None:
-                row.phrase, row.confidence = answer.text, answer.confidence
+                row.phrase, row.confidence, row.model = answer.text, answer.confidence, model
 
     def forget_chat(self) -> None:
         """Begin a new conversation."""
-        self.turns, self.chat_boxes = [], []
+        self.turns = []
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The chat, as the page shows it."""
+        return [
+            {"role": role, "content": content}
+            for turn in self.turns
+            for role, content in (("user", turn.message), ("assistant", turn.answer))
+        ]
 
 
 def read_drawing(value: Mapping[str, Any] | None, limits: Limits) -> Drawing:

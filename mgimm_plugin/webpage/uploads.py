@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageOps
 
@@ -29,7 +30,40 @@ def open_upload(path: str, limits: Limits) -> Image.Image:
     except OSError as error:
         raise ImageError("the image is no longer here, uploads are kept for half an hour: open it again") from error
     image = decode_image(content, name=Path(path).name, max_pixels=limits.pixels)
-    return ImageOps.exif_transpose(image)
+    try:
+        return ImageOps.exif_transpose(image)
+    except (
+        Exception
+    ):  # Pillow raises much on broken EXIF data; the picture is sound, only how it is turned is not known
+        return image
+
+
+class BodyLimit:
+    """ASGI middleware that refuses a body larger than one upload may be: gradio limits each file, not their number.
+
+    Args:
+        app: What requests go on to.
+        most: Bytes of a body.
+    """
+
+    def __init__(self, app: Any, most: int) -> None:
+        self._app, self._most = app, most
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass the request on, or answer 411 or 413."""
+        refusal = None
+        if scope["type"] == "http" and scope["method"] == "POST":
+            length = dict(scope["headers"]).get(b"content-length", b"")
+            if not length.isdigit():
+                refusal = "a request needs its length", 411
+            elif int(length) > self._most:
+                refusal = f"a request may have {self._most:,} bytes", 413
+        if refusal is None:
+            await self._app(scope, receive, send)
+            return
+        from starlette.responses import PlainTextResponse
+
+        await PlainTextResponse(refusal[0], status_code=refusal[1])(scope, receive, send)
 
 
 @contextmanager

@@ -12,12 +12,13 @@ from mgimm_plugin.data.records import read_records
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.growing_answers import GrowingAnswer
 from mgimm_plugin.webpage import panels
-from mgimm_plugin.webpage.answers import with_regions
+from mgimm_plugin.webpage.answers import reply, with_regions
 from mgimm_plugin.webpage.boxes_input import parse_boxes
 from mgimm_plugin.webpage.examples import canvas_value, examples
 from mgimm_plugin.webpage.exports import correct, write_exports
 from mgimm_plugin.webpage.linking import attributes_of, regions_of
-from mgimm_plugin.webpage.session import Drawing, DrawnBox, Limits, Row, Session, read_drawing
+from mgimm_plugin.webpage.models import Options
+from mgimm_plugin.webpage.session import Description, Drawing, DrawnBox, Limits, Row, Session, Turn, read_drawing
 from mgimm_plugin.webpage.uploads import as_png, open_upload
 
 LIMITS = Limits(pixels=100_000, boxes=3, pasted=2000, written=20)
@@ -38,8 +39,12 @@ def drawing():
 
 @pytest.fixture
 def session(drawing):
-    rows = [Row(drawing.boxes[0], "A small white ship.", 0.8), Row(drawing.boxes[1], "A large red stadium.", 0.4)]
-    return Session(rows=rows, description="Seen from above is water.\nThere is a ship.", guided=True)
+    rows = [
+        Row(drawing.boxes[0], "A small white ship.", 0.8, "model A"),
+        Row(drawing.boxes[1], "A large red stadium.", 0.4, "model B"),
+    ]
+    description = Description("Seen from above is water.\nThere is a ship.", drawing.boxes, "model A")
+    return Session(size=(100, 80), rows=rows, description=description)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +73,12 @@ def test_boxes_are_read_from_every_form(text, label):
         ("[[1, 2, 3]]", "four numbers"),
         ("40 60 10 20", "encloses nothing"),
         ("{", "not valid JSON"),
+        ("[" * 1999, "not valid JSON"),
+        ('{"annotations": [1]}', "a list of objects"),
+        ('{"annotations": null}', "a list of objects"),
+        ('{"images": [1], "annotations": []}', "must|no box|object"),
+        (f"[[1{'0' * 400}, 0, 1, 1]]", "not a box|too large"),
+        (f"[[{'1' * 1500}]]", "not a box"),
     ],
 )
 def test_bad_boxes_are_told_without_a_path(text, reason):
@@ -116,17 +127,18 @@ def test_what_was_said_of_a_box_stays_until_it_moves(session, drawing):
 def test_nothing_is_said_of_another_image(drawing):
     session = Session()
     session.show(drawing)
-    session.rows[0].phrase, session.description, session.turns = "A ship.", "A ship on water.", [("What?", "A ship.")]
+    session.rows[0].phrase, session.description = "A ship.", Description("A ship on water.", (), "model A")
+    session.turns.append(Turn("What?", "<image>\nWhat?", (), "A ship."))
     assert session.show(Drawing(Image.new("RGB", (100, 80), "blue"), drawing.boxes))
     assert [row.phrase for row in session.rows] == ["", ""]
-    assert (session.description, session.turns, session.chat_boxes) == ("", [], [])
+    assert (session.description, session.turns, session.messages) == (None, [], [])
 
 
 def test_a_box_drawn_during_an_answer_does_not_disturb_it(drawing):
     session = Session()
     session.show(drawing)
     session.show(Drawing(drawing.image, (DrawnBox((1, 1, 9, 9)), drawing.boxes[1])))
-    session.hear(drawing.boxes, [GrowingAnswer("A ship.", 0.5, True), GrowingAnswer("A building.", 0.7, True)])
+    session.hear(drawing.boxes, [GrowingAnswer("A ship.", 0.5, True), GrowingAnswer("A building.", 0.7, True)], "A")
     assert [(row.phrase, row.confidence) for row in session.rows[1:]] == [("A building.", 0.7)]
     assert session.rows[0].phrase == ""
 
@@ -144,6 +156,7 @@ def test_uploads_are_read_as_browsers_show_them_and_handed_on_without_loss(tmp_p
         assert Image.open(png).tobytes() == image.tobytes()
     assert not Path(png).exists()
     assert open_upload(stored(tmp_path, image, "JPEG", exif=turned), LIMITS).size == (30, 40)
+    assert open_upload(stored(tmp_path, image, "JPEG", exif=b"Exif\0\0broken"), LIMITS).size == (40, 30)
 
 
 @pytest.mark.parametrize(
@@ -170,9 +183,59 @@ def test_region_numbers_in_a_question_become_tokens_with_their_boxes(drawing):
     text, boxes = with_regions("What is between Region 2 and region 1? <image><region>", drawing.boxes)
     assert text == "What is between <region> and <region>?"
     assert boxes == [drawing.boxes[1].bbox, drawing.boxes[0].bbox]
-    for question in ("Is region 3 a ship?", " "):
+    for question in ("Is region 3 a ship?", "And regions 1, 2 and 3?", " "):
         with pytest.raises(MgimmError, match=r"no region 3|no question"):
             with_regions(question, drawing.boxes)
+
+
+@pytest.mark.parametrize(
+    ("question", "asked", "numbers"),
+    [
+        ("What joins regions 1 and 2?", "What joins <region> and <region>?", [1, 2]),
+        ("Is region #2, 1 or 2 red?", "Is <region>, <region> or <region> red?", [2, 1, 2]),
+        ("region1?", "<region>?", [1]),
+        ("Are the 2 regions alike?", "Are the 2 regions alike?", []),
+    ],
+)
+def test_several_regions_in_one_breath(drawing, question, asked, numbers):
+    text, boxes = with_regions(question, drawing.boxes)
+    assert (text, boxes) == (asked, [drawing.boxes[number - 1].bbox for number in numbers])
+
+
+class Parrot:
+    """A model that says what it was asked, word by word."""
+
+    def stream_answers(self, questions, **settings):
+        (question,) = questions
+        words = "/".join(question.texts).split(" ")
+        for length in range(1, len(words) + 1):
+            yield [GrowingAnswer(" ".join(words[:length]), 0.5, length == len(words))]
+
+
+def test_a_follow_up_is_asked_with_what_was_said_and_its_boxes(drawing):
+    session, options = Session(), Options("a")
+    list(reply(Parrot(), drawing, session, "What is region 2?", options))
+    *_, answer = reply(Parrot(), drawing, session, "And 1?", options)
+    assert answer.text == "<image>\nWhat is <region>?/<image>\nWhat is <region>?/And 1?"
+    assert [turn.boxes for turn in session.turns] == [(drawing.boxes[1].bbox,), ()]
+    assert [message["content"] for message in session.messages[::2]] == ["What is region 2?", "And 1?"]
+
+
+def test_a_stopped_answer_stays_as_far_as_it_came(drawing):
+    session = Session()
+    answer = reply(Parrot(), drawing, session, "What is it?", Options("a"))
+    next(answer)
+    answer.close()
+    assert [turn.answer for turn in session.turns] == ["<image>\nWhat"]
+
+
+def test_a_new_conversation_has_nothing_of_an_answer_to_the_old_one(drawing):
+    session = Session()
+    answer = reply(Parrot(), drawing, session, "What is it?", Options("a"))
+    next(answer)
+    session.forget_chat()
+    list(answer)
+    assert session.turns == []
 
 
 def test_sentences_are_linked_by_class_and_place(session):
@@ -189,19 +252,20 @@ def test_sentences_are_linked_by_class_and_place(session):
 def test_words_of_models_and_visitors_are_escaped(drawing):
     evil = "<script>alert(1)</script> ship."
     rows = [Row(DrawnBox(BOX, evil), evil)]
-    shown = panels.table(rows) + panels.told(evil, rows, (100, 80)) + panels.picture(Drawing(drawing.image, ()))
+    told = panels.told(Session(size=(100, 80), rows=rows, description=Description(evil, (), evil)))
+    shown = panels.table(rows) + told + panels.picture(Drawing(drawing.image, ())) + panels.loading(evil, 1)
     assert "<script" not in shown
 
 
 def test_exports_are_whole_and_records_are_the_projects(session, drawing, tmp_path):
-    paths = {path.name: path for path in write_exports(tmp_path, drawing, session, "a model")}
+    paths = {path.name: path for path in write_exports(tmp_path, drawing, session)}
     assert set(paths) == {"annotated.png", "image.png", "records.json", "coco.json", "report.md"}
     assert Image.open(paths["annotated.png"]).size == Image.open(paths["image.png"]).size == (100, 80)
     read = list(read_records(paths["records.json"]))
     assert [record.conversations[1].value for record in read] == [
         "A small white ship.",
         "A large red stadium.",
-        session.description,
+        session.description.text,
     ]
     assert len(read[2].regions) == 2
     again = parse_boxes(paths["coco.json"].read_text(), Limits())
@@ -210,10 +274,30 @@ def test_exports_are_whole_and_records_are_the_projects(session, drawing, tmp_pa
     report = paths["report.md"].read_text()
     assert "A large red stadium." in report
     assert "40%" in report
+    assert "Described by `model A` and `model B`." in report
+
+
+def test_a_box_drawn_after_a_description_does_not_guide_it(session, drawing, tmp_path):
+    more = Drawing(drawing.image, (*drawing.boxes, DrawnBox((1, 1, 9, 9))))
+    session.show(drawing)
+    session.description = Description("A ship.", drawing.boxes, "model A")
+    session.show(more)
+    write_exports(tmp_path, more, session)
+    (record,) = read_records(tmp_path / "records.json")
+    assert [tuple(region.bbox) for region in record.regions] == [box.bbox for box in drawing.boxes]
+
+
+def test_sentences_follow_the_boxes_when_one_is_deleted(session, drawing):
+    session.image = b"?"
+    session.show(Drawing(drawing.image, drawing.boxes))
+    session.description = Description("There is a ship.", (), "model A")
+    assert "mg-r1" in panels.told(session)
+    session.show(Drawing(drawing.image, drawing.boxes[::-1]))
+    assert "mg-r2" in panels.told(session)
 
 
 def test_exported_records_and_corrections_pass_validate(session, drawing, tmp_path):
-    write_exports(tmp_path, drawing, session, "a model")
+    write_exports(tmp_path, drawing, session)
     corrections = tmp_path / "kept" / "corrections.jsonl"
     for text in ("A gray ship.", "A long gray ship."):
         correct(corrections, drawing, session.rows[0], text)
@@ -223,11 +307,12 @@ def test_exported_records_and_corrections_pass_validate(session, drawing, tmp_pa
         "A gray ship.",
         "A long gray ship.",
     ]
+    assert len(list((corrections.parent / "images").iterdir())) == 1
 
 
 def test_nothing_is_exported_and_no_empty_correction_kept(drawing, tmp_path):
     with pytest.raises(MgimmError, match="nothing to export"):
-        write_exports(tmp_path, drawing, Session(), "a model")
+        write_exports(tmp_path, drawing, Session())
     for text in (" ", "an <image>"):
         with pytest.raises(MgimmError):
             correct(tmp_path / "c.jsonl", drawing, Row(drawing.boxes[0]), text)
