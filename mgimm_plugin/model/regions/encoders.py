@@ -63,6 +63,7 @@ class InteractiveRegionEncoder(RegionEncoder):
     """
 
     token_counts = (1, 2, 4)
+    keeps_start = False
 
     def __init__(self, channels: int, settings: RegionSettings) -> None:
         super().__init__(channels, settings)
@@ -72,6 +73,7 @@ class InteractiveRegionEncoder(RegionEncoder):
             settings.mm_region_heads,
             settings.mm_region_mlp_dim,
             image_update=settings.mm_region_image_update,
+            keeps_start=self.keeps_start,
         )
         self.averages_tokens = settings.mm_region_tokens == 1
         self.reset_parameters()
@@ -103,6 +105,12 @@ class SeededInteractiveRegionEncoder(InteractiveRegionEncoder):
         """The tokens of the box encoder, with what the box shows added to each."""
         average = box_average(features, boxes, image_index, grid).to(self.average.weight.dtype)
         return self.box_encoder(boxes) + self.average(self.average_norm(average))[:, None]
+
+
+class ResidualInteractiveRegionEncoder(SeededInteractiveRegionEncoder):
+    """The seeded module, whose first block leaves the averaged features in the tokens rather than replace them."""
+
+    keeps_start = True
 
 
 class RoiAlignRegionEncoder(RegionEncoder):
@@ -146,6 +154,7 @@ REGION_ENCODERS: dict[str, type[RegionEncoder | NoRegionTokens]] = {
     "box_text": NoRegionTokens,
     "interactive": InteractiveRegionEncoder,
     "interactive_roi": SeededInteractiveRegionEncoder,
+    "interactive_roi_residual": ResidualInteractiveRegionEncoder,
     "none": NoRegionTokens,
     "roi_align": RoiAlignRegionEncoder,
 }

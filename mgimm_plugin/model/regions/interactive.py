@@ -138,12 +138,24 @@ class RegionInteractiveModule(nn.Module):
         heads: Attention heads, everywhere.
         mlp_dim: Width of the blocks' MLP.
         image_update: Whether the image answers.
+        keeps_start: Whether the first block adds to the tokens that it is given, as all others do, rather than put its
+            own in their place: for tokens that start with more than their positions.
     """
 
-    def __init__(self, channels: int, depth: int, heads: int, mlp_dim: int, *, image_update: bool = True) -> None:
+    def __init__(
+        self,
+        channels: int,
+        depth: int,
+        heads: int,
+        mlp_dim: int,
+        *,
+        image_update: bool = True,
+        keeps_start: bool = False,
+    ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
-            TwoWayBlock(channels, heads, mlp_dim, first=i == 0, image_update=image_update) for i in range(depth)
+            TwoWayBlock(channels, heads, mlp_dim, first=i == 0 and not keeps_start, image_update=image_update)
+            for i in range(depth)
         )
         self.final_attention = TokenToImageAttention(channels, heads, CROSS_ATTENTION_DOWNSAMPLE)
         self.final_norm = nn.LayerNorm(channels)

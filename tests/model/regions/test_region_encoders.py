@@ -10,7 +10,7 @@ from mgimm_plugin.model.regions.encoders import REGION_ENCODERS, InteractiveRegi
 from mgimm_plugin.model.regions.roi import box_average, interactive_size, roi_cells
 from mgimm_plugin.region_settings import RegionSettings
 
-KINDS = ["interactive", "interactive_roi", "roi_align"]
+KINDS = ["interactive", "interactive_roi", "interactive_roi_residual", "roi_align"]
 SMALL = {"mm_region_mlp_dim": 64, "mm_region_heads": 4}
 
 
@@ -116,7 +116,7 @@ def test_a_box_thinner_than_a_patch_sees_its_own_place(kind):
 
 
 @pytest.mark.parametrize("settings", STUDIED, ids=str)
-@pytest.mark.parametrize("kind", ["interactive", "interactive_roi"])
+@pytest.mark.parametrize("kind", ["interactive", "interactive_roi", "interactive_roi_residual"])
 def test_settings_of_the_interactive_module_keep_the_promises(kind, settings):
     encoder = encoder_of(kind, **settings)
     tokens = settings.get("mm_region_tokens", 2)
@@ -215,3 +215,15 @@ def test_seeded_tokens_start_as_corners_plus_what_the_box_shows():
     added = encoder.tokens(features, boxes, image_index, grid) - encoder.box_encoder(boxes)
     torch.testing.assert_close(added[:, 0], torch.nn.functional.layer_norm(average, (32,)))
     torch.testing.assert_close(added[:, 0], added[:, 1])
+
+
+def test_the_residual_module_keeps_what_the_box_shows():
+    """With attention and MLP silent, what comes out is what the tokens started as."""
+    encoder = encoder_of("interactive_roi_residual")
+    with torch.no_grad():
+        for name, parameter in encoder.interaction.named_parameters():
+            if ".out_proj." in name or ".mlp.2." in name:
+                parameter.zero_()
+    batch = random_batch(2, [1, 0, 1])
+    start = torch.nn.functional.layer_norm(encoder.tokens(*batch), (32,))
+    torch.testing.assert_close(encoder(*batch), start, atol=1e-3, rtol=1e-3)
