@@ -19,7 +19,7 @@ TRUE, JITTERED, DROPPED, SPURIOUS, NONE, BLANK = "true", "jittered", "dropped", 
 """What a model is shown at test time: which boxes, or a blank image with the true ones."""
 
 MODES: Final = {"region": (TRUE, JITTERED, BLANK), "image": (TRUE, JITTERED, DROPPED, SPURIOUS, NONE, BLANK)}
-ROW_GROUPS: Final = ("headline", "seeded", "main")
+ROW_GROUPS: Final = ("headline", "seeded", "improved", "main")
 SHIFTED_MODES: Final = (TRUE, NONE)
 """Perturbed boxes and blank images are tried on the standard test scenes only."""
 
@@ -33,7 +33,7 @@ class System:
     Attributes:
         name: Name of its files.
         title: What tables call it.
-        group: ``headline``, ``seeded``, ``main``, ``rim`` or ``lora``.
+        group: ``headline``, ``seeded``, ``main``, ``rim``, ``lora``, or ``improved`` for what is exploratory.
         seeds: How many seeds are trained.
         recipe: How it is trained.
         guided: Whether the image stage shows regions.
@@ -77,6 +77,13 @@ _ROWS: Final = (
         "RIM seeded with RoI features",
         "seeded",
         model_flags=_encoder("interactive_roi"),
+        modes=dict(MODES),
+    ),
+    System(
+        "interactive_roi_residual",
+        "seeded RIM that keeps its seeds",
+        "improved",
+        model_flags=_encoder("interactive_roi_residual"),
         modes=dict(MODES),
     ),
     # GeoChat trains everything at once, so it is set against the RIM trained at once; the other row is for the stages.
@@ -167,6 +174,8 @@ COMPARISONS: Final = (
     Comparison("multi_grained", NONE, "no_region_stage", NONE, IMAGE_OUTCOMES, False, "the region stage, none at test"),
     Comparison("interactive_roi", TRUE, "multi_grained", TRUE, _BOTH, False, "RoI seeds for the RIM"),
     Comparison("interactive_roi", TRUE, "roi_align", TRUE, _BOTH, False, "seeded RIM against RoIAlign"),
+    Comparison("interactive_roi_residual", TRUE, "interactive_roi", TRUE, _BOTH, False, "seeds kept or replaced"),
+    Comparison("interactive_roi_residual", TRUE, "roi_align", TRUE, _BOTH, False, "kept seeds against RoIAlign"),
     Comparison("one_stage", TRUE, "box_text", TRUE, _BOTH, False, "RIM against boxes as text, one stage"),
     Comparison("multi_grained", TRUE, "box_text_two_stages", TRUE, _BOTH, False, "the same, two stages"),
     Comparison("multi_grained", TRUE, "multi_grained", BLANK, _BOTH, False, "what the pixels bring"),
@@ -248,7 +257,7 @@ SCALES: Final = {
         region_steps=4_000,
         image_steps=3_000,
         rate_factors=(1 / 3, 1.0, 3.0),
-        groups=(*ROW_GROUPS, "rim", "lora"),
+        groups=("headline", "seeded", "main", "rim", "lora"),
         is_shifted_tested=True,
         train_flags=("--model_max_length", "1024", "--mm_region_mlp_dim", "256", "--dataloader_num_workers", "4"),
     ),

@@ -14,12 +14,14 @@ from .plots import draw_plots
 from .results import Result, Results, judge, spread
 from .systems import BLANK, MODES, NONE, ROW_GROUPS, SYSTEMS, TRUE
 
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+PLANNED, EXPLORATORY = "results", "exploratory"
+"""The places of a page that are written; what is tried afterwards must not take the place of what was planned."""
 _CAVEATS = {
     "small": ["**This size shows that everything runs. It proves nothing about the systems.**"],
     "medium": ["**Not the study that was planned, but what a CPU can do of it:** see [sizes](#sizes)."],
 }
 MAIN_OUTCOMES = ("appearance_accuracy", "geometry_accuracy", "CIDEr", "hallucination_rate", "object_recall")
+DETAILS = ("category_accuracy", "color_accuracy", "shape_accuracy", "object_precision")
 
 
 def write_results(folder: Path, page: Path, *, scale: str, is_exploratory: bool = False) -> None:
@@ -27,7 +29,7 @@ def write_results(folder: Path, page: Path, *, scale: str, is_exploratory: bool 
 
     Args:
         folder: Result files.
-        page: A page with the two markers; made where there is none.
+        page: A page with the two markers of the place; made where there is none.
         scale: Name of the size of the study.
         is_exploratory: Whether the scenes are fresh ones, for what was tried after the test.
 
@@ -35,26 +37,35 @@ def write_results(folder: Path, page: Path, *, scale: str, is_exploratory: bool 
         MgimmError: There are no result files, or the page has no place for results.
     """
     results = Results.read(folder)
-    text = page.read_text(encoding="utf-8") if page.exists() else f"# Benchmark\n\n{BEGIN}\n{END}\n"
-    pictures = draw_plots(results, page.parent / "images", prefix=f"benchmark-{scale}")
+    place = EXPLORATORY if is_exploratory else PLANNED
+    begin, end = markers(place)
+    text = page.read_text(encoding="utf-8") if page.exists() else f"# Benchmark\n\n{begin}\n{end}\n"
+    prefix = f"benchmark-{scale}{'-fresh' if is_exploratory else ''}"
+    pictures = draw_plots(results, page.parent / "images", prefix=prefix)
     parts = [_head(results, scale, is_exploratory), *_sections(results)]
     trials = folder.parent / "trials"
     if trials.is_dir():
         parts.append("### Trials on validation\n\n" + trials_table(trials))
     parts += [f"![{title}](images/{name})" for title, name in pictures]
     page.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(page, between_markers(text, "\n\n".join(parts), page))
+    write_whole(page, between_markers(text, "\n\n".join(parts), page, place))
 
 
-def between_markers(text: str, content: str, page: Path) -> str:
+def markers(place: str) -> tuple[str, str]:
+    """The lines between which a place lies."""
+    return f"<!-- {place}: begin -->", f"<!-- {place}: end -->"
+
+
+def between_markers(text: str, content: str, page: Path, place: str) -> str:
     """The text with the content in place of what was between the markers.
 
     Raises:
         MgimmError: A marker is missing, there twice, or they are the wrong way round.
     """
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise MgimmError(f"{page}: needs the lines {BEGIN} and {END}, once each and in this order")
-    return f"{text[: text.index(BEGIN)]}{BEGIN}\n{content}\n{text[text.index(END) :]}"
+    begin, end = markers(place)
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise MgimmError(f"{page}: needs the lines {begin} and {end}, once each and in this order")
+    return f"{text[: text.index(begin)]}{begin}\n{content}\n{text[text.index(end) :]}"
 
 
 def _head(results: Results, scale: str, is_exploratory: bool) -> str:
@@ -74,6 +85,7 @@ def _has(result: Result, outcome: str) -> bool:
 
 def _sections(results: Results) -> Iterable[str]:
     yield "### Rows\n\nOn test scenes; mean ± standard deviation over seeds.\n\n" + rows_table(results)
+    yield "### Attributes and objects\n\n" + details_table(results)
     yield "### Comparisons\n\nFirst minus second.\n\n" + comparisons_table(results)
     yield "### What is shown at test time\n\n" + modes_table(results)
     if any(asked["style"] != "standard" for result in results.files for asked in result["evaluations"]):
@@ -100,6 +112,16 @@ def rows_table(results: Results, *groups: str) -> str:
         rows.append(["blank image, same boxes", BLANK, seeds, *scores, "", "", ""])
     headings = ["row", "shown", "seeds", *(OUTCOMES[name][1] for name in MAIN_OUTCOMES)]
     return markdown([*headings, "trained parameters", "examples", "PFLOPs"], rows)
+
+
+def details_table(results: Results) -> str:
+    """The outcomes behind the main ones, with what ``rows_table`` shows."""
+    rows = []
+    for name in results.systems(*ROW_GROUPS):
+        mode = _usual_mode(name)
+        means = (results.seed_means(name, "standard", _mode_of(outcome, mode), outcome) for outcome in DETAILS)
+        rows.append([_title(name), *map(spread, means)])
+    return markdown(["row", *(OUTCOMES[name][1] for name in DETAILS)], rows)
 
 
 def _usual_mode(system: str) -> str:

@@ -5,9 +5,19 @@ import pytest
 from mgimm_plugin.errors import MgimmError
 from scripts.study.outcomes import Truth, by_group, by_image
 from scripts.study.results import Results, judge
-from scripts.study.tables import BEGIN, END, between_markers, comparisons_table, rows_table, write_results
+from scripts.study.tables import (
+    EXPLORATORY,
+    PLANNED,
+    between_markers,
+    comparisons_table,
+    markers,
+    rows_table,
+    write_results,
+)
 
 IMAGES = [f"images/{index}.jpg" for index in range(40)]
+
+BEGIN, END = markers(PLANNED)
 
 
 def evaluation(task, mode, values, style="standard"):
@@ -91,6 +101,19 @@ def test_results_go_between_the_markers_and_the_plan_stays(folder, tmp_path):
     assert page.read_text() == text
 
 
+def test_exploratory_results_have_a_place_of_their_own(tmp_path):
+    folder, page = tmp_path / "results", tmp_path / "page.md"
+    folder.mkdir()
+    (folder / "a.json").write_text(json.dumps(result("multi_grained", 0)))
+    begin, end = markers(EXPLORATORY)
+    page.write_text(f"{BEGIN}\nplanned\n{END}\n\n{begin}\nold\n{end}\n")
+    write_results(folder, page, scale="medium", is_exploratory=True)
+    planned, tried = page.read_text().split(END)
+    assert planned == f"{BEGIN}\nplanned\n"
+    assert "Exploratory" in tried
+    assert all("medium-fresh" in path.name for path in (tmp_path / "images").iterdir())
+
+
 def test_small_and_exploratory_runs_are_marked_and_missing_scores_named(tmp_path):
     folder = tmp_path / "results"
     folder.mkdir()
@@ -105,7 +128,7 @@ def test_small_and_exploratory_runs_are_marked_and_missing_scores_named(tmp_path
 @pytest.mark.parametrize("text", ["no markers", f"{END} {BEGIN}", f"{BEGIN}{BEGIN}{END}"])
 def test_a_page_without_one_place_for_results_is_an_error(text, tmp_path):
     with pytest.raises(MgimmError, match="in this order"):
-        between_markers(text, "new", tmp_path / "page.md")
+        between_markers(text, "new", tmp_path / "page.md", PLANNED)
 
 
 def test_no_results_are_an_error(tmp_path):
