@@ -154,10 +154,17 @@ def _environment() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit that runs, marked where files differ from it; ``unknown`` outside a repository."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude", "*"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"
+    """The commit that runs, marked where code differs from it; ``unknown`` outside a repository.
+
+    The page that the study itself writes into does not count.
+    """
+
+    def git(*command: str) -> str:
+        return subprocess.run(["git", "-C", str(ROOT), *command], capture_output=True, text=True).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs")
+    head = git("rev-parse", "--short=12", "HEAD")
+    return f"{head}{'-dirty' if changed else ''}" or "unknown"
 
 
 def write_json(file: Path, value: Any) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, Final
 
 from mgimm_plugin.errors import MgimmError
 
@@ -77,6 +77,10 @@ class Results:
         return {group: fmean(values) for group, values in found.items()}
 
 
+LEAST_SEEDS: Final = 3
+"""With fewer nothing is shown: that one or two agree is no wonder."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """One test.
@@ -94,10 +98,16 @@ class Judged:
     adjusted: float | None = None
 
     @property
-    def is_shown(self) -> bool:
-        """The rule of the plan: Holm's p below 0.05, and one sign in all seeds."""
+    def verdict(self) -> str:
+        """The rule of the plan: Holm's p below 0.05, and one sign in all of three seeds or more."""
+        if self.difference is None:
+            return "not computed"
+        if not self.comparison.primary:
+            return "secondary"
+        if len(self.difference.by_seed) < LEAST_SEEDS:
+            return "too few seeds"
         is_small = self.adjusted is not None and self.adjusted < 0.05
-        return is_small and self.difference is not None and self.difference.has_one_sign
+        return "shown" if is_small and self.difference.has_one_sign else "not shown"
 
 
 def judge(results: Results) -> list[Judged]:

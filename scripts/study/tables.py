@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from mgimm_plugin.data.measures import SIZES
 from mgimm_plugin.data.whole_files import write_whole
 from mgimm_plugin.errors import MgimmError
 
-from .outcomes import OUTCOMES
+from .outcomes import DENSITIES, OUTCOMES
 from .plots import draw_plots
 from .results import Result, Results, judge, spread
 from .systems import BLANK, MODES, NONE, ROW_GROUPS, SYSTEMS, TRUE
@@ -21,6 +22,7 @@ _CAVEATS = {
     "medium": ["**Not the study that was planned, but what a CPU can do of it:** see [sizes](#sizes)."],
 }
 MAIN_OUTCOMES = ("appearance_accuracy", "geometry_accuracy", "CIDEr", "hallucination_rate", "object_recall")
+GROUPS = (*SIZES, *(text for _, text in DENSITIES))
 DETAILS = ("category_accuracy", "color_accuracy", "shape_accuracy", "object_precision")
 
 
@@ -90,7 +92,7 @@ def _sections(results: Results) -> Iterable[str]:
     yield "### What is shown at test time\n\n" + modes_table(results)
     if any(asked["style"] != "standard" for result in results.files for asked in result["evaluations"]):
         yield "### Shifted scenes\n\n" + shifted_table(results)
-    yield "### By size and density\n\nWith true boxes.\n\n" + groups_table(results)
+    yield "### By size and density\n\nOf regions, and number of objects in a scene.\n\n" + groups_table(results)
     for group, title in (("lora", "LoRA"), ("rim", "RIM, one seed: nothing is claimed")):
         if results.systems(group):
             yield f"### {title}\n\n" + rows_table(results, "headline", group)
@@ -140,21 +142,27 @@ def _cost(files: Sequence[Result]) -> list[str]:
 
 
 def comparisons_table(results: Results) -> str:
-    """All comparisons; primary ones first, with Holm's p-value and the verdict of the plan's rule."""
-    rows = []
+    """All comparisons; primary ones first, with Holm's p-value and the verdict of the plan's rule.
+
+    Secondary ones of rows that were not run are named below the table.
+    """
+    rows, missing, known_rows = [], [], set(results.systems())
     for judged in sorted(judge(results), key=lambda each: not each.comparison.primary):
         pair, known = judged.comparison, judged.difference
+        if not pair.primary and not {pair.first, pair.second} <= known_rows:
+            missing += [name for name in (pair.first, pair.second) if name not in known_rows]
+            continue
         names = f"{_title(pair.first)} ({pair.first_mode}) – {_title(pair.second)} ({pair.second_mode})"
         line = [pair.claim, names, OUTCOMES[judged.outcome][1]]
         if known is None:
-            rows.append([*line, "not computed", "", "", "", ""])
+            rows.append([*line, judged.verdict, "", "", "", ""])
             continue
         adjusted = "" if judged.adjusted is None else f"{judged.adjusted:.4f}"
-        verdict = ("shown" if judged.is_shown else "not shown") if pair.primary else "secondary"
         interval = f"{known.low:+.3f} to {known.high:+.3f}"
-        rows.append([*line, f"{known.mean:+.3f}", interval, str(len(known.by_seed)), adjusted, verdict])
+        rows.append([*line, f"{known.mean:+.3f}", interval, str(len(known.by_seed)), adjusted, judged.verdict])
     headings = ["about", "pair (shown)", "outcome", "difference", "95 % interval", "seeds", "Holm's p", "verdict"]
-    return markdown(headings, rows)
+    not_run = ", ".join(_title(name) for name in dict.fromkeys(missing))
+    return markdown(headings, rows) + (f"\n\nNot run, and not compared: {not_run}." if missing else "")
 
 
 def _title(system: str) -> str:
@@ -185,15 +193,21 @@ def shifted_table(results: Results) -> str:
 
 
 def groups_table(results: Results) -> str:
-    """Outcomes by size of a region and by number of objects in a scene."""
-    rows = []
-    for name in results.systems(*ROW_GROUPS):
-        for outcome in ("appearance_accuracy", "CIDEr", "hallucination_rate"):
-            found = results.group_means(name, _mode_of(outcome, _usual_mode(name)), outcome)
-            rows += [
-                [_title(name), OUTCOMES[outcome][1], group, f"{value:.3f}"] for group, value in sorted(found.items())
-            ]
-    return markdown(["row", "outcome", "group", "mean"], rows)
+    """Outcomes by size of a region and by number of objects in a scene, a table for each."""
+    tables = []
+    for outcome in ("appearance_accuracy", "CIDEr", "hallucination_rate"):
+        means = {
+            name: results.group_means(name, _mode_of(outcome, _usual_mode(name)), outcome)
+            for name in results.systems(*ROW_GROUPS)
+        }
+        groups = [group for group in GROUPS if any(group in found for found in means.values())]
+        rows = [
+            [_title(name), *(f"{found[group]:.3f}" if group in found else "–" for group in groups)]
+            for name, found in means.items()
+            if found
+        ]
+        tables.append(markdown([OUTCOMES[outcome][1], *groups], rows))
+    return "\n\n".join(tables)
 
 
 def runs_table(results: Results) -> str:

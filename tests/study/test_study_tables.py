@@ -58,13 +58,13 @@ def test_tests_follow_the_plan_and_missing_ones_count_in_the_family(folder):
     clear = judged["multi_grained", "roi_align", "true", "appearance_accuracy"]
     assert clear.difference.mean == pytest.approx(0.1)
     assert clear.adjusted == pytest.approx(10 * clear.difference.p)
-    assert clear.is_shown
+    assert clear.verdict == "shown"
     wavering = judged["multi_grained", "global", "none", "CIDEr"]
     assert wavering.difference.by_seed == pytest.approx((0.1, 0.05, 0.0))
-    assert not wavering.is_shown
-    assert not judged["multi_grained", "roi_align", "true", "hallucination_rate"].is_shown
+    assert wavering.verdict == "not shown"
+    assert judged["multi_grained", "roi_align", "true", "hallucination_rate"].verdict == "not shown"
     missing = judged["multi_grained", "one_stage", "true", "CIDEr"]
-    assert (missing.difference, missing.adjusted, missing.is_shown) == (None, None, False)
+    assert (missing.difference, missing.adjusted, missing.verdict) == (None, None, "not computed")
 
 
 def test_a_row_has_scores_seeds_and_costs(folder):
@@ -80,6 +80,15 @@ def test_what_was_not_run_is_said_and_not_made_up(folder):
     lines = [line for line in table.splitlines() if "one stage (true)" in line]
     assert lines
     assert all("not computed" in line for line in lines)
+    assert "image only (none)" not in table
+    assert "Not run, and not compared: image only" in table
+
+
+def test_two_seeds_show_nothing(folder):
+    for file in folder.glob("*-seed2.json"):
+        file.unlink()
+    verdicts = {each.outcome: each.verdict for each in judge(Results.read(folder)) if each.comparison.primary}
+    assert verdicts["appearance_accuracy"] == "too few seeds"
 
 
 def test_results_go_between_the_markers_and_the_plan_stays(folder, tmp_path):
