@@ -6,12 +6,14 @@ import math
 import queue
 import threading
 from collections.abc import Callable, Collection, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import Any
 
 from mgimm_plugin.growing_text import UNFINISHED, GrowingText
 from mgimm_plugin.model.listening import OnToken
+
+_LONGEST_SILENCE = 0.5
+"""In seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,8 @@ class GrowingAnswer:
 
     Attributes:
         text: The words.
-        confidence: exp of the mean log-probability of the tokens, in (0, 1]; nan before the first one. The token that
-            ends the answer counts as well.
+        confidence: exp of the mean log-probability of the tokens, in (0, 1]; nan where none was told yet. The token
+            that ends the answer counts as well.
         done: Whether it has ended.
     """
 
@@ -31,7 +33,10 @@ class GrowingAnswer:
 
 
 def growing_answers(
-    answer: Callable[[OnToken], Any], count: int, end_ids: Collection[int], decode: Callable[[list[int]], str]
+    answer: Callable[[OnToken, Callable[[], bool]], list[str]],
+    count: int,
+    end_ids: Collection[int],
+    decode: Callable[[list[int]], str],
 ) -> Generator[list[GrowingAnswer]]:
     """Run a model in a thread of its own and show all its answers as often as there is news of one.
 
@@ -39,7 +44,8 @@ def growing_answers(
     next waits for it.
 
     Args:
-        answer: Asks the model, given what hears of each token, as in ``Predictor.answer``.
+        answer: Asks the model and returns the texts, given what hears of each token and what says that nobody wants
+            the answers any more, as in ``Predictor.answer``.
         count: Number of answers.
         end_ids: Tokens that end an answer.
         decode: Turns the tokens of an answer into its text.
@@ -50,6 +56,7 @@ def growing_answers(
     closed = threading.Event()
     heard: queue.SimpleQueue[tuple[int, int, float] | None] = queue.SimpleQueue()
     failures: list[Exception] = []
+    texts: list[str] = []
 
     def hear(place: int, token: int, log_probability: float) -> bool:
         heard.put((place, token, log_probability))
@@ -57,7 +64,7 @@ def growing_answers(
 
     def work() -> None:
         try:
-            answer(hear)
+            texts.extend(answer(hear, closed.is_set))
         except Exception as error:  # whatever it is, it belongs to the reader, who would wait for ever
             failures.append(error)
         finally:
@@ -66,18 +73,20 @@ def growing_answers(
     rows = [_Row() for _ in range(count)]
     threading.Thread(target=work, name="mgimm-answers", daemon=True).start()
     try:
-        # Who reads slowly finds several tokens at a time, not a line of old states.
-        while (news := heard.get()) is not None:
-            rows[news[0]].hear(*news[1:], end_ids)
+        # Who reads slowly finds several tokens at a time, not a line of old states. Who waits for long is shown the
+        # same again, because only there can a reader leave.
+        while True:
+            with suppress(queue.Empty):
+                if (news := heard.get(timeout=_LONGEST_SILENCE)) is None:
+                    break
+                rows[news[0]].hear(*news[1:], end_ids)
             if heard.empty():
                 yield [row.so_far(decode) for row in rows]
     finally:
         closed.set()
     if failures:
         raise failures[0]
-    for row in rows:
-        row.done = True  # also one that was cut at its longest length
-    yield [row.so_far(decode) for row in rows]
+    yield [GrowingAnswer(text, row.confidence, True) for text, row in zip(texts, rows, strict=True)]
 
 
 def pieces(answers: Generator[list[GrowingAnswer]]) -> Iterator[str]:
@@ -109,6 +118,9 @@ class _Row:
     def so_far(self, decode: Callable[[list[int]], str]) -> GrowingAnswer:
         if self._text is None:
             self._text = decode(self._ids)
+        return GrowingAnswer(self._text if self.done else self._text.rstrip(UNFINISHED), self.confidence, self.done)
+
+    @property
+    def confidence(self) -> float:
         heard = self._log_probabilities
-        confidence = math.exp(math.fsum(heard) / len(heard)) if heard else math.nan
-        return GrowingAnswer(self._text if self.done else self._text.rstrip(UNFINISHED), confidence, self.done)
+        return math.exp(math.fsum(heard) / len(heard)) if heard else math.nan

@@ -172,6 +172,7 @@ class Predictor:
         temperature: float = 0.0,
         on_progress: Callable[[int], None] | None = None,
         on_token: OnToken | None = None,
+        is_unwanted: Callable[[], bool] | None = None,
     ) -> list[str]:
         """Answer questions in batches of similar length. Threads that ask at the same time take turns.
 
@@ -185,9 +186,10 @@ class Predictor:
             on_token: Called with the position of a question, and the id and the log-probability of each token of its
                 answer as it comes, to its end token (one of ``end_ids``); True ends that answer. Not with beams, which
                 take words back.
+            is_unwanted: Asked before every batch, and at every step of a search with beams: True ends it all there.
 
         Returns:
-            One text a question, in the order of the questions.
+            One text a question, in the order of the questions; empty where an answer was not begun.
 
         Raises:
             RecordError: A question that cannot be asked, by its id; the subclass says why.
@@ -207,17 +209,19 @@ class Predictor:
         at_hand: dict[object, EncodedImage] = {}
         with self._asking, self._warning_of_clipped_boxes():
             for start in range(0, len(order), batch_size):
+                if is_unwanted is not None and is_unwanted():
+                    break
                 rows = order[start : start + batch_size]
                 batch = self._encoder.batch([questions[i] for i in rows], [prompts[i] for i in rows], at_hand)
                 wanted = [limits[i] for i in rows]
                 listens = on_token is not None or len(set(wanted)) > 1
                 reader = Reader(rows, wanted, self.end_ids, on_token) if listens else None
                 settings = self._settings(max(wanted), num_beams, temperature)
-                new_ids = search(self.model, batch, settings, reader)
+                new_ids = search(self.model, batch, settings, reader, is_unwanted)
                 answers.update(zip(rows, map(self._decode, new_ids), strict=True))
                 if on_progress is not None:
                     on_progress(len(answers))
-        return [answers[i] for i in range(len(questions))]
+        return [answers.get(i, "") for i in range(len(questions))]
 
     def stream(
         self, text: str, boxes: Iterable[Box] = (), *, max_new_tokens: int = 200, temperature: float = 0.0
@@ -243,16 +247,19 @@ class Predictor:
         *,
         max_new_tokens: int = 200,
         batch_size: int = 16,
+        num_beams: int = 1,
         temperature: float = 0.0,
     ) -> Generator[list[GrowingAnswer]]:
         """Answer questions in batches and show all answers as they grow, with the model's confidence in each.
 
-        Closing the iterator stops the model. A reader that is slower than the model is not shown every step.
+        Closing the iterator stops the model. A reader that is slower than the model is not shown every step; one that
+        waits for long is shown the same again. With beams there are no words before the end, and no confidence.
 
         Args:
             questions: The questions.
             max_new_tokens: Longest answer, in tokens.
             batch_size: Questions answered together.
+            num_beams: 1 is greedy.
             temperature: Above 0 samples.
 
         Returns:
@@ -261,17 +268,19 @@ class Predictor:
         Raises:
             RecordError: A question cannot be asked; raised by the call, before the first step.
         """
-        self._settings(max_new_tokens, 1, temperature)
+        self._settings(max_new_tokens, num_beams, temperature)
         for question in questions:
             self._encoder.check(question, max_new_tokens)
 
-        def ask(on_token: OnToken) -> None:
-            self.answer(
+        def ask(on_token: OnToken, is_unwanted: Callable[[], bool]) -> list[str]:
+            return self.answer(
                 questions,
                 max_new_tokens=max_new_tokens,
                 batch_size=batch_size,
+                num_beams=num_beams,
                 temperature=temperature,
-                on_token=on_token,
+                on_token=on_token if num_beams == 1 else None,
+                is_unwanted=is_unwanted,
             )
 
         return growing_answers(ask, len(questions), self.end_ids, self.decode)

@@ -1,5 +1,6 @@
 """The predictor's answers do not depend on how questions are batched, and a bad question is said before it is asked."""
 
+import math
 import threading
 import time
 from itertools import pairwise
@@ -267,6 +268,22 @@ def test_streamed_answers_of_a_batch_end_as_the_answers_and_tell_their_confidenc
     for before, after in pairwise(steps):
         assert all(len(early.text) <= len(late.text) for early, late in zip(before, after, strict=True))
     assert list(predictor.stream_answers([])) == [[]]
+
+
+def test_a_search_with_beams_can_be_left_and_gives_its_answers_at_the_end(predictor, questions):
+    steps = list(predictor.stream_answers(questions, num_beams=3, **LENGTH))
+    assert [answer.text for answer in steps[-1]] == predictor.answer(questions, num_beams=3, **LENGTH)
+    assert all(answer.done and math.isnan(answer.confidence) for answer in steps[-1])
+    asked = iter([False, False, False])  # before the batch, and at two steps
+    assert predictor.answer(questions[:1], num_beams=3, is_unwanted=lambda: next(asked, True), max_new_tokens=12) != (
+        predictor.answer(questions[:1], num_beams=3, max_new_tokens=12)
+    )
+
+
+def test_batches_that_nobody_wants_are_not_begun(predictor, questions):
+    wanted = iter([False])
+    answers = predictor.answer(questions[:3], batch_size=1, is_unwanted=lambda: next(wanted, True), **LENGTH)
+    assert sorted(map(bool, answers)) == [False, False, True]
 
 
 def test_a_question_that_cannot_be_asked_is_refused_before_the_stream_begins(predictor, images):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, tensor
 from transformers import LogitsProcessor, StoppingCriteria
 
@@ -88,3 +89,18 @@ class EndWhereTold(StoppingCriteria):
         row = tokens.new_tensor(range(len(tokens)))
         self._ended = tell(self._on_token, row, tokens, self._at_hand.scores, ended)
         return self._ended
+
+
+class EndWhenUnwanted(StoppingCriteria):
+    """Ends all answers of a batch when nobody wants them any more; for a search of which no tokens are told.
+
+    Args:
+        is_unwanted: Asked at each step.
+    """
+
+    def __init__(self, is_unwanted: Callable[[], bool]) -> None:
+        self._is_unwanted = is_unwanted
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        """``[B]``, all the same."""
+        return input_ids.new_full((len(input_ids),), self._is_unwanted(), dtype=torch.bool)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.model.decoding import decode_greedily
-from mgimm_plugin.model.listening import EndWhereTold, Reader, ScoresAtHand
+from mgimm_plugin.model.listening import EndWhenUnwanted, EndWhereTold, Reader, ScoresAtHand
 
 
 def search_settings(
@@ -47,7 +47,13 @@ def search_settings(
     )
 
 
-def search(model: Any, batch: dict[str, Any], settings: GenerationConfig, reader: Reader | None) -> list[list[int]]:
+def search(
+    model: Any,
+    batch: dict[str, Any],
+    settings: GenerationConfig,
+    reader: Reader | None,
+    is_unwanted: Callable[[], bool] | None = None,
+) -> list[list[int]]:
     """Generate the answers of a batch.
 
     Args:
@@ -55,12 +61,15 @@ def search(model: Any, batch: dict[str, Any], settings: GenerationConfig, reader
         batch: What ``QuestionEncoder.batch`` returns.
         settings: What ``search_settings`` returns.
         reader: Hears of each token and may end an answer; None where nobody listens. Not with beams.
+        is_unwanted: Asked at each step of a search with beams, which ends where it is true.
 
     Returns:
         Token ids of each answer, with what follows its end where there is no reader.
     """
     is_greedy = settings.num_beams == 1 and not settings.do_sample
     arguments = {**batch, "generation_config": settings, "custom_generate": decode_greedily if is_greedy else None}
+    if settings.num_beams > 1 and is_unwanted is not None:
+        arguments["stopping_criteria"] = StoppingCriteriaList([EndWhenUnwanted(is_unwanted)])
     if reader is None:
         return model.generate(**arguments).tolist()
     if is_greedy:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
@@ -113,10 +112,4 @@ def with_regions(message: str, boxes: Sequence[DrawnBox]) -> tuple[str, list[Box
 
 
 def _grow(predictor: Predictor, questions: Sequence[Question], options: Options) -> Iterator[list[GrowingAnswer]]:
-    from mgimm_plugin.growing_answers import GrowingAnswer
-
-    if options.beams == 1:
-        yield from predictor.stream_answers(questions, batch_size=len(questions), **options.sampling)
-        return
-    texts = predictor.answer(questions, batch_size=len(questions), num_beams=options.beams, **options.sampling)
-    yield [GrowingAnswer(text, math.nan, True) for text in texts]
+    return predictor.stream_answers(questions, batch_size=len(questions), num_beams=options.beams, **options.sampling)
