@@ -17,7 +17,7 @@ from mgimm_plugin.webpage.boxes_input import parse_boxes
 from mgimm_plugin.webpage.examples import canvas_value, examples
 from mgimm_plugin.webpage.exports import correct, write_exports
 from mgimm_plugin.webpage.linking import attributes_of, regions_of
-from mgimm_plugin.webpage.models import Options
+from mgimm_plugin.webpage.models import ModelShelf, Options
 from mgimm_plugin.webpage.session import Description, Drawing, DrawnBox, Limits, Row, Session, Turn, read_drawing
 from mgimm_plugin.webpage.uploads import as_png, open_upload
 
@@ -323,3 +323,19 @@ def test_there_are_eight_examples_with_their_boxes():
     found = examples()
     assert len(found) == 8
     assert all(boxes for _, boxes in found)
+
+
+def test_who_waits_for_a_model_is_told_for_how_long():
+    shelf = ModelShelf()
+    seconds = list(shelf.loading(Options(shelf.names[0])))
+    assert seconds
+    assert seconds == sorted(seconds)
+    assert list(shelf.loading(Options(shelf.names[0]))) == []
+    assert shelf.get(Options(shelf.names[0])) is shelf.get(Options(shelf.names[0]))
+    with pytest.raises(MgimmError, match="no model 'another'"):
+        list(shelf.loading(Options("another")))
+
+
+def test_a_model_that_cannot_be_loaded_is_told_to_who_asked_for_it(tmp_path):
+    with pytest.raises(MgimmError, match="broken"):
+        list(ModelShelf([str(tmp_path / "broken")]).loading(Options("broken")))
