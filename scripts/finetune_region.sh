@@ -26,6 +26,7 @@ if [ -n "${DATA_PATH:-}" ]; then
         --bf16 True --tf32 True --gradient_checkpointing True --model_max_length 2048 \
         --save_strategy epoch --logging_steps 10 --dataloader_num_workers 4 "$@"
 else
+    # The module of the paper learns where a box is too late for a few hundred steps (docs/benchmark.md).
     make_sample
     train "${common[@]}" \
         --model_name_or_path "${MODEL:-$PLAYGROUND/mini-llama}" \
@@ -33,6 +34,6 @@ else
         --data_path "$SAMPLE/train/region.jsonl" --image_folder "$SAMPLE/train" \
         --output_dir "${OUTPUT_DIR:-runs/sample-region}" \
         --per_device_train_batch_size 32 --num_train_epochs 2 --learning_rate 2e-3 \
-        --mm_region_mlp_dim 256 --model_max_length 512 \
+        --mm_region_encoder interactive_roi_residual --mm_region_mlp_dim 256 --model_max_length 512 \
         --save_strategy epoch --logging_steps 20 "$@"
 fi
