@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from mgimm_plugin.commands.hosts import host_guards, is_loopback
 from mgimm_plugin.commands.loading import load_predictor
 from mgimm_plugin.errors import MissingExtraError
+from mgimm_plugin.serve.hosts import host_guards, is_loopback
 
 logger = logging.getLogger(__name__)
 

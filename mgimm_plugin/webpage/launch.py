@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import mgimm_plugin
-from mgimm_plugin.commands.hosts import host_guards, is_loopback
 from mgimm_plugin.errors import MissingExtraError
+from mgimm_plugin.serve.hosts import host_guards, is_loopback
 from mgimm_plugin.webpage.models import ModelShelf
 from mgimm_plugin.webpage.session import Limits
 from mgimm_plugin.webpage.theme import css, theme
