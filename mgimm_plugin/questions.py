@@ -100,7 +100,6 @@ class QuestionEncoder:
 
     def __init__(self, loaded: LoadedModel, template: str, max_pixels: int) -> None:
         self.tokenizer, self.model, image_processor, self.context_length = loaded
-        self.template = template
         config = self.model.config
         self.images = ImageEncoder(
             image_processor,

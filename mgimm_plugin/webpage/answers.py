@@ -74,7 +74,7 @@ def reply(
         for (answer,) in _grow(predictor, [Question(drawing.image, text, all_boxes, earlier=earlier)], options):
             yield answer
     finally:
-        if answer is not None and session.turns is turns:
+        if answer is not None and answer.text and session.turns is turns:
             turns.append(Turn(message, text, tuple(boxes), answer.text))
 
 

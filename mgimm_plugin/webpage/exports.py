@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import threading
@@ -139,9 +138,8 @@ def correct(file: Path, drawing: Drawing, row: Row, text: str) -> dict[str, Any]
     """
     if not text.strip():
         raise MgimmError("the correction is empty: write what the region shows")
-    size = drawing.image.size
-    image = f"images/{hashlib.blake2b(drawing.image.tobytes(), key=repr(size).encode(), digest_size=8).hexdigest()}.png"
-    record = region_record(Row(row.box, text.strip()), size, image, uuid.uuid4().hex[:12])
+    image = f"images/{drawing.digest}.png"
+    record = region_record(Row(row.box, text.strip()), drawing.image.size, image, uuid.uuid4().hex[:12])
     (file.parent / "images").mkdir(parents=True, exist_ok=True)
     with _writing:
         if not (file.parent / image).exists():  # once, however much of it is corrected

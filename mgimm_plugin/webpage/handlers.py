@@ -122,7 +122,8 @@ class Handlers:
             for answer in answers.describe_image(self.shelf.get(options), drawing, options, guided=guided):
                 if session.image != image:
                     return
-                session.description = Description(answer.text, guides, options.model)
+                if answer.text or answer.done:  # before the first word, the description of before stays
+                    session.description = Description(answer.text, guides, options.model) if answer.text else None
                 yield session, panels.told(session)
 
     def compare(self, value: dict[str, Any] | None, second: str, *settings: Any) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from mgimm_plugin.resources import bundled_model
 
 if TYPE_CHECKING:
     from mgimm_plugin.predictor import Predictor
+
+logger = logging.getLogger(__name__)
 
 _KEPT = 2
 """Models in memory at a time: as many as stand side by side."""
@@ -115,13 +118,13 @@ class ModelShelf:
         return predictor
 
     def warm_up(self) -> None:
-        """Load the first model in the background; what goes wrong is told to whoever asks it."""
+        """Load the first model in the background; what goes wrong is told here, and to whoever asks it."""
 
         def load() -> None:
             try:
                 self.get(Options(self.names[0]))
-            except MgimmError:
-                return
+            except MgimmError as error:
+                logger.error("the page is there, but its first model is not: %s", error)
 
         threading.Thread(target=load, daemon=True, name="model loading").start()
 

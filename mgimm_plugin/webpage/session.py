@@ -67,6 +67,12 @@ class Drawing:
     image: Image.Image
     boxes: tuple[DrawnBox, ...]
 
+    @property
+    def digest(self) -> str:
+        """What tells the image from others: a hash of its size and pixels."""
+        key = repr(self.image.size).encode()
+        return hashlib.blake2b(self.image.tobytes(), key=key, digest_size=16).hexdigest()
+
 
 @dataclass(slots=True)
 class Row:
@@ -122,14 +128,14 @@ class Session:
     """One visitor's answers, all of them about one image.
 
     Attributes:
-        image: Digest of the image's pixels.
+        image: ``Drawing.digest``; empty where there is none.
         size: (width, height) of the image.
         rows: One a box.
         description: Of the whole image; None before there is one.
         turns: The chat; another list for each conversation.
     """
 
-    image: bytes = b""
+    image: str = ""
     size: tuple[int, int] = (1, 1)
     rows: list[Row] = field(default_factory=list)
     description: Description | None = None
@@ -141,7 +147,7 @@ class Session:
         Returns:
             Whether the image is another one than before.
         """
-        image = hashlib.blake2b(drawing.image.tobytes(), key=repr(drawing.image.size).encode()).digest()
+        image = drawing.digest
         is_another = image != self.image
         if is_another:
             self.clear()
@@ -152,7 +158,7 @@ class Session:
 
     def clear(self) -> None:
         """Forget everything: there is no image any more."""
-        self.image, self.size, self.rows, self.description = b"", (1, 1), [], None
+        self.image, self.size, self.rows, self.description = "", (1, 1), [], None
         self.forget_chat()
 
     def hear(self, boxes: Sequence[DrawnBox], answers: Sequence[GrowingAnswer], model: str) -> None:

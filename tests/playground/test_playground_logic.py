@@ -229,6 +229,18 @@ def test_a_stopped_answer_stays_as_far_as_it_came(drawing):
     assert [turn.answer for turn in session.turns] == ["<image>\nWhat"]
 
 
+def test_an_answer_that_was_stopped_before_its_first_word_is_none(drawing):
+    class Slow:
+        def stream_answers(self, questions, **settings):
+            yield [GrowingAnswer("", math.nan, False)]
+
+    session = Session()
+    answer = reply(Slow(), drawing, session, "What is it?", Options("a"))
+    next(answer)
+    answer.close()
+    assert session.turns == []
+
+
 def test_a_new_conversation_has_nothing_of_an_answer_to_the_old_one(drawing):
     session = Session()
     answer = reply(Parrot(), drawing, session, "What is it?", Options("a"))
@@ -288,7 +300,7 @@ def test_a_box_drawn_after_a_description_does_not_guide_it(session, drawing, tmp
 
 
 def test_sentences_follow_the_boxes_when_one_is_deleted(session, drawing):
-    session.image = b"?"
+    session.image = "?"
     session.show(Drawing(drawing.image, drawing.boxes))
     session.description = Description("There is a ship.", (), "model A")
     assert "mg-r1" in panels.told(session)
