@@ -65,6 +65,7 @@ class Predictor:
         tuned_with = getattr(config, "mm_conversation_template", None)
         self.template: str = template or tuned_with or family_of(config.model_type).template
         self.end_ids = end_token_ids(self.template, self.tokenizer)
+        self._loaded, self._max_pixels = loaded, max_pixels
         self._encoder = QuestionEncoder(loaded, self.template, max_pixels)
         self._image: EncodedImage | None = None
         self._asking = threading.Lock()
@@ -95,6 +96,12 @@ class Predictor:
         """
         loaded = load_model(bundled_model() if model is None else model, base, device=device, dtype=dtype)
         return cls(loaded, template=template, max_pixels=max_pixels)
+
+    def with_template(self, template: str) -> Predictor:
+        """The same model in memory, asked in the words of another conversation template."""
+        other = Predictor(self._loaded, template=template, max_pixels=self._max_pixels)
+        other._asking = self._asking
+        return other
 
     def encode_image(self, image: ImageLike) -> EncodedImage:
         """Run the vision pass of an image, for any number of questions after.

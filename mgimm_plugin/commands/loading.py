@@ -18,7 +18,6 @@ def load_predictor(
     *,
     device: str | None = None,
     dtype: str | None = None,
-    template: str | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> tuple[Predictor, str]:
     """Load a model quietly.
@@ -29,7 +28,6 @@ def load_predictor(
         device: Such as ``cpu`` or ``cuda``; None takes CUDA where there is some. Without a number, each process that
             torchrun has started takes a GPU of its own.
         dtype: Name of a torch dtype; None takes the device's own.
-        template: Name of the conversation template; None takes the model's own.
         max_pixels: Larger images are refused.
 
     Returns:
@@ -52,9 +50,8 @@ def load_predictor(
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     weights = None if dtype is None else getattr(torch, dtype)
-    predictor = Predictor.from_pretrained(
-        name, base, device=device_of_process(device), dtype=weights, template=template, max_pixels=max_pixels
-    )
+    on = device_of_process(device)
+    predictor = Predictor.from_pretrained(name, base, device=on, dtype=weights, max_pixels=max_pixels)
     return predictor, name
 
 

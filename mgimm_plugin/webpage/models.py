@@ -65,7 +65,7 @@ class ModelShelf:
             raise SettingError("two of the models have the same last part of their names; rename a folder")
         self._base, self._device = base, device
         self._lock = threading.Lock()
-        self._loaded: dict[tuple[str, str, str], Predictor] = {}
+        self._loaded: dict[tuple[str, str], Predictor] = {}
 
     @property
     def names(self) -> list[str]:
@@ -115,7 +115,7 @@ class ModelShelf:
                     _free_memory()
                 predictor = self._load(options)
             self._loaded[key] = predictor  # last in line to leave
-        return predictor
+        return predictor if options.template == "auto" else predictor.with_template(options.template)
 
     def warm_up(self) -> None:
         """Load the first model in the background; what goes wrong is told here, and to whoever asks it."""
@@ -130,11 +130,7 @@ class ModelShelf:
 
     def _load(self, options: Options) -> Predictor:
         dtype = None if options.precision == "auto" else options.precision
-        template = None if options.template == "auto" else options.template
-        predictor, _ = load_predictor(
-            self._folders[options.model], self._base, device=self._device, dtype=dtype, template=template
-        )
-        return predictor
+        return load_predictor(self._folders[options.model], self._base, device=self._device, dtype=dtype)[0]
 
 
 def _free_memory() -> None:
@@ -146,8 +142,8 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _key(options: Options) -> tuple[str, str, str]:
-    return options.model, options.precision, options.template
+def _key(options: Options) -> tuple[str, str]:
+    return options.model, options.precision
 
 
 def _short(name: str) -> str:

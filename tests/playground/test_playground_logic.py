@@ -344,6 +344,10 @@ def test_who_waits_for_a_model_is_told_for_how_long():
     assert seconds == sorted(seconds)
     assert list(shelf.loading(Options(shelf.names[0]))) == []
     assert shelf.get(Options(shelf.names[0])) is shelf.get(Options(shelf.names[0]))
+    other = Options(shelf.names[0], template="plain")
+    assert list(shelf.loading(other)) == [], "another template needs no other weights"
+    assert shelf.get(other).model is shelf.get(Options(shelf.names[0])).model
+    assert shelf.get(other).template == "plain"
     with pytest.raises(MgimmError, match="no model 'another'"):
         list(shelf.loading(Options("another")))
 
