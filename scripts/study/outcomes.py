@@ -23,6 +23,9 @@ OUTCOMES: Final = {
     "category_accuracy": ("region", "category", True),
     "color_accuracy": ("region", "color", True),
     "shape_accuracy": ("region", "shape", True),
+    "BLEU-4": ("image", "BLEU-4", True),
+    "METEOR": ("image", "METEOR", True),
+    "ROUGE-L": ("image", "ROUGE-L", True),
     "CIDEr": ("image", "CIDEr", True),
     "hallucination_rate": ("image", "hallucination", False),
     "object_recall": ("image", "object recall", True),
@@ -87,8 +90,7 @@ def row_outcomes(task: str, row: Row, truth: Truth) -> dict[str, float]:
             values |= {f"{group}_accuracy": fmean(known)} if known else {}
     else:
         values = object_outcomes(check_objects(row["prediction"], truth.records[row["id"]], truth.categories))
-    cider = row.get("scores", {}).get("CIDEr")
-    values |= {"CIDEr": float(cider)} if task == "image" and cider is not None else {}
+        values |= {name: float(score) for name, score in row.get("scores", {}).items() if score is not None}
     return {name: value for name, value in values.items() if name in OUTCOMES}
 
 

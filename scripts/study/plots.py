@@ -29,7 +29,7 @@ def draw_plots(results: Results, folder: Path, *, prefix: str) -> list[tuple[str
     drawn = []
     for name, title, draw in (
         ("differences", "Differences of the comparisons with 95 % intervals", _differences),
-        ("modes", "What multi-grained models make of the boxes they are shown", _modes),
+        ("modes", "What models make of the boxes they are shown", _modes),
         ("lora", "LoRA: CIDEr against trained parameters", _lora),
     ):
         figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
@@ -44,14 +44,14 @@ def draw_plots(results: Results, folder: Path, *, prefix: str) -> list[tuple[str
 def _differences(results: Results, axes: Any) -> bool:
     known = [(each, each.difference) for each in judge(results) if each.difference is not None]
     for at, (each, found) in enumerate(known):
-        color = "tab:blue" if each.comparison.primary else "tab:gray"
+        color = "tab:gray" if each.adjusted is None else "tab:blue"
         axes.plot([found.low, found.high], [at, at], color=color)
         axes.plot(found.mean, at, "o", color=color)
         axes.plot(found.by_seed, [at] * len(found.by_seed), "|", color=color)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(known)), [f"{each.comparison.claim}: {each.outcome}" for each, _ in known], fontsize=7)
     axes.invert_yaxis()
-    axes.set_xlabel("first minus second; blue: primary")
+    axes.set_xlabel("first minus second" + ("" if results.is_exploratory else "; blue: primary"))
     return bool(known)
 
 

@@ -27,12 +27,14 @@ class Results:
 
     Attributes:
         files: Decoded, by system in the order of ``SYSTEMS``, then by seed.
+        is_exploratory: Whether they are of fresh scenes, for what was tried after the test.
     """
 
     files: Sequence[Result]
+    is_exploratory: bool = False
 
     @classmethod
-    def read(cls, folder: Path) -> Results:
+    def read(cls, folder: Path, *, is_exploratory: bool = False) -> Results:
         """Read a folder.
 
         Raises:
@@ -42,7 +44,7 @@ class Results:
         if not files:
             raise MgimmError(f"{folder} holds no result files: run the study first")
         order = list(SYSTEMS)
-        return cls(sorted(files, key=lambda result: (order.index(result["system"]), result["seed"])))
+        return cls(sorted(files, key=lambda result: (order.index(result["system"]), result["seed"])), is_exploratory)
 
     def systems(self, *groups: str) -> dict[str, list[Result]]:
         """Result files by system, of all groups or of some."""
@@ -90,18 +92,22 @@ class Judged:
         outcome: On what.
         difference: What was found; None where a side has no values.
         adjusted: Holm's p-value, of primary tests.
+        is_exploratory: Whether it was made after the test.
     """
 
     comparison: Comparison
     outcome: str
     difference: Difference | None
     adjusted: float | None = None
+    is_exploratory: bool = False
 
     @property
     def verdict(self) -> str:
         """The rule of the plan: Holm's p below 0.05, and one sign in all of three seeds or more."""
         if self.difference is None:
             return "not computed"
+        if self.is_exploratory:
+            return "exploratory"
         if not self.comparison.primary:
             return "secondary"
         if len(self.difference.by_seed) < LEAST_SEEDS:
@@ -114,15 +120,17 @@ def judge(results: Results) -> list[Judged]:
     """All comparisons on the standard test scenes.
 
     Holm's procedure counts every primary test of the plan, also one that is missing (as if its p were 1): leaving tests
-    out must not make the others pass.
+    out must not make the others pass. What is exploratory has no tests, and no comparisons of rows that were not run.
     """
-    tests = [(comparison, outcome) for comparison in COMPARISONS for outcome in comparison.outcomes]
+    ran = results.systems()
+    comparisons = [each for each in COMPARISONS if not results.is_exploratory or {each.first, each.second} <= set(ran)]
+    tests = [(comparison, outcome) for comparison in comparisons for outcome in comparison.outcomes]
     found = [(comparison, outcome, _difference(results, comparison, outcome)) for comparison, outcome in tests]
-    primary = [at for at, (comparison, _, _) in enumerate(found) if comparison.primary]
+    primary = [at for at, (comparison, _, _) in enumerate(found) if comparison.primary and not results.is_exploratory]
     p_values = [known.p if (known := found[at][2]) is not None else 1.0 for at in primary]
     adjusted = dict(zip(primary, holm(p_values), strict=True))
     return [
-        Judged(comparison, outcome, known, adjusted.get(at) if known is not None else None)
+        Judged(comparison, outcome, known, adjusted.get(at) if known is not None else None, results.is_exploratory)
         for at, (comparison, outcome, known) in enumerate(found)
     ]
 

@@ -124,8 +124,14 @@ def _means(outcomes: ByImage) -> dict[str, float]:
 
 
 def run_study(study: Study, systems: list[System], seeds: Iterable[int], *, jobs: int, fresh: int) -> Path:
-    """Everything, in the order of what depends on what; returns the folder of result files."""
+    """Everything, in the order of what depends on what; returns the folder of result files.
+
+    Raises:
+        MgimmError: The folder is of another study, or an exploratory row is asked about the scenes of the plan.
+    """
     seeds = list(seeds)
+    if not fresh and (improved := [system.name for system in systems if system.group == "improved"]):
+        raise MgimmError(f"{', '.join(improved)}: tried after the test; it is judged on fresh scenes, add --fresh 1")
     check_same_study(study)
     has_choice = len(study.scale.rate_factors) > 1
     sets = asked_sets(study.scale, fresh)
@@ -143,14 +149,14 @@ def run_study(study: Study, systems: list[System], seeds: Iterable[int], *, jobs
 
 
 def check_same_study(study: Study) -> None:
-    """A folder belongs to one pair of bases and one scale: results of several must not be mixed.
+    """A folder belongs to one pair of bases and one size: results of several must not be mixed.
 
     Raises:
         MgimmError: The folder has parts of another study.
     """
     file = study.folder / "study.json"
     identity = {name: model_fingerprint(getattr(study.bases, name)) for name in ("llm", "tower")}
-    identity["scale"] = repr(study.scale)
+    identity["scale"] = study.scale.training
     if not file.is_file():
         write_json(file, identity)
         return

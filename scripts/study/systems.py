@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -182,6 +182,10 @@ COMPARISONS: Final = (
 )
 
 
+_MAY_GROW: Final = ("most_seeds", "groups", "modes", "is_shifted_tested")
+"""What of a scale shapes no single run."""
+
+
 @dataclass(frozen=True)
 class Scale:
     """A size of the study.
@@ -216,6 +220,11 @@ class Scale:
     is_shifted_tested: bool = False
     train_flags: tuple[str, ...] = ("--model_max_length", "1024", "--mm_region_mlp_dim", "256")
 
+    @property
+    def training(self) -> str:
+        """What all runs of a study must have in common; more rows, seeds or modes may come later."""
+        return repr({name: value for name, value in asdict(self).items() if name not in _MAY_GROW})
+
     def steps_of_last_stage(self, recipe: Recipe) -> int:
         """Steps of the image stage, or of the one stage that there is."""
         both = self.region_steps + self.image_steps
@@ -249,7 +258,6 @@ SCALES: Final = {
         image_stage_alone_steps=120,
         most_seeds=3,
         groups=("headline", "seeded"),
-        modes=(TRUE, JITTERED, NONE, BLANK),
     ),
     "full": Scale(
         scenes=(10_000, 500, 1_000),

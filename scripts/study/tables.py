@@ -19,11 +19,15 @@ PLANNED, EXPLORATORY = "results", "exploratory"
 """The places of a page that are written; what is tried afterwards must not take the place of what was planned."""
 _CAVEATS = {
     "small": ["**This size shows that everything runs. It proves nothing about the systems.**"],
-    "medium": ["**Not the study that was planned, but what a CPU can do of it:** see [sizes](#sizes)."],
+    "medium": [
+        "**Not the study that was planned, but what a CPU can do of it:** see [sizes](#sizes). *No region stage* has",
+        "as many FLOPs as the others, not as many examples.",
+    ],
 }
 MAIN_OUTCOMES = ("appearance_accuracy", "geometry_accuracy", "CIDEr", "hallucination_rate", "object_recall")
 GROUPS = (*SIZES, *(text for _, text in DENSITIES))
 DETAILS = ("category_accuracy", "color_accuracy", "shape_accuracy", "object_precision")
+CAPTION_OUTCOMES = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr")
 
 
 def write_results(folder: Path, page: Path, *, scale: str, is_exploratory: bool = False) -> None:
@@ -38,15 +42,15 @@ def write_results(folder: Path, page: Path, *, scale: str, is_exploratory: bool 
     Raises:
         MgimmError: There are no result files, or the page has no place for results.
     """
-    results = Results.read(folder)
+    results = Results.read(folder, is_exploratory=is_exploratory)
     place = EXPLORATORY if is_exploratory else PLANNED
     begin, end = markers(place)
     text = page.read_text(encoding="utf-8") if page.exists() else f"# Benchmark\n\n{begin}\n{end}\n"
     prefix = f"benchmark-{scale}{'-fresh' if is_exploratory else ''}"
     pictures = draw_plots(results, page.parent / "images", prefix=prefix)
-    parts = [_head(results, scale, is_exploratory), *_sections(results)]
+    parts = [_head(results, scale), *_sections(results)]
     trials = folder.parent / "trials"
-    if trials.is_dir():
+    if trials.is_dir() and not is_exploratory:
         parts.append("### Trials on validation\n\n" + trials_table(trials))
     parts += [f"![{title}](images/{name})" for title, name in pictures]
     page.parent.mkdir(parents=True, exist_ok=True)
@@ -70,10 +74,10 @@ def between_markers(text: str, content: str, page: Path, place: str) -> str:
     return f"{text[: text.index(begin)]}{begin}\n{content}\n{text[text.index(end) :]}"
 
 
-def _head(results: Results, scale: str, is_exploratory: bool) -> str:
+def _head(results: Results, scale: str) -> str:
     bases = sorted({f"`{result['tower']}` and `{result['llm']}`" for result in results.files})
     lines = [f"Scale `{scale}`; bases {'; '.join(bases)}; {len(results.files)} runs."]
-    if is_exploratory:
+    if results.is_exploratory:
         lines.append("**Exploratory**: judged on fresh scenes, after the test set had been seen.")
     lines += _CAVEATS.get(scale, [])
     missing = [name for name in ("CIDEr",) if not any(_has(result, name) for result in results.files)]
@@ -87,7 +91,10 @@ def _has(result: Result, outcome: str) -> bool:
 
 def _sections(results: Results) -> Iterable[str]:
     yield "### Rows\n\nOn test scenes; mean ± standard deviation over seeds.\n\n" + rows_table(results)
-    yield "### Attributes and objects\n\n" + details_table(results)
+    yield "### Attributes and objects\n\n" + details_table(results, DETAILS)
+    yield "### Caption metrics\n\nOf image descriptions, against five references.\n\n" + details_table(
+        results, CAPTION_OUTCOMES
+    )
     yield "### Comparisons\n\nFirst minus second.\n\n" + comparisons_table(results)
     yield "### What is shown at test time\n\n" + modes_table(results)
     if any(asked["style"] != "standard" for result in results.files for asked in result["evaluations"]):
@@ -116,14 +123,14 @@ def rows_table(results: Results, *groups: str) -> str:
     return markdown([*headings, "trained parameters", "examples", "PFLOPs"], rows)
 
 
-def details_table(results: Results) -> str:
-    """The outcomes behind the main ones, with what ``rows_table`` shows."""
+def details_table(results: Results, outcomes: Sequence[str]) -> str:
+    """More outcomes of each row, with what ``rows_table`` shows."""
     rows = []
     for name in results.systems(*ROW_GROUPS):
         mode = _usual_mode(name)
-        means = (results.seed_means(name, "standard", _mode_of(outcome, mode), outcome) for outcome in DETAILS)
+        means = (results.seed_means(name, "standard", _mode_of(outcome, mode), outcome) for outcome in outcomes)
         rows.append([_title(name), *map(spread, means)])
-    return markdown(["row", *(OUTCOMES[name][1] for name in DETAILS)], rows)
+    return markdown(["row", *(OUTCOMES[name][1] for name in outcomes)], rows)
 
 
 def _usual_mode(system: str) -> str:

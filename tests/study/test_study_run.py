@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from mgimm_plugin.errors import MgimmError
 from scripts.study.data import SHIFTED, TEST, TRAIN, VALIDATION, asked_sets, draw, question_flags
 from scripts.study.jobs import Study
 from scripts.study.recipes import Bases
-from scripts.study.run import check_same_study, chosen_factor, selection_score
+from scripts.study.run import check_same_study, chosen_factor, run_study, selection_score
 from scripts.study.systems import BLANK, NONE, SCALES, SYSTEMS, TRUE, Scale
 
 PLAYGROUND = Path(__file__).resolve().parents[2] / "playground"
@@ -50,8 +51,15 @@ def test_nothing_is_chosen_from_part_of_the_trials(study):
 def test_a_folder_takes_results_of_one_pair_of_bases_and_one_scale_only(study):
     check_same_study(study)
     check_same_study(study)
+    check_same_study(Study(replace(study.scale, most_seeds=1, groups=("headline",)), study.bases, study.folder))
     with pytest.raises(MgimmError, match="another scale"):
         check_same_study(Study(SCALES["small"], study.bases, study.folder))
+
+
+def test_what_is_tried_after_the_test_is_not_asked_about_its_scenes(study):
+    with pytest.raises(MgimmError, match=r"interactive_roi_residual: .* add --fresh 1"):
+        run_study(study, [SYSTEMS["interactive_roi_residual"]], [0], jobs=1, fresh=0)
+    assert not study.folder.exists()
 
 
 def test_no_two_sets_share_a_seed_and_none_but_the_training_set_is_of_the_training_split():

@@ -123,6 +123,14 @@ def test_exploratory_results_have_a_place_of_their_own(tmp_path):
     assert all("medium-fresh" in path.name for path in (tmp_path / "images").iterdir())
 
 
+def test_what_is_exploratory_has_differences_and_no_tests(folder):
+    judged = judge(Results.read(folder, is_exploratory=True))
+    pairs = {(each.comparison.first, each.comparison.second) for each in judged}
+    assert pairs == {("multi_grained", "global"), ("multi_grained", "roi_align"), ("multi_grained", "multi_grained")}
+    assert {each.adjusted for each in judged} == {None}
+    assert {each.verdict for each in judged if each.difference is not None} == {"exploratory"}
+
+
 def test_small_and_exploratory_runs_are_marked_and_missing_scores_named(tmp_path):
     folder = tmp_path / "results"
     folder.mkdir()

@@ -1,0 +1,54 @@
+"""The whole way at the smallest size: what is done is not done again, and caption scores may come later."""
+
+import json
+
+import pytest
+
+from mgimm_plugin.evaluate.captions import unavailable_reason
+from mgimm_plugin.resources import bundled_model
+from scripts.study.jobs import Study
+from scripts.study.outcomes import read_rows
+from scripts.study.recipes import Bases
+from scripts.study.run import run_study
+from scripts.study.systems import SYSTEMS, TRUE, Scale
+from scripts.study.tables import write_results
+
+PLAYGROUND = bundled_model().parent
+
+
+def test_a_study_goes_on_where_it_was_and_writes_its_page(tmp_path):
+    scale = Scale(scenes=(4, 1, 2), batch=2, region_steps=2, image_steps=2, modes=(TRUE,))
+    study = Study(scale, Bases(PLAYGROUND / "mini-llama", PLAYGROUND / "mini-clip"), tmp_path / "study")
+
+    def run():
+        return run_study(study, [SYSTEMS["multi_grained"]], [0], jobs=2, fresh=0)
+
+    file = run() / "multi_grained-seed0.json"
+    first = json.loads(file.read_text())
+    assert {stage: done["steps"] for stage, done in first["stages"].items()} == {"region": 2, "image": 2}
+    assert {(asked["task"], asked["mode"]) for asked in first["evaluations"]} == {("region", TRUE), ("image", TRUE)}
+    weights = {path: path.stat().st_mtime_ns for path in study.folder.rglob("*.safetensors")}
+    answers = {path: path.stat().st_mtime_ns for path in study.folder.rglob("predictions.jsonl")}
+    assert weights
+    assert len(answers) == 2
+    file.unlink()
+    run()
+    assert json.loads(file.read_text()) == first
+    assert {path: path.stat().st_mtime_ns for path in weights} == weights
+    assert {path: path.stat().st_mtime_ns for path in answers} == answers
+    write_results(file.parent, tmp_path / "page.md", scale="small")
+    assert "| MGIMM, multi-grained | true | 1 |" in (tmp_path / "page.md").read_text()
+
+
+@pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
+def test_caption_scores_that_were_not_possible_are_filled_in_where_they_are(tmp_path):
+    texts = ("a ship lies in the harbor", "two red bridges cross a river")
+    rows = [{"id": str(at), "prediction": text, "references": [text]} for at, text in enumerate(texts)]
+    (tmp_path / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "metrics.json").write_text(json.dumps({"records": 2}))
+    filled = read_rows(tmp_path)
+    assert [row["scores"]["BLEU-4"] for row in filled] == pytest.approx([1.0, 1.0])
+    assert [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()] == filled
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["records"] == 2
+    assert metrics["ROUGE-L"] == pytest.approx(1.0)
