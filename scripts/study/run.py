@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -26,7 +27,7 @@ from .data import TRAIN, VALIDATION, SceneSet, asked_sets, draw
 from .jobs import ROOT, Study, commit, evaluate, train, train_all, write_json
 from .outcomes import ByImage, Truth, by_group, by_image, read_rows
 from .recipes import IMAGE_FILE, Bases, stage_names
-from .systems import MULTI_GRAINED, SCALES, SYSTEMS, System
+from .systems import MODES, MULTI_GRAINED, SCALES, SYSTEMS, System
 from .tables import write_results
 
 TRIAL_SEED = 1_000
@@ -193,6 +194,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, help="folder of the study; by default runs/study-SCALE")
     parser.add_argument("--only", nargs="+", choices=tuple(SYSTEMS), metavar="SYSTEM", help=", ".join(SYSTEMS))
     parser.add_argument("--seeds", nargs="+", type=int, default=range(5), help="some of the seeds, from 0")
+    parser.add_argument("--modes", nargs="+", choices=MODES["image"], help="some of what is shown at test time")
     parser.add_argument("--jobs", type=int, default=2, help="trainings and evaluations at once")
     parser.add_argument("--fresh", type=int, default=0, help="N > 0: exploratory, on the N-th fresh test sets")
     parser.add_argument("--docs", type=Path, help="file whose results part is written, with images/ beside it")
@@ -200,6 +202,7 @@ def main() -> int:
     # Jobs with more threads than cores between them wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // options.jobs)))
     scale = SCALES[options.scale]
+    scale = replace(scale, modes=tuple(options.modes or scale.modes))
     folder = (options.output or ROOT / "runs" / f"study-{options.scale}").resolve()
     study = Study(scale, Bases(options.llm.resolve(), options.tower.resolve()), folder)
     systems = [SYSTEMS[name] for name in options.only] if options.only else scale.systems()
