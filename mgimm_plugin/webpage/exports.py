@@ -6,6 +6,7 @@ import json
 import math
 import threading
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN, IM
 from mgimm_plugin.data.records import parse_record
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.webpage.linking import attributes_of
-from mgimm_plugin.webpage.session import Drawing, Row, Session, color_of
+from mgimm_plugin.webpage.session import Description, Drawing, Row, Session, color_of
 
 _writing = threading.Lock()
 
@@ -49,11 +50,7 @@ def records(session: Session, size: tuple[int, int], image_name: str) -> list[di
         if row.phrase
     ]
     if session.description is not None:
-        rows = {row.box.bbox: row for row in session.rows}  # what was said of a guide, where it is still there
-        guides = [_region(rows.get(box.bbox, Row(box))) for box in session.description.boxes]
-        head = [DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN * len(guides), IMAGE_QUESTION]
-        question = "\n".join(part for part in head if part)
-        found.append(_record(name, image_name, size, guides, question, session.description.text))
+        found.append(image_record(session.description, session.rows, size, image_name, name))
     return found
 
 
@@ -62,6 +59,17 @@ def region_record(row: Row, size: tuple[int, int], image_name: str, record_id: s
     return _record(
         record_id, image_name, size, [_region(row)], f"{DEFAULT_REGION_TOKEN}\n{REGION_QUESTION}", row.phrase
     )
+
+
+def image_record(
+    description: Description, rows: Sequence[Row], size: tuple[int, int], image_name: str, record_id: str
+) -> dict[str, Any]:
+    """The training record of a description, guided by the boxes that guided it."""
+    said = {row.box.bbox: row for row in rows}  # of a guide, where it is still there
+    guides = [_region(said.get(box.bbox, Row(box))) for box in description.boxes]
+    head = [DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN * len(guides), IMAGE_QUESTION]
+    question = "\n".join(part for part in head if part)
+    return _record(record_id, image_name, size, guides, question, description.text)
 
 
 def coco(session: Session, size: tuple[int, int], image_name: str) -> dict[str, Any]:
@@ -121,25 +129,26 @@ def write_exports(folder: Path, drawing: Drawing, session: Session) -> list[Path
     return [folder / name for name in ("annotated.png", "image.png", *texts)]
 
 
-def correct(file: Path, drawing: Drawing, row: Row, text: str) -> dict[str, Any]:
-    """Append a visitor's own description of a region to a JSONL file of records, and its image beside it.
+def correct(file: Path, drawing: Drawing, corrected: Row | Description, rows: Sequence[Row] = ()) -> dict[str, Any]:
+    """Append a visitor's own words for a region or the image to a JSONL file of records, and the image beside it.
 
     Args:
         file: The file; its folder and the image folder ``images`` in it are made when they are not there.
         drawing: Has the image.
-        row: The region.
-        text: The right description.
+        corrected: With the right words.
+        rows: What was said of the boxes that guide a description.
 
     Returns:
         The record.
 
     Raises:
-        MgimmError: The text is empty, or cannot be an answer.
+        MgimmError: The words cannot be an answer.
     """
-    if not text.strip():
-        raise MgimmError("the correction is empty: write what the region shows")
-    image = f"images/{drawing.digest}.png"
-    record = region_record(Row(row.box, text.strip()), drawing.image.size, image, uuid.uuid4().hex[:12])
+    image, record_id = f"images/{drawing.digest}.png", uuid.uuid4().hex[:12]
+    if isinstance(corrected, Row):
+        record = region_record(corrected, drawing.image.size, image, record_id)
+    else:
+        record = image_record(corrected, rows, drawing.image.size, image, record_id)
     (file.parent / "images").mkdir(parents=True, exist_ok=True)
     with _writing:
         if not (file.parent / image).exists():  # once, however much of it is corrected

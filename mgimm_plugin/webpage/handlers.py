@@ -16,7 +16,7 @@ from mgimm_plugin.webpage.boxes_input import parse_boxes
 from mgimm_plugin.webpage.examples import canvas_value, examples
 from mgimm_plugin.webpage.exports import correct, write_exports
 from mgimm_plugin.webpage.models import ModelShelf, Options
-from mgimm_plugin.webpage.session import Description, Limits, Session, check_boxes, check_written, read_drawing
+from mgimm_plugin.webpage.session import Description, Limits, Row, Session, check_boxes, check_written, read_drawing
 from mgimm_plugin.webpage.uploads import as_png, open_upload
 
 logger = logging.getLogger(__name__)
@@ -175,21 +175,29 @@ class Handlers:
 
     def correct(
         self, value: dict[str, Any] | None, session: Session, number: float, text: str
-    ) -> tuple[Session, str, str]:
-        """The visitor's own words for a region: into the table, and into the file."""
+    ) -> tuple[Session, str, str, str]:
+        """The visitor's own words for a region, or for the image (0): onto the page, and into the file."""
         import gradio as gr
 
         with told_as_toasts():
             check_written(text, self.limits)
             drawing = read_drawing(value, self.limits)
             session.show(drawing)
-            if not 1 <= int(number or 0) <= len(session.rows):
-                raise MgimmError(f"there is no region {int(number or 0)}; the image has {len(session.rows)}")
-            row = session.rows[int(number) - 1]
-            correct(self.corrections, drawing, row, text)
-            row.phrase, row.confidence, row.model = text.strip(), float("nan"), ""
+            words, at = text.strip(), int(number or 0)
+            if not words:
+                raise MgimmError("the correction is empty: write what is really there")
+            if not 0 <= at <= len(session.rows):
+                raise MgimmError(f"there is no region {at}; the image has {len(session.rows)}")
+            if at:
+                row = Row(session.rows[at - 1].box, words)
+                correct(self.corrections, drawing, row)
+                session.rows[at - 1] = row
+            else:
+                description = Description(words, session.description.boxes if session.description else (), "")
+                correct(self.corrections, drawing, description, session.rows)
+                session.description = description
         gr.Info(f"Kept in {self.corrections.name}", title="Thank you")
-        return session, panels.table(session.rows), ""
+        return session, panels.table(session.rows), panels.told(session), ""
 
 
 def _says(text: str) -> dict[str, str]:

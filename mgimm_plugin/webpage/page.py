@@ -81,7 +81,7 @@ def build(shelf: ModelShelf, limits: Limits, corrections: Path) -> gr.Blocks:
                 with gr.Column(elem_id="mg-more"):
                     chat = _chat(handlers, canvas, session, settings)
                     events = [chat[1]]
-                    events += _more(handlers, shelf, canvas, session, settings, table)
+                    events += _more(handlers, shelf, canvas, session, settings, table, told)
 
         def pick(event: gr.SelectData) -> Any:
             return handlers.pick(int(event.index))
@@ -188,12 +188,15 @@ def _chat(handlers: Handlers, canvas: Any, session: Any, settings: list[Any]) ->
 
 
 def _more(
-    handlers: Handlers, shelf: ModelShelf, canvas: Any, session: Any, settings: list[Any], table: Any
+    handlers: Handlers, shelf: ModelShelf, canvas: Any, session: Any, settings: list[Any], table: Any, told: Any
 ) -> list[Any]:
     with gr.Accordion("Correct an answer", open=False):
         with gr.Row():
-            number = gr.Number(1, label="Region", precision=0, minimum=1, scale=1, min_width=90)
-            right = gr.Textbox(label="What it really shows", max_length=handlers.limits.written, scale=6)
+            number = gr.Number(1, label="Region", info="0: the image", precision=0, minimum=0, scale=1, min_width=90)
+            right = gr.Textbox(
+                label="What it really shows", info="kept in a file to tune on",
+                max_length=handlers.limits.written, scale=6,
+            )  # fmt: skip
         keep = gr.Button("Correct this", size="sm")
     with gr.Accordion("Side by side", open=False):
         second = gr.Dropdown(
@@ -209,7 +212,7 @@ def _more(
         files = gr.File(
             label="Picture, records, COCO, report", file_count="multiple", interactive=False, elem_id="mg-files"
         )
-    keep.click(handlers.correct, [canvas, session, number, right], [session, table, right], api_name="correct")
+    keep.click(handlers.correct, [canvas, session, number, right], [session, table, told, right], api_name="correct")
     export.click(handlers.export, [canvas, session], files, api_name="export")
     compared = both.click(
         handlers.compare, [canvas, second, *settings], [left, right_hand], concurrency_id="model", api_name="compare"

@@ -312,22 +312,26 @@ def test_exported_records_and_corrections_pass_validate(session, drawing, tmp_pa
     write_exports(tmp_path, drawing, session)
     corrections = tmp_path / "kept" / "corrections.jsonl"
     for text in ("A gray ship.", "A long gray ship."):
-        correct(corrections, drawing, session.rows[0], text)
+        correct(corrections, drawing, Row(drawing.boxes[0], text))
+    correct(corrections, drawing, Description("A harbor.", drawing.boxes[1:], ""), session.rows)
     assert validate([tmp_path / "records.json"], images=tmp_path, progress=False) == 0
     assert validate([corrections], images=corrections.parent, progress=False) == 0
     assert [record.conversations[1].value for record in read_records(corrections)] == [
         "A gray ship.",
         "A long gray ship.",
+        "A harbor.",
     ]
+    guide = list(read_records(corrections))[2].regions[0]
+    assert (guide.bbox, guide.phrase) == (drawing.boxes[1].bbox, session.rows[1].phrase)
     assert len(list((corrections.parent / "images").iterdir())) == 1
 
 
 def test_nothing_is_exported_and_no_empty_correction_kept(drawing, tmp_path):
     with pytest.raises(MgimmError, match="nothing to export"):
         write_exports(tmp_path, drawing, Session())
-    for text in (" ", "an <image>"):
+    for text in ("", "an <image>"):
         with pytest.raises(MgimmError):
-            correct(tmp_path / "c.jsonl", drawing, Row(drawing.boxes[0]), text)
+            correct(tmp_path / "c.jsonl", drawing, Row(drawing.boxes[0], text))
     assert not (tmp_path / "c.jsonl").exists()
 
 
