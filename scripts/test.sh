@@ -16,10 +16,10 @@ if [ "${1:-}" = --oldest ]; then
     environment=.venv-oldest
 fi
 bash scripts/setup.sh "${setup[@]}"
-# The playground is tested in a browser; without one those tests are left out.
+# The playground is tested in a browser; without one those tests are left out, or fail where MGIMM_NEED_BROWSER is set.
 if ! command -v chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null ||
-        echo "test: Chromium could not be installed; the playground's browser tests are skipped" >&2
+        echo "test: Chromium could not be installed, which the playground's browser tests need" >&2
 fi
 # shellcheck disable=SC1091
 source "$environment/bin/activate"
