@@ -95,6 +95,10 @@ class ImageError(RecordError):
     """An image that is missing, unreadable, truncated or larger than the pixel limit."""
 
 
+class ImageTooLargeError(ImageError):
+    """An image with more pixels than the limit."""
+
+
 class SequenceTooLongError(RecordError):
     """A record whose tokens do not fit the model's context."""
 

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from mgimm_plugin.errors import BoxError, MgimmError
 from mgimm_plugin.geometry import as_boxes, grid_boxes, xywh_to_xyxy
 
 Box = tuple[float, float, float, float]
+
+
+class NamedBox(NamedTuple):
+    """A box of a file.
+
+    Attributes:
+        box: xyxy in pixels.
+        name: Its ``category`` or ``label``; empty where the file has none.
+        size: (width, height) of its image, where the file says it.
+    """
+
+    box: Box
+    name: str = ""
+    size: tuple[float, float] | None = None
+
 
 _SEPARATOR = re.compile(r"[,;\s]+")
 
@@ -45,15 +61,28 @@ def parse_regions(text: str, width: int, height: int) -> list[Box]:
 
 
 def read_boxes_file(path: Path, image_name: str) -> list[Box]:
-    """Read the boxes of one image from a file, whose form is told by its content.
+    """Read the boxes of one image from a file, each once.
+
+    Args:
+        path: A file as of ``read_named_boxes``.
+        image_name: File name of the image.
+
+    Raises:
+        BoxError: A box is not one; file and place are named.
+        MgimmError: The file has another form, or no box for this image.
+    """
+    return list(dict.fromkeys(found.box for found in read_named_boxes(path, image_name)))
+
+
+def read_named_boxes(path: Path, image_name: str | None = None) -> list[NamedBox]:
+    """Read boxes from a file, whose form is told by its content.
 
     Understood are lines of ``x1 y1 x2 y2``; a JSON list of ``[x1, y1, x2, y2]`` or of objects with ``bbox``; COCO
-    (``annotations`` with ``bbox`` as x, y, width, height); and records of this package, as a JSON array or JSONL. Where
-    a file has several images, the boxes of the one with the same name are taken, each once.
+    (``annotations`` with ``bbox`` as x, y, width, height); and records of this package, as a JSON array or JSONL.
 
     Args:
         path: The file.
-        image_name: File name of the image.
+        image_name: File name of the image whose boxes are taken, where the file has several; None takes all.
 
     Raises:
         BoxError: A box is not one; file and place are named.
@@ -65,11 +94,11 @@ def read_boxes_file(path: Path, image_name: str) -> list[Box]:
         raise MgimmError(f"boxes file {path} cannot be read: {error}") from error
     boxes = list(dict.fromkeys(_boxes_in(text, path, image_name)))
     if not boxes:
-        raise MgimmError(f"boxes file {path} has no box for {image_name}")
+        raise MgimmError(f"boxes file {path} has no box{f' for {image_name}' if image_name else ''}")
     return boxes
 
 
-def _boxes_in(text: str, path: Path, image_name: str) -> Iterator[Box]:
+def _boxes_in(text: str, path: Path, image_name: str | None) -> Iterator[NamedBox]:
     if not text.lstrip().startswith(("[", "{")):
         yield from _lines(text, path)
         return
@@ -84,16 +113,27 @@ def _boxes_in(text: str, path: Path, image_name: str) -> Iterator[Box]:
     for number, item in enumerate(value):
         where = f"{path}, entry {number}"
         if isinstance(item, list):
-            yield _checked(item, where)
+            yield NamedBox(_checked(item, where))
         elif isinstance(item, Mapping) and "bbox" in item:
             if _is_of(item.get("image"), image_name):
-                yield _checked(item["bbox"], where)
+                yield NamedBox(_checked(item["bbox"], where), _name_of(item), _size_of(item))
         elif isinstance(item, Mapping) and isinstance(item.get("regions", []), list):
             if _is_of(item.get("image"), image_name):
                 for region in item.get("regions", []):
-                    yield _checked(region.get("bbox") if isinstance(region, Mapping) else region, where)
+                    region = region if isinstance(region, Mapping) else {"bbox": region}
+                    yield NamedBox(_checked(region.get("bbox"), where), _name_of(region), _size_of(item))
         else:
             raise MgimmError(f"{where}: neither a box, nor an object with bbox, nor a record with regions")
+
+
+def _name_of(item: Mapping[str, Any]) -> str:
+    name = item.get("category") or item.get("label")
+    return name if isinstance(name, str) else ""
+
+
+def _size_of(item: Mapping[str, Any]) -> tuple[float, float] | None:
+    width, height = item.get("width"), item.get("height")
+    return (width, height) if isinstance(width, int | float) and isinstance(height, int | float) else None
 
 
 def _decode(text: str, path: Path) -> Any:
@@ -108,24 +148,24 @@ def _decode(text: str, path: Path) -> Any:
             raise MgimmError(f"boxes file {path} is not valid JSON: {whole}") from whole
 
 
-def _lines(text: str, path: Path) -> Iterator[Box]:
+def _lines(text: str, path: Path) -> Iterator[NamedBox]:
     for number, line in enumerate(text.splitlines(), 1):
         content = line.split("#")[0].strip()
         if content:
             try:
-                yield parse_box(content)
+                yield NamedBox(parse_box(content))
             except BoxError as error:
                 raise BoxError(error.message, file=path, index=number - 1) from error
 
 
-def _coco(value: Mapping[str, Any], path: Path, image_name: str) -> Iterator[Box]:
+def _coco(value: Mapping[str, Any], path: Path, image_name: str | None) -> Iterator[NamedBox]:
     images = {
         str(image.get("id")): image.get("file_name") for image in _objects(value.get("images", []), "images", path)
     }
     for number, annotation in enumerate(_objects(value["annotations"], "annotations", path)):
         if _is_of(images.get(str(annotation.get("image_id"))), image_name):
             where = f"{path}, annotation {number}"
-            yield _checked(_tuples(xywh_to_xyxy([_four(annotation.get("bbox"), where)]))[0], where)
+            yield NamedBox(_checked(_tuples(xywh_to_xyxy([_four(annotation.get("bbox"), where)]))[0], where))
 
 
 def _objects(value: object, field: str, path: Path) -> list[Mapping[str, Any]]:
@@ -134,9 +174,9 @@ def _objects(value: object, field: str, path: Path) -> list[Mapping[str, Any]]:
     return value
 
 
-def _is_of(name: object, image_name: str) -> bool:
+def _is_of(name: object, image_name: str | None) -> bool:
     """Does an entry belong to the image: it says so, or says nothing."""
-    return name is None or PurePosixPath(str(name).replace("\\", "/")).name == image_name
+    return name is None or image_name is None or PurePosixPath(str(name).replace("\\", "/")).name == image_name
 
 
 def _four(value: object, where: str) -> list[float]:
@@ -151,6 +191,8 @@ def _four(value: object, where: str) -> list[float]:
 
 def _checked(value: object, where: str) -> Box:
     x1, y1, x2, y2 = _four(value, where)
+    if not all(map(math.isfinite, (x1, y1, x2, y2))):
+        raise BoxError(f"{where} has a number that is not finite")
     if not (x1 < x2 and y1 < y2):
         raise BoxError(f"{where} encloses nothing: it must have x1 < x2 and y1 < y2 (is it x, y, width, height?)")
     return (float(x1), float(y1), float(x2), float(y2))

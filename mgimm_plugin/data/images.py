@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, UnidentifiedImageError
 
 from mgimm_plugin.constants import ASPECT_RATIO_MODES, DEFAULT_MAX_PIXELS
-from mgimm_plugin.errors import ImageError, MgimmError
+from mgimm_plugin.errors import ImageError, ImageTooLargeError, MgimmError
 from mgimm_plugin.geometry import shortest_edge_size
 
 if TYPE_CHECKING:
@@ -86,20 +86,21 @@ def _opened(
         with _limit_of_pillow(max_pixels), Image.open(file, formats=formats) as image:
             width, height = image.size
             if width * height > max_pixels:
-                raise ImageError(
+                raise ImageTooLargeError(
                     f"image {path} has {width}x{height} pixels, more than the limit of {max_pixels}; {_RAISE_THE_LIMIT}"
                 )
             yield image
     except FileNotFoundError as error:
         raise ImageError(f"image {path} does not exist") from error
     except Image.DecompressionBombError as error:
-        raise ImageError(
+        raise ImageTooLargeError(
             f"image {path} has more pixels than the limit of {max_pixels} ({error}); {_RAISE_THE_LIMIT}"
         ) from error
     except UnidentifiedImageError as error:
-        raise ImageError(
-            f"image {path} is not an image that Pillow can read (truncated, of another format, or not 8 bits a channel)"
-        ) from error
+        wanted = (
+            f"an image of a kind that is taken ({', '.join(formats)})" if formats else "an image that Pillow can read"
+        )
+        raise ImageError(f"image {path} is not {wanted}; or it is truncated, or not 8 bits a channel") from error
     # What Pillow's decoders raise on broken files: OSError and SyntaxError by contract, the others by omission.
     except (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, struct.error) as error:
         raise ImageError(f"image {path} cannot be read: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
@@ -11,6 +12,9 @@ from mgimm_plugin.predictor import Predictor, PreparedImage, Question
 from mgimm_plugin.serve.images import open_request_image
 from mgimm_plugin.serve.schema import ChatRequest, ImagePart, Message, TextPart
 from mgimm_plugin.serve.settings import Limits, RequestRefused
+
+_MOST_FRACTION = 1.01
+"""Beyond 1 by no more than rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ def ask(
         if content is not None:
             image = predictor.prepare_image(open_request_image(content, drafted.image_field, limits))
             if request.box_units == "fractions":
+                _check_fractions(boxes)
                 boxes = [tuple(fractions_to_pixels(box, *image.size).reshape(-1).tolist()) for box in boxes]
         *earlier, text = drafted.texts
         question = Question(image, text, boxes, earlier=tuple(earlier))
@@ -148,3 +153,13 @@ def _text(message: Message, field: str) -> str:
             param=f"{field}.content",
         )
     return text
+
+
+def _check_fractions(boxes: Sequence[Sequence[float]]) -> None:
+    """Refuse what must be pixels: clipped to the image, such a box would be all of it, and nobody would be told."""
+    for number, box in enumerate(boxes):
+        if max(box) > _MOST_FRACTION:
+            raise RecordError(
+                f"{list(box)} are no fractions of the image, which end at 1; leave out box_units for pixels",
+                field=f"regions[{number}].bbox",
+            )

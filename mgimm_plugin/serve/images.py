@@ -13,7 +13,8 @@ from mgimm_plugin.data.images import decode_image
 from mgimm_plugin.serve.remote import load_remote
 from mgimm_plugin.serve.settings import Limits, RequestRefused
 
-_DATA_URL = re.compile(r"data:(?P<type>image/(?:jpeg|jpg|png|tiff?));base64,", re.IGNORECASE)
+_DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
+"""Of any type: the content tells what it is."""
 
 
 async def image_bytes(url: str, field: str, limits: Limits, *, allow_remote: bool) -> bytes:

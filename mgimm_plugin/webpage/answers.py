@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from mgimm_plugin.predictor import Predictor, Question
 
 _MENTION: Final = re.compile(
-    r"\bregions?\s*#?\d{1,4}\b(?:(?:\s*,\s*and\s+|\s*,\s*|\s+and\s+|\s*&\s*|\s+or\s+)#?\d{1,4}\b)*", flags=re.IGNORECASE
+    r"\bregions?\s*#?\d{1,4}\b"
+    r"(?:(?:\s*,\s*and\s+|\s*,\s*|\s+and\s+|\s*&\s*|\s+or\s+|\s*[-–]\s*|\s+to\s+)#?\d{1,4}\b)*",
+    flags=re.IGNORECASE,
 )
+_RANGE: Final = re.compile(r"(\d+)(?:\s*[-–]\s*|\s+to\s+)#?(\d+)", flags=re.IGNORECASE)
 _NAMED: Final = re.compile(r"^regions?\s*", flags=re.IGNORECASE)
 
 
@@ -105,8 +108,14 @@ def with_regions(message: str, boxes: Sequence[DrawnBox]) -> tuple[str, list[Box
         found.append(boxes[number - 1].bbox)
         return DEFAULT_REGION_TOKEN
 
+    def numbers_of(ends: re.Match[str]) -> str:
+        first, last = int(ends[1]), int(ends[2])
+        if last > len(boxes):
+            raise MgimmError(f"there is no region {last}; the image has {len(boxes)}")
+        return ", ".join(map(str, range(first, last + 1))) if first < last else f"{first}, {last}"
+
     def tokens(mention: re.Match[str]) -> str:
-        return re.sub(r"#?(\d+)", token_of, _NAMED.sub("", mention[0]))
+        return re.sub(r"#?(\d+)", token_of, _RANGE.sub(numbers_of, _NAMED.sub("", mention[0])))
 
     return _MENTION.sub(tokens, message.strip()), found
 

@@ -6,13 +6,13 @@ import json
 import tempfile
 from pathlib import Path
 
-from mgimm_plugin.commands.boxes import read_boxes_file
+from mgimm_plugin.commands.boxes import NamedBox, read_named_boxes
 from mgimm_plugin.data.prepare.source import Source, get_source_format
-from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.errors import MgimmError, RecordError
 from mgimm_plugin.webpage.session import DrawnBox, Limits
 
 
-def parse_boxes(text: str, limits: Limits) -> list[DrawnBox]:
+def parse_boxes(text: str, limits: Limits, size: tuple[int, int]) -> list[DrawnBox]:
     """Read pasted boxes, with their classes where the format has some.
 
     XML is read as DIOR-RSVG, JSON with ``images`` and ``annotations`` as COCO (all its images together), anything else
@@ -21,9 +21,11 @@ def parse_boxes(text: str, limits: Limits) -> list[DrawnBox]:
     Args:
         text: What was pasted.
         limits: What the page takes.
+        size: (width, height) of the image that they are for.
 
     Raises:
-        MgimmError: It has another form, a box is none, or it is too long.
+        MgimmError: It has another form, a box is none, it is too long, or says that its image has another size: the
+            boxes would be in another frame.
     """
     if len(text) > limits.pasted:
         raise MgimmError(f"the text has {len(text):,} characters; the most are {limits.pasted:,}: paste less")
@@ -35,12 +37,21 @@ def parse_boxes(text: str, limits: Limits) -> list[DrawnBox]:
         path.write_text(text.strip(), encoding="utf-8")
         try:
             if is_xml:
-                return _annotated(path, "dior-rsvg")
-            if _is_coco(text):
-                return _annotated(path, "coco")
-            return [DrawnBox(box) for box in read_boxes_file(path, path.name)]
+                found = _annotated(path, "dior-rsvg")
+            elif _is_coco(text):
+                found = _annotated(path, "coco")
+            else:
+                found = read_named_boxes(path)
+        except RecordError as error:
+            where = "" if is_xml or error.index is None else f"line {error.index + 1}: "
+            raise MgimmError(where + error.message.replace(str(path), "the pasted text")) from error
         except MgimmError as error:
-            raise MgimmError(str(error).replace(str(path), "the pasted text")) from error
+            raise MgimmError(str(error).replace(f"boxes file {path}", "the pasted text")) from error
+    for width, height in {each.size for each in found if each.size} - {size}:
+        raise MgimmError(
+            f"the pasted boxes are of an image of {width:g}x{height:g} pixels; this one has {size[0]}x{size[1]}"
+        )
+    return [DrawnBox(each.box, each.name) for each in found]
 
 
 def _is_coco(text: str) -> bool:
@@ -51,12 +62,16 @@ def _is_coco(text: str) -> bool:
     return isinstance(value, dict) and bool(value.get("images")) and "annotations" in value
 
 
-def _annotated(path: Path, name: str) -> list[DrawnBox]:
+def _annotated(path: Path, name: str) -> list[NamedBox]:
     source = Source([path])
     images = list(get_source_format(name).read(source))
     if source.losses.dropped:
         raise source.losses.dropped[0]
-    boxes = [DrawnBox(item.bbox, item.category or "") for image in images for item in image.objects]
+    boxes = [
+        NamedBox(item.bbox, item.category or "", (image.width, image.height) if image.width and image.height else None)
+        for image in images
+        for item in image.objects
+    ]
     if not boxes:
         raise MgimmError("the pasted text has no box")
     return boxes

@@ -46,7 +46,7 @@ def records(session: Session, size: tuple[int, int], image_name: str) -> list[di
     name = Path(image_name).stem
     found = [
         region_record(row, size, image_name, f"{name}-{number}")
-        for number, row in enumerate(session.rows)
+        for number, row in enumerate(session.rows, 1)
         if row.phrase
     ]
     if session.description is not None:
@@ -91,11 +91,15 @@ def coco(session: Session, size: tuple[int, int], image_name: str) -> dict[str, 
     }
 
 
-def report(session: Session, image_name: str) -> str:
-    """The answers as Markdown."""
+def report(session: Session, title: str, picture: str) -> str:
+    """The answers as Markdown, under the annotated picture."""
     said = [row.model for row in session.rows] + ([session.description.model] if session.description else [])
     models = " and ".join(f"`{model}`" for model in dict.fromkeys(said) if model)
-    lines = [f"# {image_name}", "", f"![boxes]({image_name})", "", f"Described by {models or 'a visitor'}.", ""]
+    corrected = [number for number, row in enumerate(session.rows, 1) if row.phrase and not row.model]
+    by = f"Described by {models or 'a visitor'}."
+    if models and corrected:
+        by += f" Corrected: region{'s' * (len(corrected) > 1)} {', '.join(map(str, corrected))}."
+    lines = [f"# {title}", "", f"![The boxes]({picture})", "", by, ""]
     if session.rows:
         lines += ["| # | box (x1, y1, x2, y2) | description | sure |", "| --- | --- | --- | --- |"]
         for number, row in enumerate(session.rows, 1):
@@ -114,19 +118,20 @@ def write_exports(folder: Path, drawing: Drawing, session: Session) -> list[Path
     Raises:
         MgimmError: Nothing was described yet.
     """
-    found = records(session, drawing.image.size, "image.png")
+    image = f"image-{drawing.digest[:8]}.png"  # so that the files of several images can lie together
+    found = records(session, drawing.image.size, image)
     if not found:
         raise MgimmError("there is nothing to export yet: describe regions or the image first")
-    drawing.image.save(folder / "image.png")
+    drawing.image.save(folder / image)
     annotated(drawing).save(folder / "annotated.png")
     texts = {
         "records.json": json.dumps(found, ensure_ascii=False, indent=1),
-        "coco.json": json.dumps(coco(session, drawing.image.size, "image.png"), ensure_ascii=False, indent=1),
-        "report.md": report(session, "annotated.png"),
+        "coco.json": json.dumps(coco(session, drawing.image.size, image), ensure_ascii=False, indent=1),
+        "report.md": report(session, Path(image).stem, "annotated.png"),
     }
     for name, text in texts.items():
         (folder / name).write_text(text + "\n", encoding="utf-8")
-    return [folder / name for name in ("annotated.png", "image.png", *texts)]
+    return [folder / name for name in ("annotated.png", image, *texts)]
 
 
 def correct(file: Path, drawing: Drawing, corrected: Row | Description, rows: Sequence[Row] = ()) -> dict[str, Any]:

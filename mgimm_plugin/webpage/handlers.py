@@ -16,8 +16,17 @@ from mgimm_plugin.webpage.boxes_input import parse_boxes
 from mgimm_plugin.webpage.examples import canvas_value, examples
 from mgimm_plugin.webpage.exports import correct, write_exports
 from mgimm_plugin.webpage.models import ModelShelf, Options
-from mgimm_plugin.webpage.session import Description, Limits, Row, Session, check_boxes, check_written, read_drawing
-from mgimm_plugin.webpage.uploads import as_png, open_upload
+from mgimm_plugin.webpage.session import (
+    Description,
+    Limits,
+    Row,
+    Session,
+    check_boxes,
+    check_written,
+    read_drawing,
+    without_beginnings,
+)
+from mgimm_plugin.webpage.uploads import as_png, is_shown_by_browsers, open_upload
 
 logger = logging.getLogger(__name__)
 
@@ -53,20 +62,27 @@ class Handlers:
     limits: Limits
     corrections: Path
 
-    def show_boxes(self, value: dict[str, Any] | None, session: Session) -> tuple[Any, ...]:
-        """After drawing: the session, the numbered picture, the table, the description and the chat.
+    def show_boxes(self, value: dict[str, Any] | None, session: Session) -> Iterator[tuple[Any, ...]]:
+        """After drawing: the canvas, the session, the numbered picture, the table, the description and the chat.
 
-        What is not true of another image is emptied.
+        What is not true of another image is emptied. The canvas changes only where it has a file of a kind that
+        browsers do not show.
         """
         import gradio as gr
 
         if not value or value.get("image") is None:
             session.clear()
-            return session, "", panels.table(()), panels.told(session), []
+            yield gr.skip(), session, "", panels.table(()), panels.told(session), []
+            return
         with told_as_toasts():
-            drawing = read_drawing(value, self.limits)
+            drawing = read_drawing(without_beginnings(value), self.limits)
             chat = [] if session.show(drawing) else gr.skip()
-            return session, panels.picture(drawing), panels.table(session.rows), panels.told(session), chat
+            shown = session, panels.picture(drawing), panels.table(session.rows), panels.told(session), chat
+            if is_shown_by_browsers(drawing.image):
+                yield gr.skip(), *shown
+            else:
+                with as_png(drawing.image) as png:
+                    yield canvas_value(png, drawing.boxes), *shown
 
     def link(self, session: Session) -> str:
         """The description once more: what is said of regions tells which of its sentences speak of them."""
@@ -85,11 +101,13 @@ class Handlers:
             Path(path).unlink(missing_ok=True)  # the component has its own copy by now
 
     def paste(self, value: dict[str, Any] | None, text: str) -> Iterator[dict[str, Any]]:
-        """Pasted boxes, after those that are there."""
+        """Pasted boxes, after those that are there; a box that is there already is not there twice."""
         with told_as_toasts():
             drawing = read_drawing(value, self.limits)
-            pasted = parse_boxes(text, self.limits)
-            boxes = check_boxes([*drawing.boxes, *pasted], drawing.image.size, self.limits)
+            size, there = drawing.image.size, {box.bbox for box in drawing.boxes}
+            pasted = check_boxes(parse_boxes(text, self.limits, size), size, self.limits)
+            new = [box for box in dict.fromkeys(pasted) if box.bbox not in there]
+            boxes = check_boxes([*drawing.boxes, *new], size, self.limits)
             with as_png(drawing.image) as png:
                 yield canvas_value(png, boxes)
 

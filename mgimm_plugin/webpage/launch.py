@@ -70,7 +70,7 @@ def launch(
         max_file_size=limits.image_bytes,
         css=css(limits),
         theme=theme(),
-        quiet=not blocking,
+        quiet=True,
         share=False,
         footer_links=[],
         run_history=False,  # else what one visitor asked stays in a browser that the next one may use
@@ -80,5 +80,6 @@ def launch(
     )
     shelf.warm_up()  # only now: the page is there before the model
     if blocking:
+        print(f"MGIMM playground running on {address} (Ctrl+C ends it)", flush=True)
         page.block_thread()
     return page, address

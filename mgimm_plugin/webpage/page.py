@@ -89,10 +89,11 @@ def build(shelf: ModelShelf, limits: Limits, corrections: Path) -> gr.Blocks:
         # What asks no model does not wait in the queue behind those who do.
         gallery.select(pick, None, canvas, queue=False, api_visibility="private")
         upload.upload(handlers.open, upload, canvas, api_name="open_file")
-        paste.click(handlers.paste, [canvas, pasted], canvas, api_name="paste_boxes")
+        taken = paste.click(handlers.paste, [canvas, pasted], canvas, api_name="paste_boxes")
+        taken.success(lambda: "", None, pasted, queue=False, show_progress="hidden", api_visibility="private")
         canvas.change(
-            handlers.show_boxes, [canvas, session], [session, picture, table, told, chat[0]],
-            show_progress="hidden", trigger_mode="always_last", queue=False, api_visibility="private",
+            handlers.show_boxes, [canvas, session], [canvas, session, picture, table, told, chat[0]],
+            show_progress="hidden", trigger_mode="always_last", concurrency_limit=None, api_visibility="private",
         )  # fmt: skip
         described = regions.click(
             handlers.describe_regions, [canvas, session, *settings], [session, table],
@@ -205,8 +206,8 @@ def _more(
         )  # fmt: skip
         both = gr.Button("Describe both", size="sm")
         with gr.Row():
-            left = gr.Textbox(label="Left", lines=5, interactive=False)
-            right_hand = gr.Textbox(label="Right", lines=5, interactive=False)
+            left = gr.Textbox(label="Left: the checkpoint of the settings, with the boxes", lines=6, interactive=False)
+            right_hand = gr.Textbox(label="Right: the same without, or the other model", lines=6, interactive=False)
     with gr.Accordion("Export", open=False):
         export = gr.Button("Make files", size="sm")
         files = gr.File(

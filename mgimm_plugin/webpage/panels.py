@@ -46,7 +46,7 @@ def table(rows: Sequence[Row]) -> str:
         return '<p class="mg-empty">No boxes yet. Draw some on the image, or ask for the whole image.</p>'
     lines = "".join(_line(number, row) for number, row in enumerate(rows, 1))
     return (
-        '<table class="mg-table"><thead><tr><th scope="col">#</th><th scope="col">What the model says</th>'
+        '<table class="mg-table"><thead><tr><th scope="col">#</th><th scope="col">What is there</th>'
         '<th scope="col"><abbr title="exp of the mean log-probability of the words">sure</abbr></th></tr></thead>'
         f"<tbody>{lines}</tbody></table>"
     )
@@ -57,6 +57,8 @@ def _line(number: int, row: Row) -> str:
     chips = "".join(f'<span class="mg-chip" title="{name}">{escape(value)}</span>' for name, value in found.items())
     said = escape(row.phrase) or '<span class="mg-empty">not described yet</span>'
     label = f'<span class="mg-label">{escape(row.box.label)}</span>' if row.box.label else ""
+    if row.phrase and not row.model:
+        chips += '<span class="mg-chip" title="a correction">yours</span>'
     sure = "" if math.isnan(row.confidence) else f"{row.confidence:.0%}"
     low = " mg-low" if row.confidence < _BAD else ""
     return (

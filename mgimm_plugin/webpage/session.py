@@ -209,6 +209,13 @@ def read_drawing(value: Mapping[str, Any] | None, limits: Limits) -> Drawing:
     return Drawing(image, check_boxes(boxes, image.size, limits))
 
 
+def without_beginnings(value: Mapping[str, Any]) -> dict[str, Any]:
+    """What the drawing component holds, without the box that a visitor has just begun to draw: it has no area yet."""
+    edges = (("xmin", "xmax"), ("ymin", "ymax"))
+    boxes = [box for box in value.get("boxes") or () if all(box.get(low) != box.get(high) for low, high in edges)]
+    return {**value, "boxes": boxes}
+
+
 def check_boxes(boxes: Sequence[DrawnBox], size: tuple[int, int], limits: Limits) -> tuple[DrawnBox, ...]:
     """Clip boxes to an image of ``size`` (width, height).
 
@@ -218,7 +225,10 @@ def check_boxes(boxes: Sequence[DrawnBox], size: tuple[int, int], limits: Limits
     """
     if len(boxes) > limits.boxes:
         raise MgimmError(f"there are {len(boxes)} boxes; the most are {limits.boxes}")
-    clipped, _ = clip_boxes([box.bbox for box in boxes], *size)
+    try:
+        clipped, _ = clip_boxes([box.bbox for box in boxes], *size)
+    except BoxError as error:
+        raise BoxError(error.message) from error  # it names the box by its corners; its place in a list says nothing
     return tuple(
         DrawnBox((float(x1), float(y1), float(x2), float(y2)), box.label)
         for (x1, y1, x2, y2), box in zip(clipped, boxes, strict=True)

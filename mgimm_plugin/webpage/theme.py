@@ -25,16 +25,18 @@ _STYLE = """
 .mg-box rect { fill: transparent; stroke: var(--c); stroke-width: 2.5; vector-effect: non-scaling-stroke; }
 .mg-box rect.mg-tag { fill: var(--c); stroke: none; }
 .mg-box text { fill: #fff; font-weight: 700; text-anchor: middle; }
-#mg-examples .grid-wrap { height: auto; min-height: 0; max-height: none; }
+#mg-examples .grid-wrap { height: auto; min-height: 0; max-height: none; overflow: hidden; }
+/* An error is told by a toast; gradio would lay another sign over every part that the answer was for. */
+[data-testid="status-tracker"]:has(> .error) { display: none !important; }
 #mg-examples .grid-container { grid-template-columns: repeat(4, minmax(0, 1fr)) !important; }
 .mg-table, .mg-table :is(thead, tbody, tr) { border: 0 !important; }
 .mg-table { width: 100%; border-collapse: collapse; table-layout: fixed; }
 .mg-table th { text-align: left; font-size: .75rem; font-weight: 600; color: var(--body-text-color-subdued); }
 .mg-table :is(th, td) { padding: .4rem .35rem !important; vertical-align: top; overflow-wrap: anywhere;
   border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }
-.mg-table :is(th, td):first-child { width: 2.3rem; }
+.mg-table :is(th, td):first-child { width: 2.7rem; white-space: nowrap; overflow-wrap: normal; }
 .mg-table :is(th, td):last-child { width: 3.6rem; text-align: right; font-variant-numeric: tabular-nums; }
-.mg-table abbr { text-decoration: none; }
+.mg-table abbr { text-decoration: none; color: inherit; font-weight: inherit; }
 .mg-number, .mg-told sup { display: inline-grid; place-items: center; min-width: 1.45rem; height: 1.45rem;
   padding: 0 .3rem; border-radius: .4rem; background: var(--c); color: #fff; font-weight: 700; font-size: .78rem; }
 .mg-told sup { min-width: 1.05rem; height: 1.05rem; font-size: .64rem; margin-left: .15rem; padding: 0 .2rem;

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageOps
 
 from mgimm_plugin.data.images import decode_image
-from mgimm_plugin.errors import ImageError
+from mgimm_plugin.errors import ImageError, ImageTooLargeError
 from mgimm_plugin.webpage.session import Limits
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_HIDDEN = "browsers do not show it"
+
+
+def is_shown_by_browsers(image: Image.Image) -> bool:
+    """Whether the file that ``open_upload`` read is one that browsers show: TIFF is not."""
+    return not image.info.get(_HIDDEN)
 
 
 def open_upload(path: str, limits: Limits) -> Image.Image:
@@ -29,13 +37,16 @@ def open_upload(path: str, limits: Limits) -> Image.Image:
         content = Path(path).read_bytes()
     except OSError as error:
         raise ImageError("the image is no longer here, uploads are kept for half an hour: open it again") from error
-    image = decode_image(content, name=Path(path).name, max_pixels=limits.pixels)
+    name = Path(path).name
     try:
-        return ImageOps.exif_transpose(image)
-    except (
-        Exception
-    ):  # Pillow raises much on broken EXIF data; the picture is sound, only how it is turned is not known
-        return image
+        image = decode_image(content, name=name, max_pixels=limits.pixels)
+    except ImageTooLargeError as error:  # its advice is for a command line
+        raise ImageError(f"image {name} has more than {limits.pixels:,} pixels: cut it into tiles") from error
+    # Pillow raises much on broken EXIF data; the picture is sound, only how it is turned is not known.
+    with suppress(Exception):
+        image = ImageOps.exif_transpose(image)
+    image.info[_HIDDEN] = content.startswith(_TIFF)
+    return image
 
 
 class BodyLimit:

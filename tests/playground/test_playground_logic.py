@@ -9,7 +9,7 @@ from PIL import Image
 
 from mgimm_plugin.commands.validate import run as validate
 from mgimm_plugin.data.records import read_records
-from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.errors import BoxError, MgimmError
 from mgimm_plugin.growing_answers import GrowingAnswer
 from mgimm_plugin.webpage import panels
 from mgimm_plugin.webpage.answers import reply, with_regions
@@ -18,7 +18,17 @@ from mgimm_plugin.webpage.examples import canvas_value, examples
 from mgimm_plugin.webpage.exports import correct, write_exports
 from mgimm_plugin.webpage.linking import attributes_of, regions_of
 from mgimm_plugin.webpage.models import ModelShelf, Options
-from mgimm_plugin.webpage.session import Description, Drawing, DrawnBox, Limits, Row, Session, Turn, read_drawing
+from mgimm_plugin.webpage.session import (
+    Description,
+    Drawing,
+    DrawnBox,
+    Limits,
+    Row,
+    Session,
+    Turn,
+    read_drawing,
+    without_beginnings,
+)
 from mgimm_plugin.webpage.uploads import as_png, open_upload
 
 LIMITS = Limits(pixels=100_000, boxes=3, pasted=2000, written=20)
@@ -53,13 +63,30 @@ def session(drawing):
         (XML, "ship"),
         (json.dumps(COCO), "ship"),
         (json.dumps([list(BOX)]), ""),
+        (json.dumps([{"bbox": list(BOX), "label": "ship"}]), "ship"),
+        (json.dumps([{"image": "b.png", "regions": [{"bbox": list(BOX), "category": "ship"}]}]), "ship"),
         (json.dumps({"annotations": [{"bbox": [10, 20, 30, 40]}]}), ""),
         (json.dumps({"regions": [{"bbox": list(BOX)}]}), ""),
         ("10 20 40 60", ""),
     ],
 )
 def test_boxes_are_read_from_every_form(text, label):
-    assert parse_boxes(text, LIMITS) == [DrawnBox(BOX, label)]
+    assert parse_boxes(text, LIMITS, (100, 80)) == [DrawnBox(BOX, label)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(COCO),
+        XML.replace("<object>", "<size><width>100</width><height>80</height></size><object>", 1),
+        json.dumps({"width": 100, "height": 80, "regions": [{"bbox": list(BOX)}]}),
+    ],
+    ids=["COCO", "XML", "record"],
+)
+def test_boxes_of_an_image_of_another_size_are_refused(text):
+    assert len(parse_boxes(text, LIMITS, (100, 80))) == 1
+    with pytest.raises(MgimmError, match="image of 100x80 pixels; this one has 200x160"):
+        parse_boxes(text, LIMITS, (200, 160))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +98,8 @@ def test_boxes_are_read_from_every_form(text, label):
         ('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "entities"),
         ("<annotation></annotation>", "no box"),
         ("[[1, 2, 3]]", "four numbers"),
-        ("40 60 10 20", "encloses nothing"),
+        ("1 2 3 4\n40 60 10 20", "line 2: .*encloses nothing"),
+        ("nan 1 2 3", "line 1: .*not finite"),
         ("{", "not valid JSON"),
         ("[" * 1999, "not valid JSON"),
         ('{"annotations": [1]}', "a list of objects"),
@@ -83,7 +111,7 @@ def test_boxes_are_read_from_every_form(text, label):
 )
 def test_bad_boxes_are_told_without_a_path(text, reason):
     with pytest.raises(MgimmError, match=reason) as caught:
-        parse_boxes(text, LIMITS)
+        parse_boxes(text, LIMITS, (100, 80))
     assert "/" not in str(caught.value).replace("</", "")
 
 
@@ -161,7 +189,7 @@ def test_uploads_are_read_as_browsers_show_them_and_handed_on_without_loss(tmp_p
 
 @pytest.mark.parametrize(
     ("kind", "size", "reason"),
-    [("EPS", (9, 9), "not an image"), ("GIF", (9, 9), "not an image"), ("PNG", (2000, 2000), "2000x2000 pixels")],
+    [("EPS", (9, 9), "not an image"), ("GIF", (9, 9), "JPEG, PNG, TIFF"), ("PNG", (2000, 2000), "than 100,000 pixels")],
 )
 def test_uploads_beyond_the_limits_are_refused_without_a_path(tmp_path, kind, size, reason):
     path = stored(tmp_path, Image.new("RGB", size), kind)
@@ -183,7 +211,7 @@ def test_region_numbers_in_a_question_become_tokens_with_their_boxes(drawing):
     text, boxes = with_regions("What is between Region 2 and region 1? <image><region>", drawing.boxes)
     assert text == "What is between <region> and <region>?"
     assert boxes == [drawing.boxes[1].bbox, drawing.boxes[0].bbox]
-    for question in ("Is region 3 a ship?", "And regions 1, 2 and 3?", " "):
+    for question in ("Is region 3 a ship?", "And regions 1, 2 and 3?", "And regions 1-3?", " "):
         with pytest.raises(MgimmError, match=r"no region 3|no question"):
             with_regions(question, drawing.boxes)
 
@@ -193,6 +221,8 @@ def test_region_numbers_in_a_question_become_tokens_with_their_boxes(drawing):
     [
         ("What joins regions 1 and 2?", "What joins <region> and <region>?", [1, 2]),
         ("Is region #2, 1 or 2 red?", "Is <region>, <region> or <region> red?", [2, 1, 2]),
+        ("Are regions 1-2 alike?", "Are <region>, <region> alike?", [1, 2]),
+        ("Are regions 1 to 2 alike?", "Are <region>, <region> alike?", [1, 2]),
         ("region1?", "<region>?", [1]),
         ("Are the 2 regions alike?", "Are the 2 regions alike?", []),
     ],
@@ -261,6 +291,21 @@ def test_sentences_are_linked_by_class_and_place(session):
     assert regions_of("Seen from above is water.", session.rows, size) == []
 
 
+def test_corrected_answers_are_marked_as_the_visitors(session, drawing, tmp_path):
+    assert "yours" not in panels.table(session.rows)
+    session.rows[1] = Row(session.rows[1].box, "A round tank.")
+    assert panels.table(session.rows).count("yours") == 1
+    report = next(path for path in write_exports(tmp_path, drawing, session) if path.suffix == ".md").read_text()
+    assert "Described by `model A`. Corrected: region 2." in report
+
+
+def test_a_box_that_is_being_begun_is_left_out_and_a_broken_one_is_not():
+    begun, whole = ({"xmin": 5, "ymin": 5, "xmax": edge, "ymax": edge} for edge in (5, 9))
+    assert without_beginnings({"image": None, "boxes": [begun, whole]}) == {"image": None, "boxes": [whole]}
+    with pytest.raises(BoxError, match="four numbers"):
+        read_drawing(without_beginnings({**value_of(), "boxes": [{"xmin": 1, "xmax": 2, "ymin": 0}]}), LIMITS)
+
+
 def test_words_of_models_and_visitors_are_escaped(drawing):
     evil = "<script>alert(1)</script> ship."
     rows = [Row(DrawnBox(BOX, evil), evil)]
@@ -271,8 +316,9 @@ def test_words_of_models_and_visitors_are_escaped(drawing):
 
 def test_exports_are_whole_and_records_are_the_projects(session, drawing, tmp_path):
     paths = {path.name: path for path in write_exports(tmp_path, drawing, session)}
-    assert set(paths) == {"annotated.png", "image.png", "records.json", "coco.json", "report.md"}
-    assert Image.open(paths["annotated.png"]).size == Image.open(paths["image.png"]).size == (100, 80)
+    image = f"image-{drawing.digest[:8]}.png"
+    assert set(paths) == {"annotated.png", image, "records.json", "coco.json", "report.md"}
+    assert Image.open(paths["annotated.png"]).size == Image.open(paths[image]).size == (100, 80)
     read = list(read_records(paths["records.json"]))
     assert [record.conversations[1].value for record in read] == [
         "A small white ship.",
@@ -280,7 +326,7 @@ def test_exports_are_whole_and_records_are_the_projects(session, drawing, tmp_pa
         session.description.text,
     ]
     assert len(read[2].regions) == 2
-    again = parse_boxes(paths["coco.json"].read_text(), Limits())
+    again = parse_boxes(paths["coco.json"].read_text(), Limits(), (100, 80))
     assert [box.bbox for box in again] == [box.bbox for box in drawing.boxes]
     assert [box.label for box in again] == ["ship", "stadium"]
     report = paths["report.md"].read_text()

@@ -128,6 +128,7 @@ REQUESTS = {
     "metadata address": (with_url("http://169.254.169.254/latest"), 400, URL),
     "empty url": (with_url(""), 400, URL),
     "data of text": (with_url("data:text/plain;base64,aGVsbG8="), 400, URL),
+    "pixels as fractions": ({**with_boxes([0, 0, 5, 5]), "box_units": "fractions"}, 400, BOX),
     "data without base64": (with_url("data:image/png,abc"), 400, URL),
     "broken base64": (with_url("data:image/png;base64,@@@@"), 400, "base64"),
     "nothing in it": (with_url("data:image/png;base64,"), 400, "no image"),
