@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
+
+from tests.processes import started
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -43,3 +46,11 @@ def test_an_installed_wheel_describes_an_image_from_the_root_folder(installed):
     said = json.loads(run(installed, "-m", "mgimm_plugin", "describe", str(image), "--regions", "grid:1x2", "--json"))
     assert len(said["regions"]) == 2
     assert all(len(region["text"].split()) >= 3 for region in said["regions"])
+
+
+def test_an_installed_wheel_serves_from_the_root_folder(installed):
+    pytest.importorskip("fastapi")
+    assert "--allow-remote-images" in run(installed, "-m", "mgimm_plugin", "serve", "--help")
+    with started("-m", "mgimm_plugin", "serve", "--port", "0", cwd="/", PYTHONPATH=str(installed)) as address:
+        assert httpx.get(f"{address}/health", timeout=60).json() == {"status": "ok"}
+        assert [card["id"] for card in httpx.get(f"{address}/v1/models").json()["data"]] == ["mgimm-mini"]

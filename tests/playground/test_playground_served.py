@@ -1,7 +1,6 @@
-"""The running page: asked by gradio's client, and used in a browser, on the bundled model."""
+"""The running page, asked by gradio's client, on the bundled model."""
 
 import re
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -13,35 +12,9 @@ from PIL import Image
 pytest.importorskip("gradio_image_annotation")
 
 from mgimm_plugin.webpage.examples import examples
-from mgimm_plugin.webpage.launch import launch
+from tests.playground.conftest import client_of, drawing
 
-CHROMIUM = shutil.which("chromium")
 SETTINGS = ("mgimm-mini", "auto", "auto", 0, 1, 40)
-
-
-@pytest.fixture(scope="module")
-def address(page):
-    return page[1]
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    blocks, address = launch(corrections=tmp_path_factory.mktemp("kept") / "corrections.jsonl", blocking=False)
-    yield blocks, address
-    blocks.close()
-
-
-def drawing(boxes):
-    from gradio_client import handle_file
-
-    corners = [dict(zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)) for box in reversed(boxes)]
-    return {"image": handle_file(examples()[0][0]), "boxes": corners, "orientation": 0}
-
-
-def client_of(address):
-    from gradio_client import Client
-
-    return Client(address, verbose=False)
 
 
 def test_a_client_gets_a_line_for_each_box_and_nothing_of_another_visitor(address):
@@ -172,58 +145,23 @@ def test_a_conversation_goes_on_and_a_correction_is_kept(address):
     client.predict(api_name="/new_conversation")
     shown, _ = client.predict("What is in region 1?", image, *SETTINGS, api_name="/chat")
     assert len(shown) == 2
-    table, _ = client.predict(image, 2, "A round blue storage tank.", api_name="/correct")
+    table, *_ = client.predict(image, 2, "A round blue storage tank.", api_name="/correct")
     assert "A round blue storage tank." in table
+    _, told, _ = client.predict(image, 0, "Two tanks beside a road.", api_name="/correct")
+    assert "Two tanks beside a road." in told
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-def test_a_visitor_draws_boxes_reads_corrects_and_exports(address):
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(120_000)
-        sync_api.expect.set_options(timeout=120_000)
-        page.goto(address)
-        page.locator("#mg-examples .thumbnail-item").first.click()
-        rows, given = page.locator("#mg-regions .mg-row"), len(examples()[0][1])
-        sync_api.expect(rows).to_have_count(given)
-        for number, (left, top) in enumerate([(0.35, 0.1), (0.45, 0.6)], 1):
-            draw(page, left, top)
-            sync_api.expect(rows).to_have_count(given + number)
-        page.get_by_role("button", name="Describe regions").click()
-        sync_api.expect(rows.last.locator(".mg-sure")).to_contain_text("%")
-        sync_api.expect(rows.last.locator(".mg-phrase")).to_contain_text(re.compile(r"\w \w.*\."))
-        page.get_by_role("button", name="Describe image").click()
-        page.locator("#mg-image .mg-sentence[tabindex]").first.hover()
-        page.wait_for_function(LIT)
-        page.get_by_role("button", name="Correct an answer").click()
-        page.get_by_label("Region", exact=True).fill("2")
-        page.get_by_label("What it really shows").fill("A round blue storage tank.")
-        page.get_by_role("button", name="Correct this").click()
-        sync_api.expect(rows.nth(1)).to_contain_text("A round blue storage tank.")
-        page.get_by_role("button", name="Export").click()
-        page.get_by_role("button", name="Make files").click()
-        for name in ("annotated", "records", "coco", "report"):
-            sync_api.expect(page.locator("#mg-files")).to_contain_text(name)
-        for width in (1280, 390):
-            page.set_viewport_size({"width": width, "height": 844})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-        browser.close()
-
-
-LIT = "[...document.querySelectorAll('.mg-box > rect')].some(box => getComputedStyle(box).strokeWidth == '5px')"
-
-
-def draw(page, left, top):
-    """Draw a box at a part of the canvas and leave it without a label."""
-    canvas = page.locator("#mg-canvas canvas")
-    page.get_by_role("button", name="Create box").click()
-    box = canvas.bounding_box()
-    x, y = box["x"] + left * box["width"], box["y"] + top * box["height"]
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + 40, y + 40, steps=4)
-    page.mouse.up()
-    page.get_by_role("button", name="OK", exact=True).click()
+@pytest.mark.parametrize(
+    ("template", "temperature", "beams", "sure"),
+    [("mgimm_plain", 0, 1, r"\d+%"), ("auto", 1.5, 1, r"\d+%"), ("auto", 0, 2, "")],
+    ids=["another template", "temperature", "beams"],
+)
+def test_every_setting_gets_an_answer(address, template, temperature, beams, sure):
+    settings = ("mgimm-mini", "auto", template, temperature, beams, 40)
+    client, given = client_of(address), drawing([(9, 39, 49, 80), (150, 14, 216, 80)])
+    table = client.predict(given, *settings, api_name="/describe_regions")
+    assert len(re.findall(r'class="mg-phrase">\w', table)) == 2
+    confidences = re.findall(r'class="mg-sure[^>]*>([^<]*)<', table)
+    assert [re.fullmatch(sure, confidence) is not None for confidence in confidences] == [True] * 2
+    described = client.predict(given, True, *settings, api_name="/describe_image")
+    assert re.search(r'class="mg-sentence[^>]*>\w', described)

@@ -2,12 +2,16 @@
 
 import asyncio
 import dataclasses
+import functools
+import io
 
 import httpx
 import pytest
 
 from mgimm_plugin.serve.remote import is_public, load_remote
 from mgimm_plugin.serve.settings import Limits, RequestRefused
+from tests.serve.bad_requests import GOOD, URL, with_url
+from tests.serve.conftest import client_of, data_url, user
 
 LIMITS = Limits(remote_bytes=1000, remote_seconds=5, remote_redirects=2)
 PUBLIC = "93.184.216.34"
@@ -145,3 +149,76 @@ def test_a_redirect_to_nowhere_is_told(place):
 def test_a_name_that_cannot_be_one_is_told():
     with pytest.raises(RequestRefused, match="could not be loaded"):
         asyncio.run(load_remote(f"http://{'a' * 70}.example/", "url", LIMITS))
+
+
+@pytest.fixture(scope="module")
+def allowing(tiny_predictor):
+    with client_of(tiny_predictor, allow_remote_images=True) as client:
+        yield client
+
+
+def message_of_refusal(response):
+    error = response.json()["error"]
+    assert (response.status_code, error["type"], error["code"], error["param"]) == (
+        400, "invalid_request_error", "invalid_image_url", URL,
+    )  # fmt: skip
+    return error["message"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/a.png", "https://127.0.0.1/a.png", "http://127.1/a.png", "http://2130706433/a.png",
+        "http://0.0.0.0/a.png", "http://10.0.0.1/a.png", "http://169.254.169.254/latest/meta-data", "http://[::1]/a.png",
+        "http://[::ffff:127.0.0.1]/a.png", "http://localhost/a.png", "HTTP://LOCALHOST/a.png",
+    ],
+)  # fmt: skip
+def test_an_endpoint_that_loads_images_refuses_those_of_its_own_network(allowing, url):
+    assert f"{URL} is not at a public address" in message_of_refusal(
+        allowing.post("/v1/chat/completions", json=with_url(url))
+    )
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.com/a.png", "http://127.0.0.1:8000/a.png"])
+def test_an_endpoint_that_loads_images_opens_nothing_else(allowing, url):
+    response = allowing.post("/v1/chat/completions", json=with_url(url))
+    assert (response.status_code, response.json()["error"]["param"]) == (400, URL)
+
+
+@pytest.fixture
+def internet(monkeypatch):
+    """Stands in for the network of an endpoint: what it answers, by path, at the public address of example.com."""
+    answers, asked = {}, []
+
+    def respond(request):
+        asked.append(request.url.host)
+        return answers[request.url.path]
+
+    async def resolve(host, port):
+        return [PUBLIC if host == "example.com" else host]
+
+    connected = functools.partial(load_remote, resolve=resolve, transport=httpx.MockTransport(respond))
+    monkeypatch.setattr("mgimm_plugin.serve.images.load_remote", connected)
+    return answers, asked
+
+
+def test_an_endpoint_answers_about_an_image_that_it_loads(allowing, internet, pictures):
+    answers, asked = internet
+    content = io.BytesIO()
+    pictures[0].save(content, "PNG")
+    answers["/a.png"] = httpx.Response(200, stream=httpx.ByteStream(content.getvalue()))
+    loaded, sent = (
+        allowing.post("/v1/chat/completions", json={**GOOD, "messages": [user("What?", url)]}).json()["choices"]
+        for url in ("https://example.com/a.png", data_url(pictures[0]))
+    )
+    assert asked == [PUBLIC]
+    assert loaded == sent
+
+
+@pytest.mark.parametrize("place", ["http://127.0.0.1/", "http://[::1]/", "http://169.254.169.254/latest/meta-data"])
+def test_an_endpoint_is_not_led_into_its_own_network_by_a_redirect(allowing, internet, place):
+    answers, asked = internet
+    answers["/a.png"] = httpx.Response(302, headers={"location": place})
+    response = allowing.post("/v1/chat/completions", json=with_url("http://example.com/a.png"))
+    assert "is not at a public address" in message_of_refusal(response)
+    assert asked == [PUBLIC]

@@ -49,6 +49,22 @@ def test_a_client_that_goes_away_while_it_sends_is_no_failure_of_the_server(tiny
         assert 'status="failed"' not in httpx.get(f"{address}/metrics").text
 
 
+def test_a_body_that_does_not_arrive_in_time_is_refused(tiny_predictor):
+    with running(tiny_predictor, limits=Limits(body_seconds=0.1)) as address:
+        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=60)
+        connection.putrequest("POST", "/v1/chat/completions")
+        connection.putheader("content-type", "application/json")
+        connection.putheader("content-length", "1000")
+        connection.endheaders(b'{"model": ')  # the rest never comes
+        response = connection.getresponse()
+        error = json.loads(response.read())["error"]
+        assert (response.status, error["code"]) == (408, "body_too_slow")
+        assert "within 0.1 s" in error["message"]
+        connection.close()
+        after = httpx.post(f"{address}/v1/chat/completions", json={**ASKED, "max_tokens": 2}, timeout=60)
+        assert after.status_code == 200
+
+
 def test_a_full_queue_is_told_with_a_time_to_come_again(held):
     limits = Limits(queue_length=1, batch_size=1, batch_seconds=0)
     with running(held, limits=limits) as address:

@@ -23,22 +23,32 @@ STREAMS = 3
 
 
 def test_fifty_at_once_get_their_own_answers(tiny_predictor, noise):
-    pictures = noise(CLIENTS)
-    expected = tiny_predictor.answer([Question(image, "<image>\nWhat is it?") for image in pictures], max_new_tokens=12)
-    assert len(set(expected)) > CLIENTS // 2
+    asked = list(fifty_questions(noise(CLIENTS // 2)))
+    expected = [tiny_predictor.answer([question], max_new_tokens=length)[0] for question, length in asked]
+    assert len(set(expected)) == len(asked) == CLIENTS  # no two alike, so that none can stand in for another
+
+    async def ask(openai, question, length):
+        answer = await openai.chat.completions.create(
+            model="tiny",
+            messages=[user(question.text, data_url(question.image))],
+            max_tokens=length,
+            extra_body={"regions": question.boxes},
+        )
+        return answer.choices[0].message.content
 
     async def ask_all(address):
         async with AsyncOpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as openai:
-            asked = [
-                openai.chat.completions.create(
-                    model="tiny", messages=[user("What is it?", data_url(image))], max_tokens=12
-                )
-                for image in pictures
-            ]
-            return [answer.choices[0].message.content for answer in await asyncio.gather(*asked)]
+            return await asyncio.gather(*(ask(openai, *each) for each in asked))
 
     with running(tiny_predictor) as address:
         assert asyncio.run(ask_all(address)) == expected
+
+
+def fifty_questions(pictures):
+    """Each picture twice, as a whole and at a box of its own, in other words and at other lengths of answer."""
+    for number, image in enumerate(pictures):
+        yield Question(image, f"<image>\nWhat is number {number}?"), 8 + number % 5
+        yield Question(image, f"Is <region> of number {number} red?", [(number, 5, number + 40, 50)]), 12 - number % 5
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")

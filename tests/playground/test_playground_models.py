@@ -1,0 +1,113 @@
+"""The page over checkpoints of one's own, over one that is still being loaded, and started as a program."""
+
+import os
+import re
+import socket
+import threading
+from html import escape
+from pathlib import Path
+
+import httpx
+import pytest
+
+pytest.importorskip("gradio_image_annotation")
+
+from mgimm_plugin.model.folders import CheckpointKind
+from mgimm_plugin.model.saving import save_checkpoint
+from mgimm_plugin.region_settings import RegionSettings
+from mgimm_plugin.webpage import models
+from tests.model.checkpoint_tree import SETTINGS as REGIONS
+from tests.model.checkpoint_tree import scramble
+from tests.playground.conftest import client_of, drawing, serving
+from tests.processes import started
+from tests.tiny import build_loaded
+
+ROOT = Path(__file__).resolve().parents[2]
+BOX = (9, 39, 49, 80)
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tiny_llm, tiny_tower, tmp_path_factory):
+    """Folders of two models with regions, which answer differently, and of one without."""
+    root = tmp_path_factory.mktemp("runs")
+    settings = {"first": REGIONS, "second": REGIONS, "whole": RegionSettings(mm_region_encoder="none")}
+    for name, regions in settings.items():
+        tokenizer, model, *_ = build_loaded(tiny_llm("llama"), tiny_tower, regions)
+        if name == "second":
+            scramble(model, "model.layers", 0.2)
+        save_checkpoint(model, tokenizer, root / name, CheckpointKind.FULL)
+    return [root / name for name in settings]
+
+
+@pytest.fixture(scope="module")
+def client(checkpoints, tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("kept"), *checkpoints) as (_, address):
+        yield client_of(address)
+
+
+def settings(model):
+    return (model, "auto", "auto", 0, 1, 12)
+
+
+def words(told):
+    """The description without its markup."""
+    return " ".join(re.sub(r"<sup.*?</sup>|<[^>]+>", "", told).split())
+
+
+def described(client, model, boxes=(BOX,)):
+    told = client.predict(drawing(boxes), True, *settings(model), api_name="/describe_image")
+    assert 'class="mg-sentence' in told
+    return told
+
+
+def test_two_checkpoints_stand_side_by_side(client):
+    left, right = client.predict(drawing([BOX]), "second", *settings("first"), api_name="/compare")
+    assert left != right
+    assert [words(described(client, name)) for name in ("first", "second")] == [
+        " ".join(escape(text).split()) for text in (left, right)
+    ]
+
+
+def test_a_checkpoint_without_regions_describes_the_image(client):
+    assert words(described(client, "whole", boxes=()))
+    assert words(described(client, "whole")) == words(described(client, "whole", boxes=())), "boxes are left out"
+    with pytest.raises(Exception, match="takes no regions"):
+        client.predict(drawing([BOX]), *settings("whole"), api_name="/describe_regions")
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Loading a model waits until this is set."""
+    let_go, load = threading.Event(), models.load_predictor
+
+    def wait_and_load(*arguments, **options):
+        assert let_go.wait(60)
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(models, "load_predictor", wait_and_load)
+    yield let_go
+    let_go.set()
+
+
+def test_the_page_is_there_before_its_model(checkpoints, tmp_path, held):
+    with serving(tmp_path, checkpoints[0]) as (_, address):
+        page = httpx.get(address, timeout=60)
+        assert page.status_code == 200
+        for part in ("MGIMM playground", "Describe regions", "Describe image"):
+            assert part in page.text
+        job = client_of(address).submit(drawing([]), True, *settings("first"), api_name="/describe_image")
+        asked = iter(job)
+        assert "first is being loaded" in next(asked)
+        held.set()
+        assert 'class="mg-sentence' in list(asked)[-1]
+
+
+def test_the_program_of_a_checkout_serves_the_page_at_the_port_that_is_asked_for(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    program = (ROOT / "playground" / "app.py", "--port", port, "--corrections", tmp_path / "corrections.jsonl")
+    with started(*program, cwd=tmp_path, PYTHONPATH=f"{ROOT}{os.pathsep}{ROOT / 'patches'}") as address:
+        assert address == f"http://127.0.0.1:{port}"
+        page = httpx.get(address, timeout=60)
+    assert page.status_code == 200
+    assert "MGIMM playground" in page.text
