@@ -100,19 +100,40 @@ def read_config_dict(folder: str) -> dict[str, Any]:
 
 
 def load_config(folder: str) -> PretrainedConfig:
-    """Load the config of a checkpoint of ours, with the tower's place resolved.
+    """Load the config of a checkpoint of ours, or of LLaVA's as one without regions, with the tower's place resolved.
 
     Raises:
-        CheckpointError: It is not one of ours.
+        CheckpointError: It is neither.
     """
     values = read_config_dict(folder)
     model_type = values.get("model_type", "")
+    if is_llava_type(model_type):
+        return _without_regions(folder, values)
     if not model_type.startswith("mgimm_"):
-        raise CheckpointError(f"{folder}: config.json says model_type {model_type!r}, which is not an MGIMM checkpoint")
+        raise CheckpointError(
+            f"{folder}: config.json says model_type {model_type!r}, which is neither an MGIMM nor a LLaVA checkpoint"
+        )
     family_of(model_type)
     config = AutoConfig.from_pretrained(folder)
     config.mm_vision_tower = named_folder(config.mm_vision_tower, folder, "vision tower")
     return config
+
+
+def is_llava_type(model_type: str) -> bool:
+    """Is this the ``model_type`` of a checkpoint of LLaVA's own code."""
+    return model_type == "llava" or model_type.startswith("llava_")
+
+
+def _without_regions(folder: str, values: dict[str, Any]) -> PretrainedConfig:
+    if not values.get("mm_vision_tower"):
+        raise CheckpointError(f"{folder}: config.json names no mm_vision_tower: not written by LLaVA's own code")
+    if values.get("mm_use_im_start_end"):
+        raise CheckpointError(f"{folder}: made with mm_use_im_start_end; such models are not supported")
+    given = {key: values[key] for key in VisionSettings.__dataclass_fields__ if values.get(key) is not None}
+    given["mm_vision_tower"] = named_folder(given["mm_vision_tower"], folder, "vision tower")
+    if "image_grid_pinpoints" in given:
+        given["image_grid_pinpoints"] = tuple(map(tuple, given["image_grid_pinpoints"]))
+    return multimodal_config(folder, VisionSettings(**given), RegionSettings(mm_region_encoder="none"))
 
 
 def _first_line(error: Exception) -> str:

@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, PretrainedConfig
 
 import mgimm_plugin
 from mgimm_plugin.errors import CheckpointError
-from mgimm_plugin.model.config import load_config, read_config_dict
+from mgimm_plugin.model.config import is_llava_type, load_config, read_config_dict
 from mgimm_plugin.model.families import FAMILIES, family_of
 from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_CONFIG, LORA_FILE, CheckpointKind, checkpoint_kind
 from mgimm_plugin.model.keys import (
@@ -66,7 +66,7 @@ def load_model(
     attn_implementation: str | None = None,
     merge: bool = True,
 ) -> LoadedModel:
-    """Load an adapter, LoRA or full checkpoint.
+    """Load an adapter, LoRA or full checkpoint; one of LLaVA's own becomes a model that takes no regions.
 
     Args:
         path: Folder or Hub id.
@@ -126,7 +126,8 @@ def base_of(folder: Path, config: PretrainedConfig, base: str | Path | None = No
 def load_weights(source: str, config: PretrainedConfig, **options: Any) -> Any:
     """Load a language model, a LLaVA or an MGIMM folder as the binding of ``config``.
 
-    Only projector and region encoder may be missing, when ``source`` has none; they are then as the seed makes them.
+    Only projector and region encoder may be missing, when ``source`` has none (a LLaVA folder has a projector); they
+    are then as the seed makes them.
 
     Raises:
         CheckpointError: Anything else is missing or unexpected, or a file is cut short.
@@ -144,8 +145,10 @@ def load_weights(source: str, config: PretrainedConfig, **options: Any) -> Any:
         raise CheckpointError(f"{source}: {error}") from error
     missing = set(report["missing_keys"])
     names = set(model.state_dict())
-    if not read_config_dict(source).get("model_type", "").startswith("mgimm_"):
-        for prefix in ADAPTER_PREFIXES:  # a bare or a LLaVA model may lack a whole part, not half of one
+    model_type = read_config_dict(source).get("model_type", "")
+    if not model_type.startswith("mgimm_"):
+        may_lack = ADAPTER_PREFIXES[1:] if is_llava_type(model_type) else ADAPTER_PREFIXES
+        for prefix in may_lack:  # a bare model has no projector, a LLaVA model one; half a part is an error
             part = {name for name in names if name.startswith(prefix)}
             if part <= missing:
                 names -= part

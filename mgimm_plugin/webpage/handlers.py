@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.errors import ImageError, MgimmError
 from mgimm_plugin.webpage import answers, panels
 from mgimm_plugin.webpage.boxes_input import parse_boxes
 from mgimm_plugin.webpage.examples import canvas_value, examples
@@ -62,27 +62,22 @@ class Handlers:
     limits: Limits
     corrections: Path
 
-    def show_boxes(self, value: dict[str, Any] | None, session: Session) -> Iterator[tuple[Any, ...]]:
-        """After drawing: the canvas, the session, the numbered picture, the table, the description and the chat.
+    def show_boxes(self, value: dict[str, Any] | None, session: Session) -> tuple[Any, ...]:
+        """After drawing: the session, the numbered picture, the table, the description and the chat.
 
-        What is not true of another image is emptied. The canvas changes only where it has a file of a kind that
-        browsers do not show.
+        What is not true of another image is emptied.
         """
         import gradio as gr
 
         if not value or value.get("image") is None:
             session.clear()
-            yield gr.skip(), session, "", panels.table(()), panels.told(session), []
-            return
+            return session, "", panels.table(()), panels.told(session), []
         with told_as_toasts():
             drawing = read_drawing(without_beginnings(value), self.limits)
+            if not is_shown_by_browsers(drawing.image):
+                raise ImageError("browsers do not show TIFF: take it with the button Open a file, below the examples")
             chat = [] if session.show(drawing) else gr.skip()
-            shown = session, panels.picture(drawing), panels.table(session.rows), panels.told(session), chat
-            if is_shown_by_browsers(drawing.image):
-                yield gr.skip(), *shown
-            else:
-                with as_png(drawing.image) as png:
-                    yield canvas_value(png, drawing.boxes), *shown
+            return session, panels.picture(drawing), panels.table(session.rows), panels.told(session), chat
 
     def link(self, session: Session) -> str:
         """The description once more: what is said of regions tells which of its sentences speak of them."""

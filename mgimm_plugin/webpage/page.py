@@ -92,7 +92,7 @@ def build(shelf: ModelShelf, limits: Limits, corrections: Path) -> gr.Blocks:
         taken = paste.click(handlers.paste, [canvas, pasted], canvas, api_name="paste_boxes")
         taken.success(lambda: "", None, pasted, queue=False, show_progress="hidden", api_visibility="private")
         canvas.change(
-            handlers.show_boxes, [canvas, session], [canvas, session, picture, table, told, chat[0]],
+            handlers.show_boxes, [canvas, session], [session, picture, table, told, chat[0]],
             show_progress="hidden", trigger_mode="always_last", concurrency_limit=None, api_visibility="private",
         )  # fmt: skip
         described = regions.click(

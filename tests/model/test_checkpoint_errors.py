@@ -124,7 +124,7 @@ def test_folders_of_no_known_kind_are_refused(tmp_path, checkpoint_tree):
     fail(tmp_path, tmp_path, "no weights here")
     fail(tmp_path / "nowhere", "nowhere")
     fail(checkpoint_tree.checkpoint(FULL) / "config.json", "is a file")
-    fail(checkpoint_tree.root / "bases" / "llm", "model_type 'llama'", "not an MGIMM checkpoint")
+    fail(checkpoint_tree.root / "bases" / "llm", "model_type 'llama'", "neither an MGIMM nor a LLaVA checkpoint")
     assert not is_mgimm_folder(checkpoint_tree.root / "bases" / "llm")
     assert not is_mgimm_folder(tmp_path)
 

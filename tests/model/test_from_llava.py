@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from mgimm_plugin.errors import CheckpointError
 from mgimm_plugin.model.keys import adapter_tensors
+from mgimm_plugin.model.loading import load_model
 from tests.tiny import SIDE, build_loaded, build_tokenizer
 
 IDS = torch.tensor([[5, -200, 6, 7]])
@@ -47,6 +48,35 @@ def test_it_answers_about_images_as_before(llava, tiny_tower, model_type):
     wanted = theirs(IDS, images=images).logits
     torch.testing.assert_close(ours(IDS, images=images).logits, wanted, atol=1e-4, rtol=1e-4)
     assert all(tensor.isfinite().all() for tensor in adapter_tensors(ours).values())
+
+
+def test_it_is_loaded_as_a_model_that_takes_no_regions(llava):
+    folder, theirs = llava
+    ours = load_model(folder, device="cpu").model
+    assert ours.config.mm_region_encoder == "none"
+    assert ours.config.image_aspect_ratio == "square"  # as it was
+    images = torch.randn(1, 3, SIDE, SIDE)
+    torch.testing.assert_close(ours(IDS, images=images).logits, theirs(IDS, images=images).logits, atol=1e-4, rtol=1e-4)
+
+
+def test_a_llava_model_without_projector_is_an_error(llava):
+    folder, _ = llava
+    tensors = {k: v for k, v in load_file(folder / "model.safetensors").items() if "mm_projector" not in k}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"missing model\.mm_projector"):
+        load_model(folder, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"mm_vision_tower": None}, "no mm_vision_tower"), ({"mm_use_im_start_end": True}, "im_start")],
+)
+def test_a_llava_model_that_cannot_be_used_says_why(llava, change, reason):
+    folder, _ = llava
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(settings | change))
+    with pytest.raises(CheckpointError, match=reason):
+        load_model(folder, device="cpu")
 
 
 def test_half_a_projector_is_an_error(llava, tiny_tower):
