@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_CONTEXT = 2048
 SAMPLING_SETTINGS = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
+
+_one_at_a_time = threading.Lock()
+"""transformers changes torch, and its own settings, while it loads a model."""
 
 
 class LoadedModel(NamedTuple):
@@ -135,7 +139,7 @@ def load_weights(source: str, config: PretrainedConfig, **options: Any) -> Any:
     model_class: Any = family_of(config.model_type).model_class
     options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}  # reported, and refused below
     try:
-        with _quiet():
+        with _one_at_a_time, _quiet():
             model, report = model_class.from_pretrained(source, config=config, **options)
     except (SafetensorError, EOFError) as error:
         raise CheckpointError(f"{source}: a weight file is not readable, probably cut short: {error}") from error
