@@ -66,7 +66,7 @@ BROKEN = {
     "tensor too many": ("adapter", False, add_tensor(ADAPTER), "unexpected stranger"),
     "buffer missing": ("adapter", False, lose_tensor(ADAPTER, "fourier"), "missing model.region_encoder."),
     "adapter cut short": ("adapter", False, cut(ADAPTER), "cut short"),
-    "unknown model type": ("adapter", False, configure(model_type="gpt2"), "model_type 'gpt2', which is neither an MGIMM"),
+    "unknown model type": ("adapter", False, configure(model_type="gpt2"), "model_type 'gpt2', which is neither"),
     "base not there": ("adapter", False, configure(mm_base_model="nowhere/base"), "nowhere/base"),
     "LoRA without its weights": ("lora", False, lose(LORA), LORA),
     "LoRA without its adapter": ("lora", False, lose(ADAPTER), ADAPTER),
