@@ -120,7 +120,7 @@ def judge(results: Results) -> list[Judged]:
     """All comparisons on the standard test scenes.
 
     Holm's procedure counts every primary test of the plan, also one that is missing (as if its p were 1): leaving tests
-    out must not make the others pass. What is exploratory has no tests, and no comparisons of rows that were not run.
+    out must not make the others pass. What is exploratory has no tests, and no comparisons of what was not asked.
     """
     ran = results.systems()
     comparisons = [each for each in COMPARISONS if not results.is_exploratory or {each.first, each.second} <= set(ran)]
@@ -132,6 +132,7 @@ def judge(results: Results) -> list[Judged]:
     return [
         Judged(comparison, outcome, known, adjusted.get(at) if known is not None else None, results.is_exploratory)
         for at, (comparison, outcome, known) in enumerate(found)
+        if known is not None or not results.is_exploratory
     ]
 
 

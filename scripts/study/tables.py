@@ -118,7 +118,8 @@ def rows_table(results: Results, *groups: str) -> str:
     if "multi_grained" in results.systems() and not groups:
         scores = [spread(results.seed_means("multi_grained", "standard", BLANK, outcome)) for outcome in MAIN_OUTCOMES]
         seeds = str(len(results.systems()["multi_grained"]))
-        rows.append(["blank image, same boxes", BLANK, seeds, *scores, "", "", ""])
+        if any(score != spread([]) for score in scores):
+            rows.append(["blank image, same boxes", BLANK, seeds, *scores, "", "", ""])
     headings = ["row", "shown", "seeds", *(OUTCOMES[name][1] for name in MAIN_OUTCOMES)]
     return markdown([*headings, "trained parameters", "examples", "PFLOPs"], rows)
 
