@@ -52,10 +52,9 @@ def test_a_clipped_box_is_described_as_the_box_inside_the_image(describe, folder
 def test_describe_names_the_box_that_is_outside(describe, folder):
     line = failure(describe(folder / "good.png", "--box=5,5,40,30", "--box=95,1,99,9"))
     assert line == "mgimm describe: field regions[1].bbox: box [95, 1, 99, 9] lies outside the 90x60 image"
-    assert "NaN or infinite" in failure(describe(folder / "good.png", "--box=0,0,inf,inf"))
 
 
-@pytest.mark.parametrize("box", ["40,5,5,30", "5,5,5,30", "nan,5,40,30", "5,5,40"])
+@pytest.mark.parametrize("box", ["40,5,5,30", "5,5,5,30", "nan,5,40,30", "0,0,inf,inf", "5,5,40"])
 def test_a_box_that_can_be_no_box_is_bad_usage(describe, folder, box):
     assert describe(folder / "good.png", f"--box={box}").exit_code == 2
 
