@@ -20,8 +20,8 @@ class NamedBox(NamedTuple):
 
     Attributes:
         box: xyxy in pixels.
-        name: Its ``category`` or ``label``; empty where the file has none.
-        size: (width, height) of its image, where the file says it.
+        name: Its ``category`` or ``label``; empty where it has none, and for COCO, whose classes are numbers.
+        size: (width, height) of its image in pixels, where a record says it.
     """
 
     box: Box
@@ -116,7 +116,7 @@ def _boxes_in(text: str, path: Path, image_name: str | None) -> Iterator[NamedBo
             yield NamedBox(_checked(item, where))
         elif isinstance(item, Mapping) and "bbox" in item:
             if _is_of(item.get("image"), image_name):
-                yield NamedBox(_checked(item["bbox"], where), _name_of(item), _size_of(item))
+                yield NamedBox(_checked(item["bbox"], where), _name_of(item))
         elif isinstance(item, Mapping) and isinstance(item.get("regions", []), list):
             if _is_of(item.get("image"), image_name):
                 for region in item.get("regions", []):

@@ -216,7 +216,7 @@ def _pad_to_square(image: Image.Image, image_mean: tuple[float, ...]) -> Image.I
 def _check_work(image: Image.Image, needed_size: tuple[int, int], mode: str, max_pixels: int) -> None:
     width, height = needed_size
     if width * height > max(max_pixels, image.width * image.height):
-        raise ImageError(
+        raise ImageTooLargeError(
             f"an image of {image.width}x{image.height} pixels is too elongated for image_aspect_ratio {mode}, "
             f"which makes it {width}x{height}, more than the limit of {max_pixels} pixels; {_RAISE_THE_LIMIT}"
         )

@@ -13,6 +13,9 @@ from mgimm_plugin.model.families import family_of
 from mgimm_plugin.model.paths import named_folder, resolve_folder
 from mgimm_plugin.region_settings import RegionSettings
 
+_LLAVA_DEFAULTS = {"mm_projector_type": "linear", "image_aspect_ratio": "square"}
+"""What LLaVA takes a key that is missing to mean."""
+
 _DROPPED = ("model_type", "architectures", "transformers_version", "_name_or_path", "auto_map", "torch_dtype", "dtype")
 
 
@@ -130,6 +133,7 @@ def _without_regions(folder: str, values: dict[str, Any]) -> PretrainedConfig:
     if values.get("mm_use_im_start_end"):
         raise CheckpointError(f"{folder}: made with mm_use_im_start_end; such models are not supported")
     given = {key: values[key] for key in VisionSettings.__dataclass_fields__ if values.get(key) is not None}
+    given = {**_LLAVA_DEFAULTS, **given}
     given["mm_vision_tower"] = named_folder(given["mm_vision_tower"], folder, "vision tower")
     if "image_grid_pinpoints" in given:
         given["image_grid_pinpoints"] = tuple(map(tuple, given["image_grid_pinpoints"]))

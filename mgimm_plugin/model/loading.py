@@ -99,16 +99,17 @@ def load_model(
     if device_map is not None:
         options["device_map"] = device_map
     source = str(folder) if kind is CheckpointKind.FULL else base_of(folder, config, base)
-    model = load_weights(source, config, **options)
-    if kind is not CheckpointKind.FULL:
-        load_adapter(model, folder)
-    tokenizer = load_tokenizer(folder, source)
-    model = finish(model, tokenizer, device=None if device_map is not None else device, dtype=dtype)
-    image_processor = model.get_vision_tower().image_processor
-    if kind is CheckpointKind.LORA:
-        model = load_lora(model, folder)
-        if merge and quantization_config is None:
-            model = model.merge_and_unload()
+    with _one_at_a_time:
+        model = load_weights(source, config, **options)
+        if kind is not CheckpointKind.FULL:
+            load_adapter(model, folder)
+        tokenizer = load_tokenizer(folder, source)
+        model = finish(model, tokenizer, device=None if device_map is not None else device, dtype=dtype)
+        image_processor = model.get_vision_tower().image_processor
+        if kind is CheckpointKind.LORA:
+            model = load_lora(model, folder)
+            if merge and quantization_config is None:
+                model = model.merge_and_unload()
     model.eval()
     return LoadedModel(tokenizer, model, image_processor, context_length(config))
 
@@ -139,7 +140,7 @@ def load_weights(source: str, config: PretrainedConfig, **options: Any) -> Any:
     model_class: Any = family_of(config.model_type).model_class
     options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}  # reported, and refused below
     try:
-        with _one_at_a_time, _quiet():
+        with _quiet():
             model, report = model_class.from_pretrained(source, config=config, **options)
     except (SafetensorError, EOFError) as error:
         raise CheckpointError(f"{source}: a weight file is not readable, probably cut short: {error}") from error

@@ -115,7 +115,10 @@ def with_regions(message: str, boxes: Sequence[DrawnBox]) -> tuple[str, list[Box
         return ", ".join(map(str, range(first, last + 1))) if first < last else f"{first}, {last}"
 
     def tokens(mention: re.Match[str]) -> str:
-        return re.sub(r"#?(\d+)", token_of, _RANGE.sub(numbers_of, _NAMED.sub("", mention[0])))
+        numbers = _NAMED.sub("", mention[0])
+        if mention[0].lower().startswith("regions"):  # "compare region 1 to 3" speaks of two, "regions 1 to 3" of three
+            numbers = _RANGE.sub(numbers_of, numbers)
+        return re.sub(r"#?(\d+)", token_of, numbers)
 
     return _MENTION.sub(tokens, message.strip()), found
 

@@ -95,10 +95,11 @@ def report(session: Session, title: str, picture: str) -> str:
     """The answers as Markdown, under the annotated picture."""
     said = [row.model for row in session.rows] + ([session.description.model] if session.description else [])
     models = " and ".join(f"`{model}`" for model in dict.fromkeys(said) if model)
-    corrected = [number for number, row in enumerate(session.rows, 1) if row.phrase and not row.model]
+    corrected = [f"region {number}" for number, row in enumerate(session.rows, 1) if row.phrase and not row.model]
+    corrected += ["the whole image"] if session.description and not session.description.model else []
     by = f"Described by {models or 'a visitor'}."
     if models and corrected:
-        by += f" Corrected: region{'s' * (len(corrected) > 1)} {', '.join(map(str, corrected))}."
+        by += f" Corrected: {', '.join(corrected)}."
     lines = [f"# {title}", "", f"![The boxes]({picture})", "", by, ""]
     if session.rows:
         lines += ["| # | box (x1, y1, x2, y2) | description | sure |", "| --- | --- | --- | --- |"]

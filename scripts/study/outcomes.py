@@ -33,6 +33,8 @@ OUTCOMES: Final = {
 }
 """Name to task, heading, and whether more is better."""
 
+CAPTION_OUTCOMES: Final = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr")
+
 DENSITIES: Final = ((5, "up to 5 objects"), (8, "6 to 8"), (10**9, "9 and more"))
 
 Row = dict[str, Any]

@@ -25,7 +25,7 @@ from mgimm_plugin.evaluate.store import model_fingerprint
 
 from .data import TRAIN, VALIDATION, SceneSet, asked_sets, draw
 from .jobs import ROOT, Study, commit, evaluate, train, train_all, write_json
-from .outcomes import ByImage, Truth, by_group, by_image, read_rows
+from .outcomes import CAPTION_OUTCOMES, ByImage, Truth, by_group, by_image, read_rows
 from .recipes import IMAGE_FILE, Bases, stage_names
 from .systems import MODES, MULTI_GRAINED, SCALES, SYSTEMS, System
 from .tables import write_results
@@ -85,29 +85,38 @@ def chosen_factor(study: Study, system: System) -> float:
 
 
 def run_seed(study: Study, system: System, seed: int, sets: list[SceneSet], results: Path) -> None:
-    """Train one seed of a system, ask it everything, and write its result file."""
+    """Train one seed of a system, ask it everything, and write its result file.
+
+    What a file has from before stays in it; what is missing is added: modes that were not asked, and caption scores
+    that were not possible then.
+    """
     file = results / f"{system.name}-seed{seed}.json"
-    if file.is_file() and (_has_captions(file) or unavailable_reason() is not None):
-        return  # else caption scores are possible by now: they are filled in from the answers
+    before = json.loads(file.read_text())["evaluations"] if file.is_file() else []
+    asked = {(each["set"], each["task"], each["mode"]): each for each in before}
+    wanted = {
+        (scenes.name, task, mode): scenes
+        for scenes in sets
+        for task, modes in system.modes.items()
+        for mode in modes
+        if study.scale.asks(system, mode, is_shifted=scenes.style != "standard")
+    }
+    if all(key in asked and _is_scored(asked[key]) for key in wanted):
+        return
     factor = chosen_factor(study, system)
     stages = train_all(study, system, seed, factor)
-    evaluations = []
-    for scenes in sets:
-        for task, modes in system.modes.items():
-            for mode in modes:
-                if study.scale.asks(system, mode, is_shifted=scenes.style != "standard"):
-                    asked = _ask(study, system, seed, factor, scenes, task, mode)
-                    evaluations.append({"set": scenes.name, "style": scenes.style, "task": task, "mode": mode, **asked})
+    for (name, task, mode), scenes in wanted.items():
+        found = _ask(study, system, seed, factor, scenes, task, mode)
+        asked[name, task, mode] = {"set": name, "style": scenes.style, "task": task, "mode": mode, **found}
     head = {"system": system.name, "title": system.title, "group": system.group, "seed": seed, "rate_factor": factor}
     for stage in stages.values():
         del stage["flags"]  # they name folders of this machine
     bases = {"llm": study.bases.llm.name, "tower": study.bases.tower.name}
-    write_json(file, {**head, **bases, "commit": commit(), "stages": stages, "evaluations": evaluations})
+    write_json(file, {**head, **bases, "commit": commit(), "stages": stages, "evaluations": list(asked.values())})
 
 
-def _has_captions(file: Path) -> bool:
-    evaluations = json.loads(file.read_text())["evaluations"]
-    return all("CIDEr" in asked["outcomes"] for asked in evaluations if asked["task"] == "image")
+def _is_scored(evaluation: dict[str, Any]) -> bool:
+    has_captions = set(CAPTION_OUTCOMES) <= set(evaluation["outcomes"])
+    return evaluation["task"] != "image" or has_captions or unavailable_reason() is not None
 
 
 def _ask(

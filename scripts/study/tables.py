@@ -10,24 +10,20 @@ from mgimm_plugin.data.measures import SIZES
 from mgimm_plugin.data.whole_files import write_whole
 from mgimm_plugin.errors import MgimmError
 
-from .outcomes import DENSITIES, OUTCOMES
+from .outcomes import CAPTION_OUTCOMES, DENSITIES, OUTCOMES
 from .plots import draw_plots
 from .results import Result, Results, judge, spread
-from .systems import BLANK, MODES, NONE, ROW_GROUPS, SYSTEMS, TRUE
+from .systems import BLANK, MODES, NONE, ROW_GROUPS, SCALES, SYSTEMS, TRUE
 
 PLANNED, EXPLORATORY = "results", "exploratory"
 """The places of a page that are written; what is tried afterwards must not take the place of what was planned."""
 _CAVEATS = {
     "small": ["**This size shows that everything runs. It proves nothing about the systems.**"],
-    "medium": [
-        "**Not the study that was planned, but what a CPU can do of it:** see [sizes](#sizes). *No region stage* has",
-        "as many FLOPs as the others, not as many examples.",
-    ],
+    "medium": ["**Not the study that was planned, but what a CPU can do of it:** see [sizes](#sizes)."],
 }
 MAIN_OUTCOMES = ("appearance_accuracy", "geometry_accuracy", "CIDEr", "hallucination_rate", "object_recall")
 GROUPS = (*SIZES, *(text for _, text in DENSITIES))
 DETAILS = ("category_accuracy", "color_accuracy", "shape_accuracy", "object_precision")
-CAPTION_OUTCOMES = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr")
 
 
 def write_results(folder: Path, page: Path, *, scale: str, is_exploratory: bool = False) -> None:
@@ -80,6 +76,8 @@ def _head(results: Results, scale: str) -> str:
     if results.is_exploratory:
         lines.append("**Exploratory**: judged on fresh scenes, after the test set had been seen.")
     lines += _CAVEATS.get(scale, [])
+    if SCALES[scale].image_stage_alone_steps and "no_region_stage" in results.systems():
+        lines.append("*No region stage* has as many FLOPs as the others, not as many examples.")
     missing = [name for name in ("CIDEr",) if not any(_has(result, name) for result in results.files)]
     lines += [f"Not computed: {name} (it needs Java); run the same command where Java is." for name in missing]
     return "\n".join(lines)
@@ -92,9 +90,8 @@ def _has(result: Result, outcome: str) -> bool:
 def _sections(results: Results) -> Iterable[str]:
     yield "### Rows\n\nOn test scenes; mean ± standard deviation over seeds.\n\n" + rows_table(results)
     yield "### Attributes and objects\n\n" + details_table(results, DETAILS)
-    yield "### Caption metrics\n\nOf image descriptions, against five references.\n\n" + details_table(
-        results, CAPTION_OUTCOMES
-    )
+    about = "Of image descriptions, against five references; means over images, so BLEU-4 is that of each by itself."
+    yield f"### Caption metrics\n\n{about}\n\n" + details_table(results, CAPTION_OUTCOMES)
     yield "### Comparisons\n\nFirst minus second.\n\n" + comparisons_table(results)
     yield "### What is shown at test time\n\n" + modes_table(results)
     if any(asked["style"] != "standard" for result in results.files for asked in result["evaluations"]):

@@ -8,6 +8,7 @@ from llava.model.language_model.llava_llama import LlavaConfig, LlavaLlamaForCau
 from safetensors.torch import load_file, save_file
 
 from mgimm_plugin.errors import CheckpointError
+from mgimm_plugin.model.config import load_config
 from mgimm_plugin.model.keys import adapter_tensors
 from mgimm_plugin.model.loading import load_model
 from tests.tiny import SIDE, build_loaded, build_tokenizer
@@ -57,6 +58,15 @@ def test_it_is_loaded_as_a_model_that_takes_no_regions(llava):
     assert ours.config.image_aspect_ratio == "square"  # as it was
     images = torch.randn(1, 3, SIDE, SIDE)
     torch.testing.assert_close(ours(IDS, images=images).logits, theirs(IDS, images=images).logits, atol=1e-4, rtol=1e-4)
+
+
+def test_keys_that_are_missing_mean_what_they_mean_to_llava(llava):
+    folder, _ = llava
+    settings = json.loads((folder / "config.json").read_text())
+    del settings["image_aspect_ratio"], settings["mm_projector_type"]
+    (folder / "config.json").write_text(json.dumps(settings))
+    config = load_config(str(folder))
+    assert (config.image_aspect_ratio, config.mm_projector_type) == ("square", "linear")
 
 
 def test_a_llava_model_without_projector_is_an_error(llava):

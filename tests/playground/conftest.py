@@ -18,7 +18,7 @@ def serving(folder, *models):
         yield page, address
     finally:
         page.close()
-        for thread in threading.enumerate():  # transformers cannot load the next page's model at the same time
+        for thread in threading.enumerate():  # what transformers changes while it loads would reach the next test
             if thread.name == "model loading":
                 thread.join()
 

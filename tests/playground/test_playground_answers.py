@@ -86,6 +86,7 @@ def test_region_numbers_in_a_question_become_tokens_with_their_boxes(drawing):
         ("Is region #2, 1 or 2 red?", "Is <region>, <region> or <region> red?", [2, 1, 2]),
         ("Are regions 1-2 alike?", "Are <region>, <region> alike?", [1, 2]),
         ("Are regions 1 to 2 alike?", "Are <region>, <region> alike?", [1, 2]),
+        ("Compare region 1 to 2.", "Compare <region> to <region>.", [1, 2]),
         ("region1?", "<region>?", [1]),
         ("Are the 2 regions alike?", "Are the 2 regions alike?", []),
     ],

@@ -10,30 +10,35 @@ from scripts.study.jobs import Study
 from scripts.study.outcomes import read_rows
 from scripts.study.recipes import Bases
 from scripts.study.run import run_study
-from scripts.study.systems import SYSTEMS, TRUE, Scale
+from scripts.study.systems import NONE, SYSTEMS, TRUE, Scale
 from scripts.study.tables import write_results
 
 PLAYGROUND = bundled_model().parent
 
 
 def test_a_study_goes_on_where_it_was_and_writes_its_page(tmp_path):
-    scale = Scale(scenes=(4, 1, 2), batch=2, region_steps=2, image_steps=2, modes=(TRUE,))
-    study = Study(scale, Bases(PLAYGROUND / "mini-llama", PLAYGROUND / "mini-clip"), tmp_path / "study")
+    bases = Bases(PLAYGROUND / "mini-llama", PLAYGROUND / "mini-clip")
 
-    def run():
+    def run(*modes):
+        scale = Scale(scenes=(4, 1, 2), batch=2, region_steps=2, image_steps=2, modes=modes)
+        study = Study(scale, bases, tmp_path / "study")
         return run_study(study, [SYSTEMS["multi_grained"]], [0], jobs=2, fresh=0)
 
-    file = run() / "multi_grained-seed0.json"
+    file = run(TRUE) / "multi_grained-seed0.json"
     first = json.loads(file.read_text())
     assert {stage: done["steps"] for stage, done in first["stages"].items()} == {"region": 2, "image": 2}
     assert {(asked["task"], asked["mode"]) for asked in first["evaluations"]} == {("region", TRUE), ("image", TRUE)}
-    weights = {path: path.stat().st_mtime_ns for path in study.folder.rglob("*.safetensors")}
-    answers = {path: path.stat().st_mtime_ns for path in study.folder.rglob("predictions.jsonl")}
+    weights = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
+    answers = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("predictions.jsonl")}
     assert weights
     assert len(answers) == 2
     file.unlink()
-    run()
+    run(TRUE)
     assert json.loads(file.read_text()) == first
+    run(NONE)
+    *as_before, added = json.loads(file.read_text())["evaluations"]
+    assert as_before == first["evaluations"]
+    assert (added["task"], added["mode"]) == ("image", NONE)
     assert {path: path.stat().st_mtime_ns for path in weights} == weights
     assert {path: path.stat().st_mtime_ns for path in answers} == answers
     write_results(file.parent, tmp_path / "page.md", scale="small")
