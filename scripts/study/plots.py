@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from .results import Results, judge
-from .systems import LORA_SETTINGS, MODES, ROW_GROUPS, SYSTEMS
+from .systems import MODES, MULTI_GRAINED, ROW_GROUPS, SYSTEMS, TRUE
 
 
 def draw_plots(results: Results, folder: Path, *, prefix: str) -> list[tuple[str, str]]:
@@ -78,14 +78,14 @@ def _modes(results: Results, axes: Any) -> bool:
 
 
 def _lora(results: Results, axes: Any) -> bool:
-    names = ["multi_grained", *(f"lora_r{r}_alpha{alpha}" for r, alpha in LORA_SETTINGS)]
-    files = results.systems()
-    points = []
-    for name in names:
-        means = results.seed_means(name, "standard", "true", "CIDEr")
+    if not results.systems("lora"):
+        return False
+    matched, points = results.matched("lora"), []
+    for name, files in matched.systems().items():
+        means = matched.seed_means(name, "standard", TRUE, "CIDEr")
         if means:
-            trained = files[name][0]["stages"]["image"]["trained_parameters"]
-            label = "r = 16, alpha = 256" if name == "multi_grained" else SYSTEMS[name].title.removeprefix("LoRA ")
+            trained = files[0]["stages"]["image"]["trained_parameters"]
+            label = "r = 16, alpha = 256" if name == MULTI_GRAINED.name else SYSTEMS[name].title.removeprefix("LoRA ")
             points.append((trained, fmean(means), label))
     for trained, cider, label in points:
         axes.plot(trained, cider, "o", color="tab:blue")

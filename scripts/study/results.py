@@ -14,7 +14,7 @@ from mgimm_plugin.errors import MgimmError
 
 from .outcomes import OUTCOMES
 from .statistics import Difference, difference, holm, paired_differences
-from .systems import COMPARISONS, SYSTEMS, Comparison
+from .systems import COMPARISONS, MULTI_GRAINED, SYSTEMS, Comparison
 
 Result = dict[str, Any]
 Key = tuple[str, str, str]
@@ -53,6 +53,13 @@ class Results:
             if not groups or result["group"] in groups:
                 found[result["system"]].append(result)
         return found
+
+    def matched(self, *groups: str) -> Results:
+        """MGIMM and the systems of some groups, with the seeds that all of them have."""
+        found = [self.systems()[MULTI_GRAINED.name], *self.systems(*groups).values()]
+        seeds = set.intersection(*({file["seed"] for file in files} for files in found))
+        files = [file for files in found for file in files if file["seed"] in seeds]
+        return Results(files, self.is_exploratory)
 
     def values(self, system: str, style: str, mode: str, outcome: str) -> dict[int, dict[str, float]]:
         """For each seed, image to value; seeds without the outcome are not there."""

@@ -91,8 +91,8 @@ def run_seed(study: Study, system: System, seed: int, sets: list[SceneSet], resu
     that were not possible then.
     """
     file = results / f"{system.name}-seed{seed}.json"
-    before = json.loads(file.read_text())["evaluations"] if file.is_file() else []
-    asked = {(each["set"], each["task"], each["mode"]): each for each in before}
+    before = json.loads(file.read_text()) if file.is_file() else {"commits": [], "evaluations": []}
+    asked = {(each["set"], each["task"], each["mode"]): each for each in before["evaluations"]}
     wanted = {
         (scenes.name, task, mode): scenes
         for scenes in sets
@@ -111,7 +111,8 @@ def run_seed(study: Study, system: System, seed: int, sets: list[SceneSet], resu
     for stage in stages.values():
         del stage["flags"]  # they name folders of this machine
     bases = {"llm": study.bases.llm.name, "tower": study.bases.tower.name}
-    write_json(file, {**head, **bases, "commit": commit(), "stages": stages, "evaluations": list(asked.values())})
+    commits = list(dict.fromkeys([*before["commits"], commit()]))
+    write_json(file, {**head, **bases, "commits": commits, "stages": stages, "evaluations": list(asked.values())})
 
 
 def _is_scored(evaluation: dict[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from mgimm_plugin.data.measures import SIZES
 from mgimm_plugin.data.whole_files import write_whole
@@ -13,7 +14,17 @@ from mgimm_plugin.errors import MgimmError
 from .outcomes import CAPTION_OUTCOMES, DENSITIES, OUTCOMES
 from .plots import draw_plots
 from .results import Result, Results, judge, spread
-from .systems import BLANK, MODES, NONE, ROW_GROUPS, SCALES, SYSTEMS, TRUE
+from .systems import (
+    BLANK,
+    MODES,
+    NONE,
+    PRIMARY_OUTCOMES,
+    ROW_GROUPS,
+    SCALES,
+    SHIFTED_MODES,
+    SYSTEMS,
+    TRUE,
+)
 
 PLANNED, EXPLORATORY = "results", "exploratory"
 """The places of a page that are written; what is tried afterwards must not take the place of what was planned."""
@@ -99,7 +110,10 @@ def _sections(results: Results) -> Iterable[str]:
     yield "### By size and density\n\nOf regions, and number of objects in a scene.\n\n" + groups_table(results)
     for group, title in (("lora", "LoRA"), ("rim", "RIM, one seed: nothing is claimed")):
         if results.systems(group):
-            yield f"### {title}\n\n" + rows_table(results, "headline", group)
+            about = (
+                "Rows with the same seeds; MGIMM itself has r = 16, alpha = 256, 2 tokens, depth 2, Fourier scale 1."
+            )
+            yield f"### {title}\n\n{about}\n\n" + rows_table(results.matched(group), "headline", group)
     yield "### Runs\n\n" + runs_table(results)
 
 
@@ -186,21 +200,25 @@ def modes_table(results: Results) -> str:
 
 
 def shifted_table(results: Results) -> str:
-    """Rows by style of the scenes, with true boxes (none for rows that were taught without)."""
+    """Rows by style of the scenes, a table for each primary outcome; of seeds that were asked about every style."""
     styles = dict.fromkeys(asked["style"] for result in results.files for asked in result["evaluations"])
-    rows = []
-    for name in results.systems(*ROW_GROUPS):
-        mode = _usual_mode(name)
-        for style in styles:
-            means = (results.seed_means(name, style, _mode_of(outcome, mode), outcome) for outcome in MAIN_OUTCOMES)
-            rows.append([_title(name), style, *map(spread, means)])
-    return markdown(["row", "scenes", *(OUTCOMES[name][1] for name in MAIN_OUTCOMES)], rows)
+    tables = []
+    for outcome in PRIMARY_OUTCOMES:
+        rows = []
+        modes = SHIFTED_MODES if OUTCOMES[outcome][0] == "image" else (TRUE,)
+        for name, mode in ((name, mode) for name in results.systems(*ROW_GROUPS) for mode in modes):
+            by_style = [results.values(name, style, mode, outcome) for style in styles]
+            if seeds := set.intersection(*map(set, by_style)):
+                means = [[fmean(found[seed].values()) for seed in sorted(seeds)] for found in by_style]
+                rows.append([_title(name), mode, str(len(seeds)), *map(spread, means)])
+        tables.append(markdown([OUTCOMES[outcome][1], "shown", "seeds", *styles], rows))
+    return "\n\n".join(tables)
 
 
 def groups_table(results: Results) -> str:
     """Outcomes by size of a region and by number of objects in a scene, a table for each."""
     tables = []
-    for outcome in ("appearance_accuracy", "CIDEr", "hallucination_rate"):
+    for outcome in PRIMARY_OUTCOMES:
         means = {
             name: results.group_means(name, _mode_of(outcome, _usual_mode(name)), outcome)
             for name in results.systems(*ROW_GROUPS)
@@ -222,7 +240,7 @@ def runs_table(results: Results) -> str:
         stages = result["stages"].values()
         seconds = sum(stage["seconds"] for stage in stages)
         note = "resumed: seconds of the last part" if any(stage["is_resumed"] for stage in stages) else ""
-        commits = ", ".join(dict.fromkeys([*(stage["commit"] for stage in stages), result["commit"]]))
+        commits = ", ".join(dict.fromkeys([*(stage["commit"] for stage in stages), *result["commits"]]))
         rows.append(
             [result["title"], str(result["seed"]), f"{result['rate_factor']:.3g}", f"{seconds:.0f}", commits, note]
         )

@@ -12,6 +12,7 @@ from scripts.study.tables import (
     comparisons_table,
     markers,
     rows_table,
+    shifted_table,
     write_results,
 )
 
@@ -33,7 +34,7 @@ def result(system, seed, group="headline", ahead=0.0, has_cider=True):
     asked += [evaluation("image", mode, image) for mode in ("true", "none")]
     asked.append(evaluation("image", "true", image, style="winter"))
     stage = {"trained_parameters": 1234, "examples": 50, "flops": 2e15, "seconds": 3.0, "is_resumed": False}
-    head = {"system": system, "title": system, "group": group, "seed": seed, "rate_factor": 1.0, "commit": "abc123"}
+    head = {"system": system, "title": system, "group": group, "seed": seed, "rate_factor": 1.0, "commits": ["abc123"]}
     bases = {"llm": "l", "tower": "t"}
     stages = {"region": {**stage, "commit": "abc123"}, "image": {**stage, "commit": "abc123"}}
     return {**head, **bases, "stages": stages, "evaluations": asked}
@@ -129,6 +130,35 @@ def test_what_is_exploratory_has_differences_and_no_tests(folder):
     assert pairs == {("multi_grained", "global"), ("multi_grained", "roi_align")}
     assert {each.adjusted for each in judged} == {None}
     assert {each.verdict for each in judged} == {"exploratory"}
+
+
+def test_shifted_scenes_are_set_against_standard_ones_of_the_same_seeds(folder):
+    file = folder / "global-seed2.json"
+    values = json.loads(file.read_text())
+    values["evaluations"] = [asked for asked in values["evaluations"] if asked["style"] == "standard"]
+    file.write_text(json.dumps(values))
+    table = shifted_table(Results.read(folder))
+    assert "| CIDEr | shown | seeds | standard | winter |" in table
+    assert "| MGIMM, multi-grained | true | 3 | 1.121 ± 0.001 | 1.121 ± 0.001 |" in table
+    assert "| MGIMM, global | true | 2 | 1.045 ± 0.036 | 1.045 ± 0.036 |" in table
+    assert "none" not in table
+
+
+def test_rim_and_lora_rows_are_set_against_mgimm_of_the_same_seeds(folder):
+    for name, seed in (("lora_r4_alpha64", 0), ("lora_r4_alpha64", 1), ("lora_r8_alpha128", 1)):
+        (folder / f"{name}-seed{seed}.json").write_text(json.dumps(result(name, seed, "lora", ahead=0.01 * seed)))
+    matched = Results.read(folder).matched("lora")
+    assert [(file["system"], file["seed"]) for file in matched.files] == [
+        ("multi_grained", 1),
+        ("lora_r4_alpha64", 1),
+        ("lora_r8_alpha128", 1),
+    ]
+    write_results(folder, folder / "page.md", scale="small")
+    text = (folder / "page.md").read_text()
+    section = text[text.index("### LoRA") : text.index("### Runs")]
+    assert "| lora_r4_alpha64 | true | 1 |" in section
+    assert "global" not in section
+    assert "benchmark-small-lora.png" in text
 
 
 def test_small_and_exploratory_runs_are_marked_and_missing_scores_named(tmp_path):

@@ -36,7 +36,9 @@ def test_a_study_goes_on_where_it_was_and_writes_its_page(tmp_path):
     run(TRUE)
     assert json.loads(file.read_text()) == first
     run(NONE)
-    *as_before, added = json.loads(file.read_text())["evaluations"]
+    both = json.loads(file.read_text())
+    *as_before, added = both["evaluations"]
+    assert both["commits"] == first["commits"]
     assert as_before == first["evaluations"]
     assert (added["task"], added["mode"]) == ("image", NONE)
     assert {path: path.stat().st_mtime_ns for path in weights} == weights
