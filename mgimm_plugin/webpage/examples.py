@@ -23,7 +23,7 @@ def examples() -> list[tuple[str, list[DrawnBox]]]:
 
 
 def canvas_value(path: str, boxes: Sequence[DrawnBox]) -> dict[str, Any]:
-    """What the drawing component takes: boxes in the colors of their numbers, the last one first.
+    """What the drawing component takes: boxes in their colors, the last one first.
 
     It knows whole pixels alone, so that boxes grow to them. The image is a file because the component would save
     pixels with loss.
@@ -34,7 +34,7 @@ def canvas_value(path: str, boxes: Sequence[DrawnBox]) -> dict[str, Any]:
     """
     drawn = []
     for number, box in enumerate(boxes, 1):
-        color = color_of(number)
+        color = color_of(number, box)
         x1, y1, x2, y2 = box.bbox
         corners = {"xmin": floor(x1), "ymin": floor(y1), "xmax": ceil(x2), "ymax": ceil(y2)}
         rgb = tuple(int(color[at : at + 2], 16) for at in (1, 3, 5))

@@ -16,7 +16,7 @@ from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN, IM
 from mgimm_plugin.data.records import parse_record
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.webpage.linking import attributes_of
-from mgimm_plugin.webpage.session import Description, Drawing, Row, Session, color_of
+from mgimm_plugin.webpage.session import Description, Drawing, Row, Session, color_of, ink_on
 
 _writing = threading.Lock()
 
@@ -29,9 +29,10 @@ def annotated(drawing: Drawing) -> Image.Image:
     font = ImageFont.load_default(size=side * 0.75)
     for number, box in enumerate(drawing.boxes, 1):
         x1, y1, x2, y2 = box.bbox
-        draw.rectangle((x1, y1, x2 - 1, y2 - 1), outline=color_of(number), width=max(2, side // 8))
-        draw.rectangle((x1, y1, x1 + side, y1 + side), fill=color_of(number))
-        draw.text((x1 + side / 2, y1 + side / 2), str(number), fill="white", font=font, anchor="mm")
+        color = color_of(number, box)
+        draw.rectangle((x1, y1, x2 - 1, y2 - 1), outline=color, width=max(2, side // 8))
+        draw.rectangle((x1, y1, x1 + side, y1 + side), fill=color)
+        draw.text((x1 + side / 2, y1 + side / 2), str(number), fill=ink_on(color), font=font, anchor="mm")
     return picture
 
 

@@ -126,6 +126,7 @@ def _draw_column(limits: Limits) -> tuple[Any, ...]:
         boxes_alpha=0.15,
         box_min_size=4,
         show_remove_button=True,
+        use_default_label=True,  # of which there is none: no dialog after each box
         elem_id="mg-canvas",
     )
     # The component decodes whatever Pillow can open, of any size, before a handler sees it.

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mgimm_plugin.data.html_pages import jpeg_url
 from mgimm_plugin.webpage.linking import attributes_of, regions_of, sentences_of
-from mgimm_plugin.webpage.session import Drawing, Row, Session, color_of
+from mgimm_plugin.webpage.session import Drawing, DrawnBox, Row, Session, color_of, ink_on
 
 _SHOWN_SIDE = 720
 _BAD = 0.5
@@ -28,7 +28,7 @@ def picture(drawing: Drawing) -> str:
         x1, y1, x2, y2 = box.bbox
         wide = unit * (5.2 if number < 10 else 7.4)
         shapes.append(
-            f'<g class="mg-box mg-r{number}" style="--c:{color_of(number)}">'
+            f'<g class="mg-box mg-r{number}" style="{_colors(number, box)}">'
             f'<rect x="{x1:g}" y="{y1:g}" width="{x2 - x1:g}" height="{y2 - y1:g}"/>'
             f'<rect class="mg-tag" x="{x1:g}" y="{y1:g}" width="{wide:g}" height="{unit * 6:g}"/>'
             f'<text x="{x1 + wide / 2:g}" y="{y1 + unit * 4.5:g}" font-size="{unit * 4.6:g}">{number}</text></g>'
@@ -62,7 +62,7 @@ def _line(number: int, row: Row) -> str:
     sure = "" if math.isnan(row.confidence) else f"{row.confidence:.0%}"
     low = " mg-low" if row.confidence < _BAD else ""
     return (
-        f'<tr class="mg-row mg-r{number}" tabindex="0" style="--c:{color_of(number)}">'
+        f'<tr class="mg-row mg-r{number}" tabindex="0" style="{_colors(number, row.box)}">'
         f'<td><span class="mg-number">{number}</span></td><td>{label}<div class="mg-phrase">{said}</div>{chips}</td>'
         f'<td class="mg-sure{low}">{sure}</td></tr>'
     )
@@ -75,11 +75,17 @@ def told(session: Session) -> str:
     parts = []
     for sentence in sentences_of(session.description.text):
         numbers = regions_of(sentence, session.rows, session.size)
-        marks = "".join(f'<sup style="--c:{color_of(number)}">{number}</sup>' for number in numbers)
+        boxes = {number: session.rows[number - 1].box for number in numbers}
+        marks = "".join(f'<sup style="{_colors(number, box)}">{number}</sup>' for number, box in boxes.items())
         classes = " ".join(f"mg-r{number}" for number in numbers)
         focus = ' tabindex="0"' if numbers else ""
         parts.append(f'<span class="mg-sentence {classes}"{focus}>{escape(sentence.strip())}{marks}</span> ')
     return f'<p class="mg-told">{"".join(parts)}</p>'
+
+
+def _colors(number: int, box: DrawnBox) -> str:
+    color = color_of(number, box)
+    return f"--c:{color};--ink:{ink_on(color)}"
 
 
 def loading(model: str, seconds: float) -> str:

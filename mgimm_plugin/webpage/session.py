@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mgimm_plugin.growing_answers import GrowingAnswer
 
 COLORS: Final = ("#e4572e", "#17a398", "#7b5cd6", "#d99a00", "#2f7ed8", "#c2318c", "#5a8f29", "#8a5a44")
-"""Of boxes, by number, in turn."""
+"""Of boxes that are not drawn with the mouse, by number, in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,12 @@ class DrawnBox:
     Attributes:
         bbox: xyxy in pixels of the image.
         label: Empty where there is none.
+        color: ``#rrggbb``, as the drawing component shows it; empty where it has not been shown yet.
     """
 
     bbox: Box
     label: str = ""
+    color: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ def read_drawing(value: Mapping[str, Any] | None, limits: Limits) -> Drawing:
         image = image.rotate(-90 * turns, expand=True)
     # The component puts a new box before the others; numbers must not change for it.
     drawn = reversed((value or {}).get("boxes") or ())
-    boxes = [DrawnBox(_corners(box), str(box.get("label") or "").strip()[:80]) for box in drawn]
+    boxes = [DrawnBox(_corners(box), str(box.get("label") or "").strip()[:80], _color(box)) for box in drawn]
     return Drawing(image, check_boxes(boxes, image.size, limits))
 
 
@@ -230,7 +232,7 @@ def check_boxes(boxes: Sequence[DrawnBox], size: tuple[int, int], limits: Limits
     except BoxError as error:
         raise BoxError(error.message) from error  # it names the box by its corners; its place in a list says nothing
     return tuple(
-        DrawnBox((float(x1), float(y1), float(x2), float(y2)), box.label)
+        replace(box, bbox=(float(x1), float(y1), float(x2), float(y2)))
         for (x1, y1, x2, y2), box in zip(clipped, boxes, strict=True)
     )
 
@@ -243,6 +245,12 @@ def _corners(box: Mapping[str, Any]) -> Box:
     return (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
 
 
+def _color(box: Mapping[str, Any]) -> str:
+    color = box.get("color")
+    is_color = isinstance(color, Sequence) and len(color) == 3 and all(isinstance(part, int) for part in color)
+    return "#" + "".join(f"{min(max(part, 0), 255):02x}" for part in color) if is_color else ""  # type: ignore[union-attr]
+
+
 def check_written(text: str, limits: Limits) -> None:
     """See whether a question or a correction is short enough; the page's own limit binds no program.
 
@@ -253,6 +261,14 @@ def check_written(text: str, limits: Limits) -> None:
         raise MgimmError(f"the text has {len(text):,} characters; the most are {limits.written:,}: write less")
 
 
-def color_of(number: int) -> str:
-    """The color of box ``number``, counted from 1."""
-    return COLORS[(number - 1) % len(COLORS)]
+def color_of(number: int, box: DrawnBox) -> str:
+    """The color of a box: the one it is drawn in, else that of its number, counted from 1."""
+    return box.color or COLORS[(number - 1) % len(COLORS)]
+
+
+def ink_on(color: str) -> str:
+    """Black or white, whichever can be read better on a color: by contrast ratio, as WCAG 2.2 defines it."""
+    parts = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    linear = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    luminance = sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return "#000000" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "#ffffff"

@@ -24,7 +24,7 @@ _STYLE = """
   background: var(--background-fill-secondary); }
 .mg-box rect { fill: transparent; stroke: var(--c); stroke-width: 2.5; vector-effect: non-scaling-stroke; }
 .mg-box rect.mg-tag { fill: var(--c); stroke: none; }
-.mg-box text { fill: #fff; font-weight: 700; text-anchor: middle; }
+.mg-box text { fill: var(--ink); font-weight: 700; text-anchor: middle; }
 #mg-examples .grid-wrap { height: auto; min-height: 0; max-height: none; overflow: hidden; }
 /* An error is told by a toast; gradio would lay another sign over every part that the answer was for. */
 [data-testid="status-tracker"]:has(> .error) { display: none !important; }
@@ -38,7 +38,8 @@ _STYLE = """
 .mg-table :is(th, td):last-child { width: 3.6rem; text-align: right; font-variant-numeric: tabular-nums; }
 .mg-table abbr { text-decoration: none; color: inherit; font-weight: inherit; }
 .mg-number, .mg-told sup { display: inline-grid; place-items: center; min-width: 1.45rem; height: 1.45rem;
-  padding: 0 .3rem; border-radius: .4rem; background: var(--c); color: #fff; font-weight: 700; font-size: .78rem; }
+  padding: 0 .3rem; border-radius: .4rem; background: var(--c); color: var(--ink); font-weight: 700;
+  font-size: .78rem; }
 .mg-told sup { min-width: 1.05rem; height: 1.05rem; font-size: .64rem; margin-left: .15rem; padding: 0 .2rem;
   top: -.2em; }
 .mg-chip { display: inline-block; margin: .25rem .25rem 0 0; padding: 0 .5rem; border-radius: 1rem; font-size: .75rem;

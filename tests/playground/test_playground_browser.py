@@ -57,12 +57,11 @@ def drag(visitor, start, end):
 
 
 def draw(visitor, left, top):
-    """Draw a box at a part of the canvas and leave it without a label; returns its first corner on the screen."""
+    """Draw a box at a part of the canvas; returns its first corner on the screen."""
     visitor.get_by_role("button", name="Create box").click()
     canvas = visitor.locator("#mg-canvas canvas").bounding_box()
     x, y = canvas["x"] + left * canvas["width"], canvas["y"] + top * canvas["height"]
     drag(visitor, (x, y), (x + SIDE, y + SIDE))
-    visitor.get_by_role("button", name="OK", exact=True).click()
     return x, y
 
 
@@ -111,6 +110,25 @@ def wait_until_lit(visitor, regions, spoken_of):
     wanted = {"boxes": sorted(regions), "rows": sorted(regions), "sentences": sentences}
     visitor.wait_for_function(f"wanted => JSON.stringify(({LIT})()) == JSON.stringify(wanted)", arg=wanted)
     assert visitor.evaluate(LIT) == wanted
+
+
+# The color of a point of the canvas, as #rrggbb.
+COLOR_AT = """([x, y]) => {
+    const canvas = document.querySelector("#mg-canvas canvas"), shown = canvas.getBoundingClientRect();
+    const at = [(x - shown.x) * canvas.width / shown.width, (y - shown.y) * canvas.height / shown.height];
+    const found = canvas.getContext("2d").getImageData(...at, 1, 1).data;
+    return "#" + [...found.slice(0, 3)].map(part => part.toString(16).padStart(2, "0")).join("");
+}"""
+
+
+def test_a_box_has_the_color_that_it_was_drawn_in_everywhere(visitor):
+    rows, given = rows_of(visitor), pick_an_example(visitor)
+    for number, (left, top) in enumerate([(0.35, 0.1), (0.45, 0.6)], 1):
+        x, y = draw(visitor, left, top)
+        eventually(rows).to_have_count(given + number)
+        color = visitor.evaluate(COLOR_AT, [x + SIDE / 2, y])
+        for part in (rows.last, visitor.locator(".mg-box").last):
+            eventually(part).to_have_attribute("style", re.compile(rf"--c:{color};"))
 
 
 def test_box_line_and_sentences_light_up_under_the_mouse_and_with_the_keyboard(visitor):

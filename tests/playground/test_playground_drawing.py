@@ -10,12 +10,7 @@ from PIL import Image
 from mgimm_plugin.errors import BoxError, MgimmError
 from mgimm_plugin.webpage.boxes_input import parse_boxes
 from mgimm_plugin.webpage.examples import canvas_value, examples
-from mgimm_plugin.webpage.session import (
-    DrawnBox,
-    Limits,
-    read_drawing,
-    without_beginnings,
-)
+from mgimm_plugin.webpage.session import COLORS, DrawnBox, Limits, color_of, ink_on, read_drawing, without_beginnings
 from mgimm_plugin.webpage.uploads import as_png, open_upload
 
 LIMITS = Limits(pixels=100_000, boxes=3, pasted=2000, written=20)
@@ -114,6 +109,23 @@ def test_boxes_drawn_backwards_or_beyond_the_edge_are_put_right():
         DrawnBox(BOX),
         DrawnBox((90.0, 70.0, 100.0, 80.0)),
     )
+
+
+def test_a_box_keeps_its_color_and_its_number_can_be_read_on_it():
+    value = value_of(boxes=[BOX, (0, 0, 9, 9), (5, 5, 9, 9)])
+    value["boxes"][0] |= {"color": (0, 191, 255)}
+    value["boxes"][1] |= {"color": ("red;}", 1, 2)}
+    third, second, first = read_drawing(value, LIMITS).boxes
+    assert first.color == "#00bfff"
+    assert (second.color, third.color) == ("", "")
+    assert [color_of(number, box) for number, box in ((1, first), (1, second), (2, third))] == ["#00bfff", *COLORS[:2]]
+    assert canvas_value("image.png", [first])["boxes"][0]["color"] == (0, 191, 255)
+    assert [ink_on(color) for color in ("#000000", "#ffffff", "#00bfff", "#7b5cd6")] == [
+        "#ffffff",
+        "#000000",
+        "#000000",
+        "#ffffff",
+    ]
 
 
 def stored(folder, image, kind, **options):
