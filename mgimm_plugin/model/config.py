@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ast import literal_eval
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -136,8 +137,17 @@ def _without_regions(folder: str, values: dict[str, Any]) -> PretrainedConfig:
     given = {**_LLAVA_DEFAULTS, **given}
     given["mm_vision_tower"] = named_folder(given["mm_vision_tower"], folder, "vision tower")
     if "image_grid_pinpoints" in given:
-        given["image_grid_pinpoints"] = tuple(map(tuple, given["image_grid_pinpoints"]))
+        given["image_grid_pinpoints"] = _canvases(folder, given["image_grid_pinpoints"])
     return multimodal_config(folder, VisionSettings(**given), RegionSettings(mm_region_encoder="none"))
+
+
+def _canvases(folder: str, value: Any) -> tuple[tuple[int, int], ...]:
+    """Sides of the canvases of ``anyres``; LLaVA's own flag is a text."""
+    try:
+        canvases = literal_eval(value) if isinstance(value, str) else value
+        return tuple((int(width), int(height)) for width, height in canvases)
+    except (ValueError, TypeError, SyntaxError) as error:
+        raise CheckpointError(f"{folder}: config.json: image_grid_pinpoints {value!r}: not pairs of sides") from error
 
 
 def _first_line(error: Exception) -> str:

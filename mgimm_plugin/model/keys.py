@@ -76,9 +76,11 @@ def copy_into(where: object, targets: Mapping[str, Tensor], values: Mapping[str,
     """Copy tensors by name after checking names and shapes; nothing is copied when anything is wrong.
 
     Raises:
-        CheckpointError: Names or a shape differ.
+        CheckpointError: Names or a shape differ, or a target has no memory.
     """
     compare_tensors(where, targets, values)
+    if away := [name for name, target in targets.items() if target.is_meta]:
+        raise CheckpointError(f"{where}: {away[0]} was left off the devices; a copy into it would be lost")
     for name, target in targets.items():
         with whole(target, modify=True):
             target.data.copy_(values[name])

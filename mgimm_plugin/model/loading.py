@@ -15,7 +15,7 @@ import torch
 import transformers
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
-from transformers import AutoTokenizer, PretrainedConfig
+from transformers import AutoTokenizer, GenerationConfig, PretrainedConfig
 
 import mgimm_plugin
 from mgimm_plugin.errors import CheckpointError
@@ -31,12 +31,12 @@ from mgimm_plugin.model.keys import (
     read_safetensors,
 )
 from mgimm_plugin.model.paths import named_folder, resolve_folder
+from mgimm_plugin.model.placement import embedding_device, keep_parts_together, sparing_parts
 from mgimm_plugin.model.regions.box_encoder import BoxEncoder
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_CONTEXT = 2048
-SAMPLING_SETTINGS = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
 
 _one_at_a_time = threading.Lock()
 """transformers changes torch, and its own settings, while it loads a model."""
@@ -78,7 +78,7 @@ def load_model(
         device: Where the model goes; CUDA when there is one, else CPU.
         dtype: Of the weights; float32 on CPU, bfloat16 on CUDA. Boxes are encoded in float32 all the same.
         device_map: For accelerate's placement; then ``device`` is not used.
-        quantization_config: As in transformers; LoRA weights are then kept apart, not merged.
+        quantization_config: As in transformers, for the language model; LoRA weights are then kept apart, not merged.
         attn_implementation: As in transformers.
         merge: Merge LoRA weights into the model; False leaves a ``PeftModel``.
 
@@ -95,12 +95,15 @@ def load_model(
     folder = local_folder(str(path))
     kind = checkpoint_kind(folder)
     config = load_config(str(folder))
-    options = {"dtype": dtype, "attn_implementation": attn_implementation, "quantization_config": quantization_config}
+    options = {"dtype": dtype, "attn_implementation": attn_implementation}
+    options["quantization_config"] = sparing_parts(quantization_config)
     if device_map is not None:
         options["device_map"] = device_map
     source = str(folder) if kind is CheckpointKind.FULL else base_of(folder, config, base)
     with _one_at_a_time:
         model = load_weights(source, config, **options)
+        if device_map is not None:
+            keep_parts_together(model)
         if kind is not CheckpointKind.FULL:
             load_adapter(model, folder)
         tokenizer = load_tokenizer(folder, source)
@@ -223,12 +226,11 @@ def finish(model: Any, tokenizer: Any, *, device: torch.device | None, dtype: to
             raise CheckpointError(f"vision tower {tower.vision_tower_name}: {error}") from error
     # The tower came after the weights; buffers of the box encoder keep float32 by themselves.
     if dtype is not None:
-        tower.to(device=device or model.device, dtype=dtype)
+        tower.to(device=device or embedding_device(model), dtype=dtype)
     if device is not None:
         model.to(device)
-    if not model.generation_config.do_sample:  # such settings, as Vicuna has, could not be saved again
-        for name in SAMPLING_SETTINGS:
-            setattr(model.generation_config, name, None)
+    # Whatever a base's generation_config.json says of the search, as Vicuna's does, would come into ours.
+    model.generation_config = GenerationConfig()
     for name in ("pad_token_id", "eos_token_id", "bos_token_id"):
         setattr(model.config, name, getattr(tokenizer, name))
         setattr(model.generation_config, name, getattr(tokenizer, name))
@@ -243,6 +245,8 @@ def context_length(config: PretrainedConfig) -> int:
 def local_folder(path: str) -> Path:
     """The folder of a checkpoint; one on the Hub is downloaded.
 
+    Pickled weights come from the Hub only where there are no others; they too are read as tensors alone.
+
     Raises:
         CheckpointError: There is none.
     """
@@ -252,7 +256,10 @@ def local_folder(path: str) -> Path:
     if Path(resolved).exists():
         raise CheckpointError(f"{path}: is a file; a checkpoint is a folder")
     try:
-        return Path(snapshot_download(path, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt"]))
+        folder = Path(snapshot_download(path, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt"]))
+        if not any(folder.glob("*.safetensors")):  # as LLaVA's own models
+            snapshot_download(path, allow_patterns=["pytorch_model*.bin"])
+        return folder
     except Exception as error:  # huggingface_hub raises many kinds: offline, unknown, not a valid id
         raise CheckpointError(
             f"{path}: no such folder, and not to be had from the Hub ({type(error).__name__})"

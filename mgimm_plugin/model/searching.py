@@ -15,7 +15,7 @@ from mgimm_plugin.model.listening import EndWhenUnwanted, EndWhereTold, Reader, 
 def search_settings(
     end_ids: Sequence[int], pad_id: int | None, *, max_new_tokens: int, num_beams: int = 1, temperature: float = 0.0
 ) -> GenerationConfig:
-    """Say everything about the search, so that a base's ``generation_config.json`` cannot add to it.
+    """Say everything about the search.
 
     Args:
         end_ids: Tokens that end an answer.

@@ -1,6 +1,8 @@
 """LLaVA's own checkpoints are starting points: their projector is kept, the region encoder is made."""
 
 import json
+import shutil
+from fnmatch import fnmatch
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from llava.model.language_model.llava_llama import LlavaConfig, LlavaLlamaForCau
 from safetensors.torch import load_file, save_file
 
 from mgimm_plugin.errors import CheckpointError
+from mgimm_plugin.model import loading
 from mgimm_plugin.model.config import load_config
 from mgimm_plugin.model.keys import adapter_tensors
 from mgimm_plugin.model.loading import load_model
@@ -67,6 +70,41 @@ def test_keys_that_are_missing_mean_what_they_mean_to_llava(llava):
     (folder / "config.json").write_text(json.dumps(settings))
     config = load_config(str(folder))
     assert (config.image_aspect_ratio, config.mm_projector_type) == ("square", "linear")
+
+
+def test_canvases_may_be_a_text_as_llavas_own_flag_is(llava):
+    folder, _ = llava
+    settings = json.loads((folder / "config.json").read_text())
+    for value in ("[(112, 56), (56, 112)]", [[112, 56], [56, 112]]):
+        changes = {"image_aspect_ratio": "anyres", "image_grid_pinpoints": value}
+        (folder / "config.json").write_text(json.dumps(settings | changes))
+        assert load_config(str(folder)).image_grid_pinpoints == [[112, 56], [56, 112]]
+    (folder / "config.json").write_text(json.dumps(settings | {"image_grid_pinpoints": "(1x1),...,(6x6)"}))
+    with pytest.raises(CheckpointError, match=r"image_grid_pinpoints .* not pairs of sides"):
+        load_config(str(folder))
+
+
+def test_pickled_weights_come_from_the_hub_where_there_are_no_others(tmp_path, monkeypatch):
+    """As those of LLaVA's own models are."""
+    hub, cache = tmp_path / "hub", tmp_path / "cache"
+    hub.mkdir()
+    weights = {"pytorch_model-00001-of-00001.bin", "pytorch_model.bin.index.json"}
+    for name in ("config.json", "training_args.bin", *weights):
+        (hub / name).write_text("{}")
+
+    def download(path, allow_patterns):
+        cache.mkdir(exist_ok=True)
+        for file in hub.iterdir():
+            if any(fnmatch(file.name, pattern) for pattern in allow_patterns):
+                shutil.copy(file, cache)
+        return str(cache)
+
+    monkeypatch.setattr(loading, "snapshot_download", download)
+    found = {file.name for file in loading.local_folder("somebody/llava").iterdir()}
+    assert found == {"config.json", *weights}
+    (hub / "model.safetensors").write_text("")
+    shutil.rmtree(cache)
+    assert not any(loading.local_folder("somebody/llava").glob("*-of-*"))
 
 
 def test_a_llava_model_without_projector_is_an_error(llava):

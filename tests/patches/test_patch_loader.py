@@ -1,6 +1,6 @@
 import json
 import shutil
-from importlib.util import find_spec
+import sys
 from pathlib import Path
 
 import pytest
@@ -195,9 +195,8 @@ def test_names_bound_before_the_patch_are_patched_too(run_python):
     assert run_python(code).stdout.strip() == "mgimm_patches.loader"
 
 
-def test_quantization_needs_bitsandbytes(llava_folder):
-    if find_spec("bitsandbytes"):
-        pytest.skip("bitsandbytes is installed")
+def test_quantization_needs_bitsandbytes(llava_folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(MgimmError, match="bitsandbytes"):
         load(llava_folder, load_4bit=True)
 
