@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import shutil
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
@@ -71,13 +72,7 @@ def check_complete(folder: Path) -> None:
     Raises:
         CheckpointError: A file is missing or has another size, or the mark cannot be read.
     """
-    if not is_complete(folder):
-        return
-    try:
-        sizes = json.loads((folder / COMPLETE_MARK).read_text())["files"]
-    except (ValueError, KeyError) as error:
-        raise CheckpointError(f"{folder}: {COMPLETE_MARK} is not readable: {error}") from error
-    for name, size in sizes.items():
+    for name, size in _listed(folder).items():
         file = folder / name
         if not file.is_file():
             raise CheckpointError(f"{folder}: {name} is missing")
@@ -87,9 +82,24 @@ def check_complete(folder: Path) -> None:
             )
 
 
+def _listed(folder: Path) -> dict[str, int]:
+    """The files of a folder and their sizes, by its mark; none where it bears no mark."""
+    if not is_complete(folder):
+        return {}
+    try:
+        return dict(json.loads((folder / COMPLETE_MARK).read_text())["files"])
+    except (ValueError, KeyError) as error:
+        raise CheckpointError(f"{folder}: {COMPLETE_MARK} is not readable: {error}") from error
+
+
 def partial_name(target: Path) -> Path:
-    """The folder in which ``target`` is written; the same on every rank."""
-    return target.parent / PARTIAL_FOLDER / target.name
+    """The folder in which ``target`` is written; the same on every rank.
+
+    It is inside of ``target`` where that exists, as a run folder does: what is around it may be another file system,
+    or not ours to write into.
+    """
+    parent = target if target.is_dir() else target.parent
+    return parent / PARTIAL_FOLDER / target.name
 
 
 def start_partial(target: Path) -> Path:
@@ -104,19 +114,28 @@ def publish(target: Path) -> None:
     """Mark the partial folder complete and move it to its place.
 
     Where ``target`` exists (a run folder with its checkpoints inside), the files are moved into it one by one, the mark
-    last; an older mark is removed first, so that at no moment a mixture bears a mark.
+    last; an older mark is removed first, so that at no moment a mixture bears a mark, and what it lists goes with it:
+    the weights of another kind of checkpoint would be taken for this one's.
     """
     partial = partial_name(target)
     sizes = {str(f.relative_to(partial)): f.stat().st_size for f in sorted(partial.rglob("*")) if f.is_file()}
     mark = partial / COMPLETE_MARK
     mark.write_text(json.dumps({"files": sizes}, indent=1) + "\n")
     for name in (*sizes, COMPLETE_MARK):
+        os.chmod(partial / name, mark.stat().st_mode)  # safetensors' files are for their owner alone
         _sync(partial / name)
     if not target.exists():
         os.replace(partial, target)
         _remove_if_empty(partial.parent)
         return
+    try:
+        outdated = _listed(target).keys() - sizes.keys()
+    except CheckpointError as error:
+        logger.warning("%s; what it listed stays", error)
+        outdated = set()
     (target / COMPLETE_MARK).unlink(missing_ok=True)
+    for name in outdated:
+        (target / name).unlink(missing_ok=True)
     for name in (*sizes, COMPLETE_MARK):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(partial / name, target / name)
@@ -139,7 +158,7 @@ def last_complete_checkpoint(run: Path) -> Path | None:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    if not any(folder.iterdir()):
+    with suppress(OSError):  # another checkpoint is being written beside this one
         folder.rmdir()
 
 

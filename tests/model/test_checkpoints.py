@@ -13,6 +13,7 @@ from mgimm_plugin.model.folders import (
     COMPLETE_MARK,
     LORA_CONFIG,
     checkpoint_kind,
+    partial_name,
 )
 from mgimm_plugin.model.loading import is_mgimm_folder, load_model
 from mgimm_plugin.model.saving import save_checkpoint
@@ -140,6 +141,28 @@ def test_saving_over_a_checkpoint_replaces_it(copied_tree, kind):
     save_checkpoint(model, tokenizer, folder, kind)
     tokenizer, model = load_model(folder, device="cpu")[:2]
     assert answers(model, tokenizer) == wanted != copied_tree.answers[kind]
+
+
+@pytest.mark.parametrize(("before", "after"), [(ADAPTER, FULL), (LORA, ADAPTER), (FULL, LORA)])
+def test_another_kind_saved_into_a_run_folder_takes_the_place_of_the_first(copied_tree, before, after):
+    folder = copied_tree.checkpoint(before)
+    (folder / "notes.txt").write_text("the user's own")
+    tokenizer, model = load_model(copied_tree.checkpoint(after), device="cpu", merge=False)[:2]
+    save_checkpoint(model, tokenizer, folder, after)
+    assert checkpoint_kind(folder) is after
+    tokenizer, model = load_model(folder, device="cpu")[:2]
+    assert answers(model, tokenizer) == copied_tree.answers[after]
+    assert (folder / "notes.txt").is_file()
+    assert len({file.stat().st_mode for file in folder.iterdir()}) == 1
+
+
+def test_a_run_folder_is_written_from_within(tmp_path):
+    """What is around it may be another file system."""
+    run = tmp_path / "run"
+    assert partial_name(run).parent.parent == tmp_path
+    run.mkdir()
+    assert partial_name(run).is_relative_to(run)
+    assert partial_name(run / "checkpoint-5").is_relative_to(run)
 
 
 def test_tied_embeddings_come_back(tmp_path):
