@@ -25,7 +25,7 @@ def lora_target_pattern(model: nn.Module) -> str:
     return r"model\.layers\.\d+\.(?:" + "|".join(re.escape(suffix) for suffix in sorted(suffixes)) + ")"
 
 
-def add_lora(model: Any, *, r: int, alpha: int, dropout: float, bias: str = "none", seed: int = 0) -> Any:
+def add_lora(model: Any, *, r: int, alpha: int, dropout: float, seed: int = 0) -> Any:
     """Wrap ``model`` in a ``PeftModel`` with LoRA weights drawn from ``seed``, whatever was drawn before.
 
     How much was depends on the launch: ZeRO-3 loads a model along another way than a single process does.
@@ -36,7 +36,6 @@ def add_lora(model: Any, *, r: int, alpha: int, dropout: float, bias: str = "non
         r=r,
         lora_alpha=alpha,
         lora_dropout=dropout,
-        bias=bias,  # type: ignore[arg-type]
         target_modules=lora_target_pattern(model),
         task_type="CAUSAL_LM",
     )

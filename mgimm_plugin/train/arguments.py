@@ -216,6 +216,7 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: Traini
         "--mm_use_im_start_end and --mm_use_im_patch_token belong to older LLaVA models; leave them off": (
             model.mm_use_im_start_end or model.mm_use_im_patch_token
         ),
+        "--lora_bias is none: a checkpoint holds no biases of the language model": training.lora_bias != "none",
         "--bits 4 and 8 are for loading; training needs 16 (bf16, fp16) or float32 weights": training.bits != 16,
         "--group_by_image and --group_by_modality_length exclude each other": (
             training.group_by_image and training.group_by_modality_length

@@ -138,7 +138,6 @@ def set_trainable(model: Any, args: TrainingArguments) -> Any:
             r=args.lora_r,
             alpha=args.lora_alpha,
             dropout=args.lora_dropout,
-            bias=args.lora_bias,
             seed=args.seed,
         )
     base = without_lora(model)

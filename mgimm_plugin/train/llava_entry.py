@@ -73,6 +73,12 @@ class LlavaTrainingArguments(llava_train.TrainingArguments):
     mm_region_lr: float | None = field(default=None, metadata={"help": "Learning rate of the region encoder."})
     group_by_image: bool = field(default=False, metadata={"help": "Records of one image in one batch."})
 
+    def __post_init__(self) -> None:
+        """Refuse what a checkpoint could not hold."""
+        super().__post_init__()
+        if self.lora_bias != "none":
+            raise MgimmError("--lora_bias is none: a checkpoint holds no biases of the language model")
+
     @property
     def stage(self) -> str:
         """LLaVA says with ``--tune_mm_mlp_adapter`` that the language model is frozen."""
@@ -155,6 +161,7 @@ class _Session:
             regions=RegionInput.of(config),
             region_subsets=True,
             image_grid_pinpoints=getattr(config, "image_grid_pinpoints", None),
+            patch_merge_type=getattr(config, "mm_patch_merge_type", "flat"),
         )
         collator = RegionCollator(tokenizer.pad_token_id, tower.config.image_size)
         return {"train_dataset": data, "eval_dataset": None, "data_collator": collator}

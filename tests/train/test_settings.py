@@ -50,6 +50,7 @@ def fail(train, capfd):
         ({"on_error": "ignore"}, "--on_error is raise or skip"),
         ({"region_replay": 1}, "--region_replay is a share"),
         ({"bits": 4}, "--bits 4 and 8 are for loading"),
+        ({"lora_bias": "all"}, "--lora_bias is none"),
         ({"mm_use_im_start_end": True}, "--mm_use_im_start_end"),
     ],
 )
