@@ -73,10 +73,13 @@ class ImageSide:
         b = torch.cat((self.directions, directions, constant), dim=2)
         b = b - b.mean(dim=-1, keepdim=True)
         centred = ImageSide(self.shared - self.shared.mean(dim=-1, keepdim=True), self.scale, c, b)
-        squares = centred.shared.square().sum(dim=-1)[:, None, None]
-        cross = 2 * self.scale * centred._shared_dot(b) + (b @ b.mT) @ c
-        variance = (self.scale.square() * squares + (cross * c).sum(dim=2, keepdim=True)) / b.shape[-1]
-        rate = torch.rsqrt(variance + norm.eps)
+        # In float16 a sum of squares is too large as soon as a patch's norm passes 255.
+        wide = torch.promote_types(self.shared.dtype, torch.float32)
+        squares = centred.shared.to(wide).square().sum(dim=-1)[:, None, None]
+        scale, c_wide, b_wide = self.scale.to(wide), c.to(wide), b.to(wide)
+        cross = 2 * scale * centred._shared_dot(b).to(wide) + (b_wide @ b_wide.mT) @ c_wide
+        variance = (scale.square() * squares + (cross * c_wide).sum(dim=2, keepdim=True)) / b.shape[-1]
+        rate = torch.rsqrt(variance + norm.eps).to(self.scale.dtype)
         shift = norm.bias.expand_as(constant)
         return ImageSide(
             centred.shared * norm.weight,

@@ -149,6 +149,18 @@ def test_half_precision_is_as_exact_as_in_the_plain_way():
     assert errors[0] < 1.2 * errors[1]
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_an_outlier_among_the_patches_is_no_harm_in_half_precision(dtype):
+    ours, _ = pair(256, 2, 8, 96)
+    features, corners = torch.randn(1, 64, 256), torch.randn(2, 2, 256)
+    features[:, 0, 7] = 400  # CLIP has such channels
+    index, positions = torch.tensor([0, 0]), torch.randn(64, 256)
+    with torch.no_grad():
+        exact = plain_rim(ours.double(), corners.double(), features.double(), index, positions.double())
+        found = ours.to(dtype)(corners.to(dtype), features.to(dtype), index, positions.to(dtype))
+    assert (found - exact).abs().max() < 0.1
+
+
 def test_all_regions_of_a_batch_at_once_are_those_of_one_at_a_time():
     encoder = InteractiveRegionEncoder(32, RegionSettings())
     features, boxes, image_index = random_batch(3, [2, 0, 0, 2, 1, 0])
