@@ -25,6 +25,10 @@ Boxes = NDArray[np.float64]
 """``[R, 4]`` boxes, ``x1, y1, x2, y2``."""
 
 
+_ROUNDING = 0.005
+"""Of the frame: a box that is cut by less is not told of, as images that are nearly square lose a pixel or two."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageFrame:
     """The affine map from an image's pixels to the square the tower sees: ``unit = pixel * scale + offset``.
@@ -58,10 +62,15 @@ class ImageFrame:
         for row in np.flatnonzero(_is_empty(unit)):
             raise BoxError(
                 f"box {_text(boxes[row])} lies outside the part of the {self.width}x{self.height} image that "
-                "the vision tower sees; use --image_aspect_ratio pad or resize, which keep the whole image",
+                "the vision tower sees: this model's image_aspect_ratio crops images; pad and resize keep them whole",
                 field=f"regions[{row}].bbox",
             )
         return unit
+
+    def cuts(self, boxes_xyxy: ArrayLike) -> NDArray[np.bool_]:
+        """Which of ``[R, 4]`` boxes in pixels stick out of the unit square, by more than rounding: ``[R]``."""
+        unit = as_boxes(boxes_xyxy) * np.tile(self.scale, 2) + np.tile(self.offset, 2)
+        return np.asarray(((unit < -_ROUNDING) | (unit > 1.0 + _ROUNDING)).any(axis=1))
 
     def to_pixels(self, boxes_unit: ArrayLike) -> Boxes:
         """Map ``[R, 4]`` boxes from the unit square back to pixels of the original image; not clipped to it."""

@@ -298,7 +298,9 @@ class Predictor:
         before = self._encoder.clipped_boxes
         yield
         if clipped := self._encoder.clipped_boxes - before:
-            logger.warning("boxes that stuck out of their image and were clipped to it: %d", clipped)
+            logger.warning(
+                "boxes that stuck out of what the model sees of their image, and were clipped to it: %d", clipped
+            )
 
     def _settings(self, max_new_tokens: int, num_beams: int, temperature: float) -> GenerationConfig:
         return search_settings(

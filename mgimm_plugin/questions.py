@@ -105,11 +105,12 @@ class QuestionEncoder:
             image_processor,
             getattr(config, "image_aspect_ratio", None) or "square",  # LLaVA's meaning of a missing key
             getattr(config, "image_grid_pinpoints", None),
+            getattr(config, "mm_patch_merge_type", None) or "flat",
             max_pixels,
         )
         self.regions = RegionInput.of(config)
         self.clipped_boxes = 0
-        self._tokens_per_image = self.model.get_vision_tower().num_patches
+        self._tokens_per_view = self.model.get_vision_tower().num_patches
         # Most questions of a file are asked in the same words. A partial rather than a method: the cache would keep the
         # encoder, and with it the model, in memory when nobody has them any more.
         self._tokenize_texts = partial(_tokenize_texts, template=template, tokenizer=self.tokenizer)
@@ -140,7 +141,7 @@ class QuestionEncoder:
             ids = self._ids_at_hand(texts) if is_short else self._tokenize_texts(texts)
             check_length(
                 ids,
-                self._tokens_per_image,
+                self._tokens_per_image(question),
                 self.context_length,
                 tokens_per_region=self.regions.tokens_per_region,
                 answer_length=max_new_tokens,
@@ -160,7 +161,7 @@ class QuestionEncoder:
         with _naming(question):
             if question.image is not None:
                 self.images.encode_boxes(question.boxes, *self._size_of(question.image))
-        return sequence_length(ids, self._tokens_per_image, self.regions.tokens_per_region)
+            return sequence_length(ids, self._tokens_per_image(question), self.regions.tokens_per_region)
 
     def batch(
         self,
@@ -241,10 +242,15 @@ class QuestionEncoder:
     def _as_asked(self, question: Question) -> tuple[str, ...]:
         """All that is said, with regions as this model takes them."""
         texts = self.regions.shown(question.texts)
-        if question.image is not None and question.boxes and not self.regions.takes_boxes:
+        if question.image is not None and len(question.boxes) and not self.regions.takes_boxes:
             boxes, _ = self.images.encode_boxes(question.boxes, *self._size_of(question.image))
             texts = self.regions.written(texts, boxes)
         return tuple(texts)
+
+    def _tokens_per_image(self, question: Question) -> int:
+        if question.image is None or self.images.image_aspect_ratio != "anyres":  # only there it depends on the size
+            return self._tokens_per_view
+        return self.images.positions(self._tokens_per_view, self._size_of(question.image))
 
     def _size_of(self, image: ImageLike | PreparedImage | EncodedImage) -> tuple[int, int]:
         return self.images.size_of(image) if isinstance(image, str | Path) else image.size

@@ -92,8 +92,16 @@ def test_width_and_height_are_not_exchanged():
 
 
 def test_a_box_that_the_crop_removes_is_an_error_that_names_the_way_out():
-    with pytest.raises(BoxError, match=r"\[0, 0, 100, 300\].*800x400.*pad or resize"):
+    with pytest.raises(BoxError, match=r"\[0, 0, 100, 300\].*800x400.*pad and resize keep"):
         frame_for(800, 400, mode="square", frame_size=336).to_unit([[300, 0, 500, 400], [0, 0, 100, 300]])
+
+
+def test_boxes_that_the_crop_cuts_are_told_from_those_it_leaves_whole():
+    frame = frame_for(300, 100, mode="square", frame_size=336)
+    boxes = [[0, 0, 101, 50], [110, 0, 190, 100], [150, 0, 250, 50]]
+    assert frame.cuts(boxes).tolist() == [True, False, True]
+    assert not frame_for(300, 100, mode="pad", frame_size=336).cuts(boxes).any()
+    assert not frame_for(805, 800, mode="square", frame_size=336).cuts([[0, 0, 805, 800]]).any()
 
 
 def test_unknown_mode_is_refused():

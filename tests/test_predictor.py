@@ -5,6 +5,7 @@ import threading
 import time
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -74,6 +75,30 @@ def test_anyres_answers_in_batches_as_alone(tmp_path, questions):
     predictor = build_predictor(tmp_path, image_aspect_ratio="anyres", image_grid_pinpoints=((112, 56), (56, 112)))
     alone = [predictor.answer([question], **LENGTH)[0] for question in questions]
     assert predictor.answer(questions, **LENGTH) == alone
+
+
+@pytest.mark.parametrize("layout", ["flat", "spatial_unpad"])
+def test_all_views_of_an_image_count_against_the_context(tmp_path, images, layout):
+    canvases = ((112, 56), (56, 112))
+    predictor = build_predictor(
+        tmp_path, image_aspect_ratio="anyres", image_grid_pinpoints=canvases, mm_patch_merge_type=layout
+    )
+    question = Question(images[0], "<image>\n<region>\nWhat?", [(0, 0, 30, 30)])
+    told = predictor.check(question, max_new_tokens=6)
+    batch = predictor._encoder.batch([question], [predictor._encoder.tokenize(question, 6)])
+    features = batch.pop("image_features")
+    ids, mask = batch.pop("inputs"), batch.pop("attention_mask")
+    assert told == predictor.model.splice_batch(ids, mask, None, features, **batch).inputs_embeds.shape[1]
+    with pytest.raises(SequenceTooLongError, match=f"takes {told} tokens"):
+        predictor.check(question, max_new_tokens=512 - told + 1)
+
+
+def test_boxes_may_be_arrays(predictor, images):
+    boxes = [(0.0, 0.0, 30.0, 30.0)]
+    predictor.set_image(images[0])
+    assert predictor.describe_regions(np.array(boxes), **LENGTH) == predictor.describe_regions(boxes, **LENGTH)
+    asked = [Question(images[0], "<region>\nWhat?", given) for given in (boxes, np.array(boxes), torch.tensor(boxes))]
+    assert len(set(predictor.answer(asked, **LENGTH))) == 1
 
 
 def test_an_image_set_once_answers_as_one_given_each_time(predictor, images):

@@ -52,6 +52,7 @@ class InstructionDataset(Dataset[Item]):
         skipped_path: The list of records left out; needed for ``skip``.
         max_pixels: Larger images are refused.
         image_grid_pinpoints: Canvases of ``anyres``.
+        patch_merge_type: How its views are laid out.
 
     Raises:
         RecordError: A file is missing, holds no records, or is an array that is no JSON.
@@ -78,6 +79,7 @@ class InstructionDataset(Dataset[Item]):
         skipped_path: str | Path | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         image_grid_pinpoints: Any = None,
+        patch_merge_type: str = "flat",
     ) -> None:
         if on_error not in ("raise", "skip"):
             raise MgimmError(f"on_error is {on_error!r}; it must be raise or skip")
@@ -88,7 +90,7 @@ class InstructionDataset(Dataset[Item]):
         self.image_folder = Path(image_folder)
         self.region_subsets = region_subsets
         self.seed = seed
-        images = ImageEncoder(image_processor, image_aspect_ratio, image_grid_pinpoints, max_pixels)
+        images = ImageEncoder(image_processor, image_aspect_ratio, image_grid_pinpoints, patch_merge_type, max_pixels)
         self.encoder = RecordEncoder(images, tokenizer, template, context_length, tokens_per_image, regions)
         self.files = [_open_source(source) for source in (*sources, *region_replay)]
         self._first_replay = len(sources)
@@ -212,7 +214,11 @@ class InstructionDataset(Dataset[Item]):
             raise error.at(file=file, index=record_index, record=name, field=field) from error
         if clipped:
             if self.clipped_boxes == 0:
-                logger.warning("record %s of %s has boxes outside its image; such boxes are clipped", record.id, file)
+                logger.warning(
+                    "record %s of %s has boxes outside its image, or where it is cropped; they are clipped",
+                    record.id,
+                    file,
+                )
             self._clipped.add(clipped)
         return item
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isqrt
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 
 import numpy as np
 import torch
+from llava.mm_utils import get_anyres_image_grid_shape
+from llava.model.llava_arch import unpad_image
 from PIL import Image
 from torch import Tensor
 
@@ -20,7 +23,7 @@ from mgimm_plugin.data.images import frame_size_of, image_size, open_image, prep
 from mgimm_plugin.data.records import Record
 from mgimm_plugin.data.region_input import RegionInput
 from mgimm_plugin.errors import ImageError, RecordError, SequenceTooLongError
-from mgimm_plugin.geometry import clip_boxes, frame_for, quantize_boxes
+from mgimm_plugin.geometry import as_boxes, clip_boxes, frame_for, quantize_boxes
 from mgimm_plugin.tokenization import TokenizedConversation, tokenize_conversation
 
 RECENT_IMAGES = 8
@@ -53,12 +56,14 @@ class ImageEncoder:
         image_processor: The vision tower's ``CLIPImageProcessor``.
         image_aspect_ratio: ``pad``, ``resize``, ``square`` or ``anyres``.
         image_grid_pinpoints: Canvases of ``anyres``.
+        patch_merge_type: How its views are laid out, ``mm_patch_merge_type`` of the config.
         max_pixels: Larger images are refused.
     """
 
     image_processor: Any
     image_aspect_ratio: str
     image_grid_pinpoints: Any = None
+    patch_merge_type: str = "flat"
     max_pixels: int = DEFAULT_MAX_PIXELS
 
     def open(self, path: str | Path) -> Image.Image:
@@ -90,14 +95,34 @@ class ImageEncoder:
             height: Height of the original image in pixels.
 
         Returns:
-            ``[R, 4]`` int64 in 1/BOX_UNITS of the frame, and the number of boxes that stuck out of the image.
+            ``[R, 4]`` int64 in 1/BOX_UNITS of the frame, and the number of boxes that stuck out of the image, or of
+            the part of it that the tower sees.
 
         Raises:
             BoxError: A box encloses nothing, or nothing that the tower sees.
         """
-        clipped, count = clip_boxes(boxes_xyxy, width, height)
+        clipped, _ = clip_boxes(boxes_xyxy, width, height)
         frame = frame_for(width, height, mode=self.image_aspect_ratio, frame_size=frame_size_of(self.image_processor))
+        count = int(((clipped != as_boxes(boxes_xyxy)).any(axis=1) | frame.cuts(clipped)).sum())
         return torch.from_numpy(quantize_boxes(frame.to_unit(clipped))), count
+
+    def positions(self, tokens_per_view: int, size: tuple[int, int]) -> int:
+        """How many positions of the language model an image takes, all its views together.
+
+        Args:
+            tokens_per_view: Patches of a view, which is square.
+            size: (width, height) of the original image in pixels.
+        """
+        if self.image_aspect_ratio != "anyres":
+            return tokens_per_view
+        columns, rows = get_anyres_image_grid_shape(
+            size, self.image_grid_pinpoints, frame_size_of(self.image_processor)
+        )
+        if "unpad" not in self.patch_merge_type:
+            return (1 + rows * columns) * tokens_per_view
+        side = isqrt(tokens_per_view)
+        height, width = unpad_image(torch.empty((1, rows * side, columns * side), device="meta"), size).shape[1:]
+        return tokens_per_view + height * (width + 1)  # each row has an end
 
 
 def sequence_length(input_ids: Sequence[int], tokens_per_image: int, tokens_per_region: int) -> int:
@@ -191,8 +216,7 @@ class RecordEncoder:
             if not self.regions.takes_boxes:
                 tokens = self._tokenize(presentation, self.regions.written(texts, boxes))
                 boxes = boxes[:0]
-            if image.ndim == (4 if self.features is None else 3):
-                self._check_length(tokens, views=len(image))
+            self._check_length(tokens, self.images.positions(self.tokens_per_image, size))
         item = Item(
             input_ids=torch.tensor(tokens.input_ids, dtype=torch.int64),
             labels=torch.tensor(tokens.labels, dtype=torch.int64),
@@ -208,13 +232,13 @@ class RecordEncoder:
         """Tokenize ``texts``, said by the sides whose turns they are."""
         turns = [(turn.role, text) for turn, text in zip(presentation.turns, texts, strict=True)]
         tokens = tokenize_conversation(turns, self.template, self.tokenizer)
-        self._check_length(tokens, views=1)
+        self._check_length(tokens, self.tokens_per_image)
         return tokens
 
-    def _check_length(self, tokens: TokenizedConversation, *, views: int) -> None:
+    def _check_length(self, tokens: TokenizedConversation, tokens_per_image: int) -> None:
         check_length(
             tokens.input_ids,
-            self.tokens_per_image * views,
+            tokens_per_image,
             self.context_length,
             tokens_per_region=self.regions.tokens_per_region,
         )

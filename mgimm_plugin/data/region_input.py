@@ -57,7 +57,8 @@ class RegionInput:
         if self.takes_boxes or not any(DEFAULT_REGION_TOKEN in text for text in texts):
             return list(texts)
         if self.encoder == IN_WORDS:
-            return list(texts) if DEFAULT_IMAGE_TOKEN in first else [f"{DEFAULT_IMAGE_TOKEN}\n{first}", *others]
+            shows_it = any(DEFAULT_IMAGE_TOKEN in text for text in texts)
+            return list(texts) if shows_it else [f"{DEFAULT_IMAGE_TOKEN}\n{first}", *others]
         if DEFAULT_IMAGE_TOKEN not in first:
             raise RecordError(
                 f"asks about a region without {DEFAULT_IMAGE_TOKEN}, and this model takes no regions "

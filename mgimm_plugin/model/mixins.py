@@ -167,6 +167,8 @@ class MgimmMetaForCausalLM(FeaturePlacing, LlavaMetaForCausalLM):
             input_ids, inputs_embeds = None, spliced.inputs_embeds
             attention_mask, position_ids = spliced.attention_mask, spliced.position_ids
             labels = spliced.labels if labels is not None else None
+        elif input_ids is not None and input_ids.shape[1] > 1:  # a single token is a model's own
+            _check_no_sentinels(input_ids)
         return super().forward(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -200,8 +202,10 @@ class MgimmMetaForCausalLM(FeaturePlacing, LlavaMetaForCausalLM):
         kwargs.pop("position_ids", None)
         features = self._features(images, image_features)
         if features is None:
-            if (input_ids < 0).any():
-                raise RecordError("the prompt speaks of an image or a region, but no images were given")
+            _check_no_sentinels(input_ids)
+            if attention_mask is not None:
+                order = attention_mask.long().argsort(dim=1, stable=True)  # padding first, wherever it was
+                input_ids, attention_mask = input_ids.gather(1, order), attention_mask.gather(1, order)
             embeds = self.model.get_input_embeddings()(input_ids)
             return super().generate(inputs_embeds=embeds, attention_mask=attention_mask, **kwargs)
         spliced = self.splice_batch(
@@ -236,3 +240,8 @@ class MgimmMetaForCausalLM(FeaturePlacing, LlavaMetaForCausalLM):
         spliced = self.splice_batch(input_ids, attention_mask, labels, self.encode_vision(images), image_sizes)
         new_labels = spliced.labels if labels is not None else None
         return None, spliced.position_ids, spliced.attention_mask, past_key_values, spliced.inputs_embeds, new_labels
+
+
+def _check_no_sentinels(input_ids: Tensor) -> None:
+    if (input_ids < 0).any():
+        raise RecordError("the prompt speaks of an image or a region, but no images were given")

@@ -93,6 +93,7 @@ def build_data(
         "skipped_path": Path(args.output_dir) / SKIPPED_FILE,
         "seed": args.data_seed if args.data_seed is not None else args.seed,
         "image_grid_pinpoints": getattr(config, "image_grid_pinpoints", None),
+        "patch_merge_type": getattr(config, "mm_patch_merge_type", "flat"),
     }
     is_image_stage = args.stage == "image"
     train_set = InstructionDataset(
@@ -167,4 +168,6 @@ def _report_skips(sets: Sequence[InstructionDataset], folder: Path) -> None:
     if skipped:
         logger.warning("records that were left out: %d; they are listed in %s", skipped, folder / SKIPPED_FILE)
     if clipped:
-        logger.warning("boxes that stuck out of their image and were clipped to it: %d", clipped)
+        logger.warning(
+            "boxes that stuck out of what the model sees of their image, and were clipped to it: %d", clipped
+        )

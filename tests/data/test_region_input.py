@@ -39,6 +39,7 @@ def test_in_words_the_image_is_shown_once_and_each_region_is_its_box():
         "A ship.",
     ]
     assert told.written(told.shown([GUIDED]), BOXES) == [f"<image>\n{first}{second}\nDescribe the image."]
+    assert told.shown([REGION, "A tank.", GUIDED]) == [REGION, "A tank.", GUIDED]
 
 
 def test_what_has_no_regions_is_the_same_for_every_model():

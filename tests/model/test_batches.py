@@ -214,6 +214,20 @@ def test_generation_from_words_alone(model, images):
     assert generate(model, {"inputs": ids}).equal(generate(model, batch_of(images, rows=[1])))
 
 
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_words_alone_are_answered_in_a_batch_as_one_at_a_time(model, side):
+    rows = ([43, 44, 45, 46], [60, 61])
+    ids, mask = torch.zeros(2, 4, dtype=torch.int64), torch.zeros(2, 4, dtype=torch.int64)
+    for row, words in enumerate(rows):
+        place = slice(4 - len(words), 4) if side == "left" else slice(len(words))
+        ids[row, place], mask[row, place] = torch.tensor(words), 1
+    together = generate(model, {"inputs": ids, "attention_mask": mask})
+    alone = [generate(model, {"inputs": torch.tensor([words])})[0].tolist() for words in rows]
+    assert together.tolist() == alone
+
+
 def test_a_prompt_about_an_image_needs_one(model):
-    with pytest.raises(RecordError, match="speaks of an image or a region, but no images were given"):
-        generate(model, {"inputs": torch.tensor([[50, IMAGE, 51]])})
+    ids = torch.tensor([[50, IMAGE, 51]])
+    for ask in (lambda: generate(model, {"inputs": ids}), lambda: model(input_ids=ids)):
+        with pytest.raises(RecordError, match="speaks of an image or a region, but no images were given"):
+            ask()
