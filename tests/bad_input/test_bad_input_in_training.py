@@ -60,7 +60,7 @@ def test_training_counts_the_boxes_that_it_clips(train):
     status, stderr = train([record("out", box=[-5, 5, 200, 30]), record()])
     assert status == 0
     assert "WARNING: record out of " in stderr
-    assert "WARNING: boxes that stuck out of their image and were clipped to it: 1\n" in stderr
+    assert "WARNING: boxes that stuck out of what the model sees of their image, and were clipped to it: 1\n" in stderr
 
 
 def test_training_says_both_lengths_of_a_sequence_that_is_too_long(train):
