@@ -21,7 +21,7 @@ MADE: Final = "made"
 """How a record's answer came about: the source's words, or made from measured attributes."""
 
 GUIDES: Final = 100
-"""Regions that guide a text about an image, at most: the first ones; a model's context holds no more."""
+"""Regions that guide a text about an image, at most; a model's context holds no more."""
 
 REFERRING: Final = "referring.jsonl"
 
@@ -178,7 +178,7 @@ class Drafter:
 
     def _guided(self, task: str, name: str, answers: Sequence[str]) -> dict[str, Any]:
         """A question about the whole image, guided by its regions."""
-        shown = self._guides[:GUIDES]
+        shown = [self._guides[place] for place in _guiding(self._image.objects)]
         self._losses.change(f"region beyond the {GUIDES} that guide an image's text", len(self._guides) - len(shown))
         tokens = f"{DEFAULT_REGION_TOKEN * len(shown)}\n" if shown else ""
         question = f"{DEFAULT_IMAGE_TOKEN}\n{tokens}{self._questions.choose(task, name, seed=self._seed)}"
@@ -197,6 +197,18 @@ class Drafter:
         # An object's own number (COCO's) says nothing by itself, and may be that of another image.
         image = self._image.source_id
         return item.source_id if item.source_id.startswith(f"{image}-") else f"{image}-{item.source_id}"
+
+
+def _guiding(objects: Sequence[AnnotatedObject]) -> list[int]:
+    """Positions of the objects that guide a text: the largest of each category, then the first, ``GUIDES`` in all.
+
+    A category without a region would be taken for one that the image has not, when a description is scored.
+    """
+    largest: dict[str | None, int] = {}
+    for place in sorted(range(len(objects)), key=lambda place: -relative_side(objects[place].bbox, 1, 1)):
+        largest.setdefault(objects[place].category, place)
+    chosen = dict.fromkeys([*sorted(largest.values()), *range(len(objects))])
+    return sorted([*chosen][:GUIDES])
 
 
 def _region(item: AnnotatedObject, measured: Mapping[str, str] | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from mgimm_plugin.data.prepare.naming import category_words, counted, with_artic
 from mgimm_plugin.data.prepare.source import Losses
 from mgimm_plugin.data.question_templates import load_questions
 from mgimm_plugin.data.records import Turn, parse_record
+from mgimm_plugin.evaluate.objects import NamedCategories, check_objects
 
 QUESTIONS = load_questions()
 
@@ -209,6 +210,19 @@ def test_more_regions_than_a_model_holds_are_not_shown_and_counted():
     assert len(files["image.jsonl"][0]["regions"]) == GUIDES
     assert len(files["region.jsonl"]) == GUIDES + 20
     assert losses.changed[f"region beyond the {GUIDES} that guide an image's text"] == 20
+
+
+def test_a_made_description_of_more_objects_than_a_model_holds_names_nothing_that_its_regions_lack():
+    places = [divmod(number, 90) for number in range(GUIDES + 20)]
+    ships = [thing(90 * row + x, (x, 9 * row, x + 5, 9 * row + 5), category="ship") for row, x in places]
+    harbors = [thing(200 + side, (0, 20, side, 20 + side), category="harbor") for side in (8, 40, 9)]
+    files, _ = prepared(image(*ships, *harbors))
+    (described,) = map(parse_record, files["image.jsonl"])
+    assert [region.category for region in described.regions] == ["ship"] * (GUIDES - 1) + ["harbor"]
+    assert described.regions[-1].bbox == (0, 20, 40, 60), "the largest of its category: recall by size is of that one"
+    marks = check_objects(described.conversations[1].value, described, NamedCategories.of(["ship", "harbor"]))
+    assert {*marks["named"]} == {"ship", "harbor"}
+    assert marks["not_there"] == marks["missing"] == []
 
 
 @pytest.mark.parametrize(
