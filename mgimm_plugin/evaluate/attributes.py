@@ -78,15 +78,19 @@ def matches_in(words: Sequence[str], values: Collection[str]) -> Iterator[tuple[
             start += 1
 
 
-def check_attributes(text: str, attributes: Mapping[str, str], vocabulary: Vocabulary) -> dict[str, bool]:
+def check_attributes(
+    text: str, attributes: Mapping[str, str], vocabulary: Vocabulary, references: Sequence[str] = ()
+) -> dict[str, bool]:
     """Mark a description against what is known of its region.
 
-    An attribute is right when its value occurs in the text and no other value of the same attribute does.
+    An attribute is right when its value occurs in the text and no other value of the same attribute does, but for those
+    that a reference names too: "the overpass on the right of the toll station" is about an overpass.
 
     Args:
         text: The description.
         attributes: The truth, name to value. Names other than those of ``APPEARANCE`` and ``GEOMETRY`` are left out.
         vocabulary: From ``vocabulary``, of the whole data set.
+        references: Right descriptions of the same region.
 
     Returns:
         For each attribute whether it is right, appearance first.
@@ -95,7 +99,11 @@ def check_attributes(text: str, attributes: Mapping[str, str], vocabulary: Vocab
     for name in (*APPEARANCE, *GEOMETRY):
         key = compact(attributes.get(name, ""))
         if key:
-            marks[name] = values_in(text, {*vocabulary.get(name, ()), key}) == {key}
+            values = {*vocabulary.get(name, ()), key}
+            named = values_in(text, values)
+            marks[name] = key in named and all(
+                any(other in values_in(reference, values) for reference in references) for other in named - {key}
+            )
     return marks
 
 

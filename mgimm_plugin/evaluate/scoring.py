@@ -48,7 +48,10 @@ def _score(
     )
     words = vocabulary(_all_attributes(records))
     marks = {
-        index: check_attributes(rows[index]["prediction"], asked[index].attributes or {}, words) for index in order
+        index: check_attributes(
+            rows[index]["prediction"], asked[index].attributes or {}, words, asked[index].references
+        )
+        for index in order
     }
     metrics: dict[str, Any] = {**captions.corpus, **attribute_metrics(list(marks.values()))}
     categories = NamedCategories.of(

@@ -51,6 +51,15 @@ def test_naming_every_value_is_not_an_answer():
     assert right("a white, very white ship", color="white")["color"]
 
 
+def test_another_value_that_a_reference_names_too_does_not_count_against_an_answer():
+    told = ["The ship on the left of the storage tank.", "A ship beside a storage tank."]
+    for answer in (*told, "A ship."):
+        assert check_attributes(answer, {"category": "ship"}, WORDS, told)["category"]
+    for answer in ("The storage tank.", "The ship on the left of the tank.", "The ship, storage tank and golf field."):
+        assert not check_attributes(answer, {"category": "ship"}, WORDS, told)["category"]
+    assert not right(told[0], category="ship")["category"]
+
+
 def test_saying_nothing_is_wrong_not_absent():
     assert right("", color="white", size="small") == {"color": False, "size": False}
 

@@ -243,6 +243,15 @@ def test_questions_without_reference_answers_are_answered_but_not_scored(run, an
     assert metrics["color_accuracy"] == 1
 
 
+def test_the_sentence_of_the_source_is_right_where_it_names_another_class_too(run, answerer, write_data):
+    near_bridge, bridge = region_record(0, "red"), region_record(1, "white")
+    near_bridge["conversations"][1]["value"] = "A ship on the left of the bridge."
+    bridge["regions"][0]["attributes"]["category"] = "bridge"
+    bridge["conversations"][1]["value"], bridge["references"] = "A bridge.", []
+    answerer.answer = lambda questions, **options: [near_bridge["conversations"][1]["value"]] * len(questions)
+    assert run(answerer, data=write_data([near_bridge, bridge]))["category_accuracy"] == 0.5
+
+
 def test_an_empty_or_missing_file_is_an_error(run, write_data, tmp_path):
     with pytest.raises(MgimmError, match="has no records"):
         run(Answerer(), data=write_data([]))

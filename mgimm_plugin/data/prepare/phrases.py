@@ -45,7 +45,7 @@ _SPACES: Final = re.compile(r"\s+")
 def region_phrases(attributes: Mapping[str, str], key: str, *, seed: int = 0) -> list[str]:
     """Say what is known of an object by itself; the answer first, then other ways to say the same.
 
-    Its neighbors are left out: an answer that names another object's class cannot be marked by its attributes.
+    Its neighbors are left out: another object's class in an answer then counts as a wrong one.
 
     Args:
         attributes: From ``attributes.measure``; ``category`` must be there.
