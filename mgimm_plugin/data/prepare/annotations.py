@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mgimm_plugin.data.records import Box, Polygon, Turn
+
+FROM_SOURCE: Final = "source"
+MADE: Final = "made"
+"""How a record's answer came about: the source's words, or made from measured attributes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,7 @@ class Dialogue:
         objects: Positions in ``AnnotatedImage.objects``, one for each ``<region>`` of the turns, in their order.
         shows_image: Whether the model is shown the whole image.
         references: Further right answers of the source to the first question.
+        provenance: ``source``, ``source_id`` and ``text``, where the source is a set of records that says them itself.
         extra: What else the source says of it; kept in the record.
     """
 
@@ -52,6 +57,7 @@ class Dialogue:
     objects: tuple[int, ...] = ()
     shows_image: bool = True
     references: tuple[str, ...] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

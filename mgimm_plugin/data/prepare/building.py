@@ -32,12 +32,14 @@ class Built:
         file: Name of the file it belongs in.
         image_name: ``splits.image_name`` of its image.
         split: Its part by the source.
+        is_measured: Whether it says what was measured of its region.
     """
 
     value: dict[str, Any]
     file: str
     image_name: str
     split: str | None
+    is_measured: bool
 
 
 class Builder:
@@ -73,7 +75,7 @@ class Builder:
         return list(self._checked(drafter, image_name(sourced.image)))
 
     def _checked(self, drafter: Drafter, name: str) -> Iterator[Built]:
-        for value, split, file in drafter.drafts():
+        for value, split, file, is_measured in drafter.drafts():
             try:
                 value["id"] = self._unique(value["id"])
                 record = parse_record(value)
@@ -82,7 +84,8 @@ class Builder:
             except RecordError as error:
                 self._losses.drop(error.at(record=value["id"]))
                 continue
-            yield Built(value, file or FILES.get(record_format.name, f"{record_format.name}.jsonl"), name, split)
+            file = file or FILES.get(record_format.name, f"{record_format.name}.jsonl")
+            yield Built(value, file, name, split, is_measured)
 
     def _unique(self, wanted: str) -> str:
         name, number = wanted, 1

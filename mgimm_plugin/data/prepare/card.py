@@ -28,8 +28,8 @@ class Tally:
         read: What the sources had, by kind (images, objects, captions, ...), joined ones included.
         lost_with_image: The same of images that were dropped as a whole.
         written: Records by file name and how their answer came about.
-        attributes: How many of the regions with made text have an attribute.
-        measured: Number of regions with made text.
+        attributes: How many of the measured regions have an attribute.
+        measured: Number of records of a region that say what was measured of it.
         polygons: Region records whose region has an outline.
         images: Images with a record.
         dropped: Dropped things by kind of reason.
@@ -53,7 +53,7 @@ class Tally:
         if built.file == "region.jsonl":
             region = value["regions"][0]
             self.polygons += "polygon" in region
-            if value["text"] == "made":
+            if built.is_measured:
                 self.measured += 1
                 self.attributes.update(region["attributes"].keys())
 

@@ -8,17 +8,13 @@ from typing import Any, Final, NamedTuple
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
 from mgimm_plugin.data.measures import relative_side
-from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
+from mgimm_plugin.data.prepare.annotations import FROM_SOURCE, MADE, AnnotatedImage, AnnotatedObject
 from mgimm_plugin.data.prepare.attributes import measure
 from mgimm_plugin.data.prepare.checking import Pixels
 from mgimm_plugin.data.prepare.naming import category_words
 from mgimm_plugin.data.prepare.phrases import image_description, referring_expressions, region_phrases
 from mgimm_plugin.data.prepare.source import Losses
 from mgimm_plugin.data.question_templates import QuestionTemplates
-
-FROM_SOURCE: Final = "source"
-MADE: Final = "made"
-"""How a record's answer came about: the source's words, or made from measured attributes."""
 
 GUIDES: Final = 100
 """Regions that guide a text about an image, at most; a model's context holds no more."""
@@ -46,11 +42,13 @@ class Draft(NamedTuple):
         value: The record as JSON; its id may be taken.
         split: Its part by the source.
         file: Name of its file, where that is not told by the record's format.
+        is_measured: Whether it says what was measured of its region.
     """
 
     value: dict[str, Any]
     split: str | None
     file: str | None = None
+    is_measured: bool = False
 
 
 class Drafter:
@@ -90,7 +88,10 @@ class Drafter:
             picture = None if pixels is None else pixels.image
             found = measure(self._wordless, image.width, image.height, picture, among=image.objects)
             self._measured = {id(item): values for item, values in zip(self._wordless, found, strict=True)}
-        self._regions = {id(item): _region(item, self._measured.get(id(item))) for item in image.objects}
+        # What a conversation speaks of stays as the source has it: records of our own come out as they went in.
+        known = {id(item): {"category": category_words(item.category)} for item in self._alone if item.category}
+        known |= self._measured
+        self._regions = {id(item): _region(item, known.get(id(item), {})) for item in image.objects}
         self._guides = [self._regions[id(item)] for item in image.objects]
 
     def drafts(self) -> Iterator[Draft]:
@@ -117,7 +118,7 @@ class Drafter:
         measured = self._measured[id(item)]
         task = "region" if measured.keys() - {"category", "relation"} else "category"
         said = region_phrases(measured, self._name_of(item), seed=self._seed)
-        return self._region_draft(item, task, said, MADE)
+        return self._region_draft(item, task, said, MADE)._replace(is_measured=True)
 
     def _referred(self) -> Iterator[Draft]:
         """A referring expression for each object that few words tell from the others."""
@@ -164,8 +165,10 @@ class Drafter:
             value |= {"regions": [self._guides[place] for place in dialogue.objects], "conversations": turns}
             if dialogue.references:
                 value["references"] = list(dialogue.references)
-            value |= {"text": FROM_SOURCE, **_others(image.extra, _RECORD_FIELDS)}
-            yield Draft({**value, **_others(dialogue.extra, _RECORD_FIELDS)}, image.split)
+            value |= {"text": FROM_SOURCE, **dialogue.provenance, **_others(image.extra, _RECORD_FIELDS)}
+            is_referring = image.file is not None and image.file.name == REFERRING
+            file = REFERRING if is_referring and dialogue.objects and not dialogue.shows_image else None
+            yield Draft({**value, **_others(dialogue.extra, _RECORD_FIELDS)}, image.split, file)
 
     def _description(self) -> Draft:
         image = self._image
@@ -211,13 +214,12 @@ def _guiding(objects: Sequence[AnnotatedObject]) -> list[int]:
     return sorted([*chosen][:GUIDES])
 
 
-def _region(item: AnnotatedObject, measured: Mapping[str, str] | None) -> dict[str, Any]:
+def _region(item: AnnotatedObject, known: Mapping[str, str]) -> dict[str, Any]:
     value: dict[str, Any] = {"bbox": [_plain(number) for number in item.bbox]}
     if item.category is not None:
         value["category"] = item.category
     if item.phrase is not None:
         value["phrase"] = item.phrase
-    known = measured or ({} if item.category is None else {"category": category_words(item.category)})
     if known or item.attributes:
         value["attributes"] = {**known, **item.attributes}
     if item.polygon is not None:

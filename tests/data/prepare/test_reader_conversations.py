@@ -2,9 +2,11 @@ import json
 
 import pytest
 
+from mgimm_plugin.data.prepare.converting import Conversion, convert
+from mgimm_plugin.data.prepare.source import Source
 from mgimm_plugin.data.records import Turn
 from tests.data.prepare.sample_files import as_json, as_jsonl
-from tests.data.prepare.samples import boxes, read
+from tests.data.prepare.samples import SAMPLES, boxes, read
 from tests.data.prepare.samples_of_texts import turns
 
 
@@ -32,6 +34,34 @@ def test_regions_that_only_guide_get_tokens(tmp_path):
     (dialogue,) = image.dialogues
     assert dialogue.turns[0].value == "<region><region>\nDescribe it."
     assert dialogue.objects == (0, 1)
+
+
+@pytest.mark.parametrize("name", ["coco", "dior-rsvg", "geochat", "voc", "vrsbench"])
+def test_a_prepared_set_comes_out_as_it_went_in(tmp_path, name):
+    source = SAMPLES[name].write(tmp_path)
+    first = convert(Conversion(source_format=name, source=source, output=tmp_path / "first", progress=False))
+    # The parts of one split: a set's other splits hold the same records again.
+    parts = sorted({(tmp_path / "first" / path).parent for path in first.card["files"] if "disjoint" not in path})
+    for part in parts:
+        again = tmp_path / "again" / part.name
+        source = Source(sorted(part.glob("*.jsonl")), images=source.images)
+        card = convert(Conversion(source_format="llava", source=source, output=again, progress=False)).card
+        assert {path.name: path.read_text() for path in again.glob("*.jsonl")} == {
+            path.name: path.read_text() for path in part.glob("*.jsonl")
+        }
+        assert (card["dropped"], card["changed"]) == ({}, {})
+        assert card["attributes"] == {"measured_regions": 0}, "nothing was measured this time"
+
+
+def test_what_other_records_call_source_and_text_is_kept_where_it_can_be_meant_and_else_counted(tmp_path):
+    record = {"id": "a", "image": "a.png", "conversations": turns("<image>\nDescribe it.", "A port.")}
+    lines = as_jsonl({**record, "source": "web", "text": "A port."}, {**record, "id": "b", "source": 3, "text": "made"})
+    images, losses = read("llava", tmp_path, {"labels/a.jsonl": lines})
+    assert [image.dialogues[0].provenance for image in images] == [{"source": "web"}, {"text": "made"}]
+    assert losses.changed == {
+        "text of a record that says something else there: left out": 1,
+        "source of a record that says something else there: left out": 1,
+    }
 
 
 def test_a_bad_record_costs_that_record(tmp_path):

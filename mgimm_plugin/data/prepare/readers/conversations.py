@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
-from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject, Dialogue
+from mgimm_plugin.data.prepare.annotations import FROM_SOURCE, MADE, AnnotatedImage, AnnotatedObject, Dialogue
 from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
 from mgimm_plugin.data.prepare.readers.json_files import entries_of
 from mgimm_plugin.data.prepare.source import Losses, Source, SourceFormat, register_source_format
@@ -16,7 +16,7 @@ from mgimm_plugin.data.records import Record, Turn, parse_record
 from mgimm_plugin.errors import RecordError
 
 _AS_TOKENS: Final = "regions without a token of their own: tokens were put at the head of the first question"
-
+_PROVENANCE: Final = ("source", "source_id", "text")
 
 LISTS: Final = ("data", "records")
 """Names that a list of records may be under."""
@@ -62,10 +62,23 @@ def _image(record: Record, source: Source, names: ImageNames, ids: Ids) -> Annot
         dialogues=(
             Dialogue(
                 turns=tuple(turns), objects=tuple(range(len(record.regions))), shows_image=record.has_image_token,
-                references=record.references, extra=plain(record.extra, (), losses),
+                references=record.references, provenance=_provenance(record.extra, losses),
+                extra=plain(record.extra, _PROVENANCE, losses),
             ),
         ),
     )  # fmt: skip
+
+
+def _provenance(extra: Mapping[str, Any], losses: Losses) -> dict[str, str]:
+    """What a record of a prepared set says of where it is from."""
+    kept = {}
+    for name in _PROVENANCE:
+        value = extra.get(name)
+        if isinstance(value, str) and value.strip() and (name != "text" or value in (FROM_SOURCE, MADE)):
+            kept[name] = value
+        elif value not in (None, ""):
+            losses.change(f"{name} of a record that says something else there: left out")
+    return kept
 
 
 def _objects(record: Record, name: str, losses: Losses) -> Iterator[AnnotatedObject]:
