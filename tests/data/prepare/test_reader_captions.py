@@ -1,9 +1,11 @@
 import json
 from dataclasses import replace
 
+import pytest
+
 from mgimm_plugin.data.prepare.source import get_source_format
 from mgimm_plugin.data.records import Turn
-from tests.data.prepare.sample_files import as_json
+from tests.data.prepare.sample_files import Sample, as_json
 from tests.data.prepare.samples import boxes, read
 from tests.data.prepare.samples_of_texts import VRSBENCH
 
@@ -14,6 +16,36 @@ def test_karpathy_sentences_and_splits(tmp_path):
     assert first.captions == ("many planes are parked .", "an airport")
     assert (second.captions, second.split) == (("a bridge",), "test")
     assert not losses.dropped
+
+
+NWPU_CAPTIONS = {
+    "airport": [
+        {
+            "filename": "airport_001.jpg", "imgid": 0, "sentids": [0, 1, 2], "split": "train",
+            "raw": "Many planes.", "raw_1": "An airport .", "raw_2": "Planes beside a terminal.",
+        },
+        {"filename": "airport_002.jpg", "imgid": 1, "split": "val", "raw": "A runway.", "raw_1": 3},
+        {"imgid": 2, "raw": "no name"},
+    ],
+    "bridge": [{"filename": "bridge_001.jpg", "imgid": 700, "split": "test", "raw": "A bridge."}, "nothing"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("folder", ["", "airport/", "NWPU_images/airport/"])
+def test_nwpu_captions_has_its_images_by_class_and_its_sentences_beside_one_another(tmp_path, folder):
+    files = {"labels/dataset_nwpu.json": as_json(NWPU_CAPTIONS)}
+    source = Sample(files, images={f"{folder}airport_001.jpg": (60, 40)}).write(tmp_path)
+    first, second, bridge = get_source_format("karpathy").read(source)
+    assert (first.source_id, first.file_name, first.split) == ("0", f"{folder}airport_001.jpg", "train")
+    assert first.captions == ("Many planes.", "An airport .", "Planes beside a terminal.")
+    assert (first.width, first.height, first.extra) == (60, 40, {"class": "airport"})
+    assert (second.captions, second.split) == (("A runway.",), "val")
+    assert (bridge.file_name, bridge.captions) == ("bridge/bridge_001.jpg", ("A bridge.",))
+    assert [(error.record, error.field) for error in source.losses.dropped] == [
+        ("1", "raw_1"),
+        ("airport[2]", "filename"),
+        (None, "bridge[1]"),
+    ]
 
 
 def test_a_bad_sentence_costs_the_sentence_and_a_bad_image_the_image(tmp_path):

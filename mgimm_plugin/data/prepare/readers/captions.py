@@ -1,8 +1,10 @@
-"""Formats of images and sentences: Karpathy's caption JSON (RSICD, UCM, Sydney, NWPU), RSICap, RSIEval."""
+"""Formats of images and sentences: Karpathy's caption JSON (RSICD, UCM, Sydney, NWPU-Captions), RSICap, RSIEval."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, Dialogue
@@ -14,6 +16,8 @@ from mgimm_plugin.data.records import Turn
 from mgimm_plugin.errors import RecordError
 
 _KARPATHY_FIELDS: Final = ("filename", "filepath", "split", "imgid", "sentences", "sentids", "width", "height")
+# NWPU-Captions has its sentences beside one another, without a list: raw, raw_1, ... raw_4.
+_RAW: Final = re.compile(r"raw(?:_\d+)?")
 _DETAILED_FIELDS: Final = ("filename", "text_output", "caption", "qa_pairs", "width", "height")
 _FILE_NAMES: Final = ("filename", "file_name", "image")
 
@@ -21,15 +25,18 @@ _FILE_NAMES: Final = ("filename", "file_name", "image")
 def read_karpathy(source: Source) -> Iterator[AnnotatedImage]:
     """Yield the images of caption JSON in Karpathy's form: ``images`` with ``filename``, ``split``, ``sentences``.
 
+    NWPU-Captions has a list of images under each class, whose name is the images' folder, and ``raw``, ``raw_1``, ...
+
     Raises:
         RecordError: The inputs have no JSON file.
     """
     names, ids = ImageNames(source), Ids(source.losses)
-    for path, index, entry in entries_of(source, ("images",)):
+    for path, index, place, entry in _karpathy_entries(source):
         try:
             written = words(first_of(entry, _FILE_NAMES), field="filename")
             name = written if entry.get("imgid") is None else identity(entry["imgid"], field="imgid")
-            captions = tuple(_sentences(entry.get("sentences"), source.losses, file=path, index=index, record=name))
+            said = dict(_said(entry))
+            captions = tuple(_sentences(said.items(), source.losses, file=path, index=index, record=name))
             folder = entry.get("filepath")
             file_name = names.named(f"{folder}/{written}" if isinstance(folder, str) else written, field="filename")
             width, height = size_told(entry, source, file_name)
@@ -41,12 +48,29 @@ def read_karpathy(source: Source) -> Iterator[AnnotatedImage]:
                 height=height,
                 captions=captions,
                 split=None if split is None else words(split, field="split"),
-                extra=plain(entry, _KARPATHY_FIELDS, source.losses),
+                extra=plain(entry, (*_KARPATHY_FIELDS, *said), source.losses),
                 file=path,
                 index=index,
             )
         except RecordError as error:
-            source.losses.drop(error.at(file=path, index=index))
+            source.losses.drop(error.at(file=path, index=index, record=place))
+
+
+def _karpathy_entries(source: Source) -> Iterator[tuple[Path, int | None, str | None, dict[str, Any]]]:
+    """File, position in its list of images or else place under a class (``airport[3]``), and what is there."""
+    for path, index, entry in entries_of(source, ("images",)):
+        if not _is_by_class(entry):
+            yield path, index, None, entry
+            continue
+        for name, values in entry.items():
+            for position, value in objects_of(values, source.losses, name, file=path):
+                yield path, None, f"{name}[{position}]", {"filepath": name, "class": name, **value}
+
+
+def _is_by_class(entry: Mapping[str, Any]) -> bool:
+    """Whether this is no image, but a file of NWPU-Captions: lists, under names that no image's fields have."""
+    fields = {*_KARPATHY_FIELDS, *_FILE_NAMES}
+    return bool(entry) and not entry.keys() & fields and all(isinstance(value, list) for value in entry.values())
 
 
 def read_detailed(source: Source) -> Iterator[AnnotatedImage]:
@@ -101,11 +125,20 @@ def question_dialogues(pairs: Iterator[tuple[int, dict[str, Any]]], losses: Loss
         yield Dialogue(turns=turns, extra=plain(pair, ("question", "answer"), losses))
 
 
-def _sentences(values: object, losses: Losses, **where: Any) -> Iterator[str]:
-    if not isinstance(values, list):
+def _said(entry: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The sentences of an image as the file has them, by field."""
+    beside = [name for name in entry if _RAW.fullmatch(name)]
+    values = entry.get("sentences")
+    if values is None and beside:
+        yield from ((name, entry[name]) for name in beside)
+    elif isinstance(values, list):
+        yield from ((f"sentences[{position}]", value) for position, value in enumerate(values))
+    else:
         raise RecordError(f"must be a list of sentences, not {shown(values)}", field="sentences")
-    for position, value in enumerate(values):
-        field = f"sentences[{position}]"
+
+
+def _sentences(values: Iterable[tuple[str, Any]], losses: Losses, **where: Any) -> Iterator[str]:
+    for field, value in values:
         try:
             if isinstance(value, Mapping):
                 value = value.get("raw") or _joined(value.get("tokens"))
@@ -123,7 +156,7 @@ def _joined(tokens: object) -> str | None:
 register_source_format(
     SourceFormat(
         name="karpathy",
-        title="Caption JSON in Karpathy's form: RSICD, UCM, Sydney, NWPU",
+        title="Caption JSON in Karpathy's form: RSICD, UCM, Sydney, NWPU-Captions",
         read=read_karpathy,
     )
 )
