@@ -1,12 +1,14 @@
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rasterio")
 
+from mgimm_plugin.data.prepare.readers.rasters import Raster, RasterFinder
 from mgimm_plugin.data.prepare.source import get_source_format
-from mgimm_plugin.errors import MissingExtraError, RecordError
+from mgimm_plugin.errors import BoxError, MissingExtraError, RecordError
 from tests.data.prepare.sample_files import as_json
 from tests.data.prepare.samples import boxes, read
 from tests.data.prepare.samples_of_boxes import GEOJSON, feature, geotiff
@@ -48,6 +50,54 @@ def test_the_raster_is_the_one_named_or_the_one_around_the_feature(tmp_path):
     ((image,), losses) = read("geojson", tmp_path, files)
     assert (image.file_name, len(image.objects)) == ("wide.tif", 2)
     assert not losses.dropped
+
+
+@pytest.fixture
+def tiles():
+    """Rasters around one place that lie apart, overlap, are turned, in three systems; one is nowhere."""
+    transforms = {
+        f"{row}{column}": (0.5, 0, 733601 + 25 * column, 0, -0.5, 3725139 - 25 * row)
+        for row in range(3)
+        for column in range(3)
+    }
+    transforms |= {"turned": (0.35, 0.35, 733620, 0.35, -0.35, 3725125), "flat": (0, 0, 733601, 0, 0, 3725139)}
+    rasters = [Raster(name, 60, 40, "uint8", transform, "EPSG:32616") for name, transform in transforms.items()]
+    from rasterio.warp import transform
+
+    for crs, step, corner in (("EPSG:32615", 0.5, (733570, 3725175)), ("EPSG:4326", 5e-6, (733685, 3725070))):
+        (left,), (top,) = transform("EPSG:32616", crs, *[[value] for value in corner])
+        rasters.append(Raster(crs, 60, 40, "uint8", (step, 0, left, 0, -step, top), crs))
+    return rasters
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32616", "OGC:CRS84"])
+def test_the_raster_around_an_outline_is_that_of_the_largest_overlap_whatever_the_systems(tiles, crs):
+    from rasterio.warp import transform
+
+    def overlap(raster, points):
+        try:
+            return raster.overlap(raster.pixels(points, crs))
+        except BoxError:
+            return 0.0
+
+    generator, finder, found = np.random.default_rng(5), RasterFinder(tiles), []
+    for size in generator.choice([1, 8, 40], 120):
+        corners = generator.uniform((733560, 3725020), (733720, 3725180)) + generator.uniform(-size, size, (5, 2))
+        points = np.stack(transform("EPSG:32616", crs, *corners.T), axis=1).tolist()
+        areas = [overlap(raster, points) for raster in tiles]
+        expected = tiles[int(np.argmax(areas))] if any(areas) else None  # argmax: the first of equals
+        assert finder.around(points, crs) == expected
+        found.append(expected.name if expected else None)
+    assert {None, "turned", "EPSG:32615", "EPSG:4326", "00", "22"} <= {*found}
+
+
+def test_an_outline_goes_into_each_reference_system_once_however_many_rasters_have_it(tiles, monkeypatch):
+    import rasterio.warp
+
+    systems, transform = [], rasterio.warp.transform
+    monkeypatch.setattr(rasterio.warp, "transform", lambda *args: systems.append(args[1].to_epsg()) or transform(*args))
+    assert RasterFinder(tiles).around(TRIANGLE, "EPSG:32616").name == "00"
+    assert systems == [32616, 32615, 4326]
 
 
 def test_a_bad_feature_costs_that_feature(tmp_path):

@@ -12,7 +12,13 @@ import numpy as np
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
 from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
 from mgimm_plugin.data.prepare.readers.json_files import first_of, objects_of
-from mgimm_plugin.data.prepare.readers.rasters import LONGITUDE_LATITUDE, SUFFIXES, Raster, open_raster
+from mgimm_plugin.data.prepare.readers.rasters import (
+    LONGITUDE_LATITUDE,
+    SUFFIXES,
+    Raster,
+    RasterFinder,
+    open_raster,
+)
 from mgimm_plugin.data.prepare.reading import files_in, load_json
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
 from mgimm_plugin.data.prepare.values import checked_box, checked_points, number, sentence, shown, words
@@ -49,15 +55,15 @@ def read(source: Source) -> Iterator[AnnotatedImage]:
     rasters = _rasters(source, paths)
     if not rasters:
         raise RecordError("GeoJSON needs the raster that it lies in, for its transform: name its folder with --images")
-    gathered = {raster.name: _Gathered(raster) for raster in rasters}
+    images = _Images(rasters)
     names = ImageNames(source)
     for path in paths:
         try:
-            _File(path, load_json(path), source, names, gathered).read()
+            _File(path, load_json(path), source, names, images).read()
         except RecordError as error:
             source.losses.drop(error.at(file=path))
     ids = Ids(source.losses)
-    for name, image in gathered.items():
+    for name, image in images.by_name.items():
         if image.objects:
             if image.raster.dtype != "uint8":
                 source.losses.note(
@@ -77,6 +83,32 @@ def read(source: Source) -> Iterator[AnnotatedImage]:
 class _Gathered:
     raster: Raster
     objects: list[AnnotatedObject] = field(default_factory=list)
+
+
+class _Images:
+    """The rasters with what was found to lie in each."""
+
+    def __init__(self, rasters: Sequence[Raster]) -> None:
+        self.by_name = {raster.name: _Gathered(raster) for raster in rasters}
+        self.by_stem: dict[str, _Gathered] = {}
+        self._by_either: dict[str, _Gathered] = {}
+        for name, image in self.by_name.items():
+            stem = PurePosixPath(name).stem
+            self.by_stem.setdefault(stem, image)
+            for either in (name, stem):
+                self._by_either.setdefault(either, image)
+        self._finder = RasterFinder(rasters)
+
+    def named(self, name: str) -> _Gathered:
+        if name not in self._by_either:
+            raise RecordError(f"there is no raster {name!r}", field="image")
+        return self._by_either[name]
+
+    def around(self, points: Outline, crs: str) -> _Gathered:
+        raster = self._finder.around(points, crs)
+        if raster is None:
+            raise BoxError("lies in none of the rasters", field="geometry")
+        return self.by_name[raster.name]
 
 
 def _rasters(source: Source, paths: Sequence[Path]) -> list[Raster]:
@@ -102,13 +134,11 @@ def _rasters(source: Source, paths: Sequence[Path]) -> list[Raster]:
 class _File:
     """One file of features."""
 
-    def __init__(
-        self, path: Path, value: Any, source: Source, names: ImageNames, gathered: Mapping[str, _Gathered]
-    ) -> None:
+    def __init__(self, path: Path, value: Any, source: Source, names: ImageNames, images: _Images) -> None:
         if not isinstance(value, dict) or value.get("type") not in ("FeatureCollection", "Feature"):
             raise RecordError("is no GeoJSON: it must be a FeatureCollection or a Feature")
         self._path, self._value, self._source, self._names = path, value, source, names
-        self._gathered = gathered
+        self._images = images
         self._seen: set[str] = set()
         self._crs = _crs_of(value.get("crs"))
 
@@ -188,27 +218,11 @@ class _File:
         if written is None:
             written = first_of(self._value, _IMAGE)
         if written is not None:
-            name = self._names.named(written, field="image")
-            found = [item for key, item in self._gathered.items() if name in (key, PurePosixPath(key).stem)]
-            if not found:
-                raise RecordError(f"there is no raster {name!r}", field="image")
-            return found[0]
-        same = [item for key, item in self._gathered.items() if PurePosixPath(key).stem == self._path.stem]
-        if same:
-            return same[0]
-        points = [point for outline in outlines for point in outline]
-        area, _, nearest = max(
-            (self._overlap(item.raster, points), -number, item) for number, item in enumerate(self._gathered.values())
-        )
-        if not area:
-            raise BoxError("lies in none of the rasters", field="geometry")
-        return nearest
-
-    def _overlap(self, raster: Raster, points: Outline) -> float:
-        try:
-            return raster.overlap(raster.pixels(points, self._crs))
-        except BoxError:
-            return 0.0
+            return self._images.named(self._names.named(written, field="image"))
+        same = self._images.by_stem.get(self._path.stem)
+        if same is not None:
+            return same
+        return self._images.around([point for outline in outlines for point in outline], self._crs)
 
 
 def _ring(points: object) -> Outline:
