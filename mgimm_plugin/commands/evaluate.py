@@ -11,6 +11,7 @@ from mgimm_plugin.commands.loading import load_predictor
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.evaluate import Run, evaluate, write_report
 from mgimm_plugin.evaluate.ranks import joined_ranks
+from mgimm_plugin.evaluate.report import check_finished
 from mgimm_plugin.evaluate.store import REPORT_FILE, RUN_FILE
 
 
@@ -35,7 +36,7 @@ def run(
         data: Records.
         images: Where image names start; by default the folder of ``data``.
         output: Folder for the results.
-        compare: Finished evaluations to show in the report as well.
+        compare: Finished evaluations to show in the report as well; checked before the model is loaded.
         device: Such as ``cpu`` or ``cuda``.
         dtype: Such as ``float32``.
         max_pixels: Larger images are refused.
@@ -43,8 +44,14 @@ def run(
 
     Returns:
         The metrics.
+
+    Raises:
+        MgimmError: One of ``compare`` is no finished evaluation, or what ``evaluate`` raises.
     """
     with joined_ranks() as ranks:  # before anything can fail on one of them alone
+        if ranks.is_first:
+            for folder in compare:
+                check_finished(folder)
         predictor, name = load_predictor(model, base, device=device, dtype=dtype, max_pixels=max_pixels)
         options |= {"model": name, "base": base, "max_pixels": max_pixels, "ranks": ranks}
         metrics = evaluate(predictor, data, images, output, **options)

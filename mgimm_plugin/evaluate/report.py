@@ -33,6 +33,8 @@ _OBJECTS = (
     *(f"object_recall_{group}" for group in (*SIZES, *DENSITIES)),
     *(f"hallucination_rate_{density}" for density in DENSITIES),
 )
+# Of a SHA-256: enough to tell two files of one name apart.
+_SHOWN_DIGITS = 12
 _SENTINELS = re.compile(r"<(?:image|region)>\s*")
 
 
@@ -51,9 +53,10 @@ class Run:
 
 @dataclass
 class _Loaded:
-    """A run's files."""
+    """A run's files, and the SHA-256 of its data."""
 
     name: str
+    data: str
     metrics: Mapping[str, Any]
     settings: Mapping[str, Any]
     rows: Mapping[int, Mapping[str, Any]]
@@ -67,13 +70,15 @@ class _Page:
 
 
 def write_report(output: str | Path, runs: Sequence[Run], *, title: str = "Evaluation", samples: int = SAMPLES) -> None:
-    """Write a page about runs. Runs over the same data file are shown side by side, others below each other.
+    """Write a page about runs. Runs over the same data are shown side by side, others below each other.
+
+    Data are the same where their content is, whatever the file is called.
 
     Args:
         output: The HTML file; pictures are inside it.
         runs: Finished evaluations, with ``predictions.jsonl``, ``metrics.json`` and ``run.json``.
         title: Heading of the page.
-        samples: Records shown per data file.
+        samples: Records shown of each data.
 
     Raises:
         MgimmError: A run lacks one of its files.
@@ -83,10 +88,19 @@ def write_report(output: str | Path, runs: Sequence[Run], *, title: str = "Evalu
     groups: dict[str, list[_Loaded]] = {}
     for run in runs:
         loaded = _load(run)
-        groups.setdefault(loaded.settings["data"], []).append(loaded)
+        groups.setdefault(loaded.data, []).append(loaded)
     page = _Page()
     sections = [_section(group, samples, page) for group in groups.values()]
     write_whole(output, template.render(title=title, sections=sections, images=page.images, colors=_BOX_COLORS))
+
+
+def check_finished(folder: str | Path) -> None:
+    """Check that a folder holds a finished evaluation, which a report can show.
+
+    Raises:
+        MgimmError: It lacks a file, or one is broken.
+    """
+    _load(Run("", folder))
 
 
 def _load(run: Run) -> _Loaded:
@@ -96,11 +110,17 @@ def _load(run: Run) -> _Loaded:
         settings = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise MgimmError(f"{folder} is not a finished evaluation: {error}") from error
-    return _Loaded(run.name, metrics, settings, {row["index"]: row for row in read_predictions(folder)})
+    try:
+        data = str(settings["settings"]["data"])
+    except (KeyError, TypeError) as error:
+        raise MgimmError(
+            f"{folder} is not a finished evaluation: its {RUN_FILE} does not say what data it is of; evaluate again"
+        ) from error
+    return _Loaded(run.name, data, metrics, settings, {row["index"]: row for row in read_predictions(folder)})
 
 
 def _section(runs: Sequence[_Loaded], samples: int, page: _Page) -> dict[str, Any]:
-    """All that the template shows of the runs over one data file."""
+    """All that the template shows of the runs over the same data."""
     first = runs[0]
     common = [index for index in first.rows if all(index in run.rows for run in runs)]
     weakest, spread = choose_samples([first.rows[index] for index in common], samples)
@@ -108,6 +128,7 @@ def _section(runs: Sequence[_Loaded], samples: int, page: _Page) -> dict[str, An
     groups = (("Across the data set", spread), ("Weakest answers", weakest))
     return {
         "data": Path(first.settings["data"]).name,
+        "digest": first.data[:_SHOWN_DIGITS],
         "models": list(dict.fromkeys(Path(run.settings["model"]).name for run in runs if run.settings["model"])),
         "records": len(common),
         "runs": [run.name for run in runs],

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from mgimm_plugin.commands.evaluate import run
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.evaluate import Run, captions, evaluate, write_report
 from mgimm_plugin.evaluate.report import choose_samples
@@ -80,6 +81,26 @@ def test_runs_over_other_data_get_their_own_part(finished, image_folder, write_d
     assert "other.jsonl" in page
 
 
+def test_data_are_the_same_by_content_and_not_by_name(finished, image_folder, write_data, tmp_path):
+    first = (tmp_path / "data.jsonl").read_text()
+    (tmp_path / "copy.jsonl").write_text(first)
+    evaluate(Answerer(), tmp_path / "copy.jsonl", image_folder, tmp_path / "copied", progress=False)
+    assert page_of([*finished, Run("copied", tmp_path / "copied")], tmp_path).count("<section>") == 1
+    data = write_data([region_record(0, "white")])  # the file of the finished runs, with other records
+    evaluate(Answerer(), data, image_folder, tmp_path / "changed", progress=False)
+    page = page_of([*finished, Run("changed", tmp_path / "changed")], tmp_path)
+    assert page.count("<section>") == page.count("<h2>data.jsonl</h2>") == 2
+    assert len({*re.findall(r"SHA-256 \w{12}", page)}) == 2
+
+
+@pytest.mark.parametrize("broken", ["metrics.json", "run.json", "predictions.jsonl"])
+def test_a_run_to_compare_with_is_checked_before_the_model_is_loaded(finished, region_data, tmp_path, broken):
+    (tmp_path / "tuned" / broken).unlink()
+    with pytest.raises(MgimmError, match=broken):
+        run("no/such-model", None, region_data, None, tmp_path / "out", compare=[tmp_path / "tuned"])
+    assert not (tmp_path / "out").exists()
+
+
 def test_boxes_are_drawn_where_they_are_and_numbered(image_folder, write_data, tmp_path):
     evaluate(Answerer(), write_data([image_record(0, "red")]), image_folder, tmp_path / "image", progress=False)
     page = page_of([Run("image", tmp_path / "image")], tmp_path)
@@ -125,6 +146,10 @@ def test_few_records_are_all_shown():
 
 def test_a_folder_that_is_no_finished_evaluation_is_an_error(tmp_path):
     with pytest.raises(MgimmError, match="not a finished evaluation"):
+        write_report(tmp_path / "page.html", [Run("run", tmp_path)])
+    for name in ("metrics.json", "run.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(MgimmError, match="does not say what data"):
         write_report(tmp_path / "page.html", [Run("run", tmp_path)])
 
 
