@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from llava.train.llava_trainer import LengthGroupedSampler, LLaVATrainer
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, RandomSampler, Sampler
 from transformers import Trainer, TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import rotate_checkpoints
@@ -39,8 +39,8 @@ class MgimmTrainer(LLaVATrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         check_shared(Path(self.args.output_dir), self.args.process_index, self.args.world_size, barrier)
-        if hasattr(self.train_dataset, "set_epoch"):
-            self.add_callback(_SetEpoch(self.train_dataset))
+        self._set_epoch = _SetEpoch(self.train_dataset)
+        self.add_callback(self._set_epoch)
 
     @property
     def kind(self) -> CheckpointKind:
@@ -68,18 +68,23 @@ class MgimmTrainer(LLaVATrainer):
         return self.optimizer
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
-        """By image, or LLaVA's grouping by length; drawn anew and reproducibly each epoch."""
+        """By image, LLaVA's grouping by length, or at random; drawn anew and reproducibly each epoch."""
         dataset = train_dataset if train_dataset is not None else self.train_dataset
+        self._set_epoch.sampler = self._sampler_of(dataset)
+        return self._set_epoch.sampler
+
+    def _sampler_of(self, dataset: Any) -> Sampler | None:
         seed = self.args.data_seed if self.args.data_seed is not None else self.args.seed
         if self.args.group_by_image:
-            return ImageGroupedSampler(dataset.image_numbers, seed)  # type: ignore[union-attr]
+            return ImageGroupedSampler(dataset.image_numbers, seed)
         if not self.args.group_by_modality_length:
-            return Trainer._get_train_sampler(self, dataset)
+            sampler = Trainer._get_train_sampler(self, dataset)
+            return EpochSampler(lambda: RandomSampler(dataset), seed) if isinstance(sampler, RandomSampler) else sampler
         return EpochSampler(
             lambda: LengthGroupedSampler(
                 self.args.train_batch_size,
                 world_size=self.args.world_size * self.args.gradient_accumulation_steps,
-                lengths=dataset.modality_lengths,  # type: ignore[union-attr]
+                lengths=dataset.modality_lengths,
                 group_by_modality=True,
             ),
             seed,
@@ -176,10 +181,17 @@ def load_trained_weights(model: Any, folder: Path, kind: CheckpointKind) -> None
 
 
 class _SetEpoch(TrainerCallback):
-    """Tell the dataset the epoch before its loader starts, resumed runs included."""
+    """Tell data set and sampler the epoch before their loader starts, resumed runs included.
+
+    accelerate's loader does not get through to the sampler of several ranks, nor, while it skips, to that of one.
+    """
+
+    sampler: Any = None
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._dataset.set_epoch(int(state.epoch or 0))
+        for follower in (self._dataset, self.sampler):
+            if hasattr(follower, "set_epoch"):
+                follower.set_epoch(int(state.epoch or 0))
