@@ -57,8 +57,9 @@ def run_module(name: str, argv: Sequence[str]) -> int:
     if name not in available_modules():
         raise MgimmError(f"llava has no program {name!r}; there are: {', '.join(available_modules())}")
     mgimm_plugin.register()
+    if name.startswith("train."):
+        _prepare_training()
     module = _import(f"llava.{name}")
-    _prepare_training()
     from mgimm_patches._rewrite import main_block
     from mgimm_patches.programs import without_default_template
 
@@ -90,7 +91,6 @@ def _import(name: str) -> ModuleType:
 
 
 def _prepare_training() -> None:
-    """Give ``llava.train.train`` our model classes, data module and trainer, where it has been imported."""
-    module = sys.modules.get("llava.train.train")
-    if module is not None:
-        importlib.import_module("mgimm_plugin.train.llava_entry").rebind(module)
+    """Give ``llava.train.train`` our model classes, data module and trainer, before other programs import from it."""
+    module = _import("llava.train.train")
+    importlib.import_module("mgimm_plugin.train.llava_entry").rebind(module)

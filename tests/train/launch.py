@@ -67,11 +67,11 @@ def stages(argv: list[str]) -> int:
     return main(argv)
 
 
-def llava(argv: list[str]) -> int:
-    """What ``mgimm llava train.train`` runs."""
+def llava(argv: list[str], program: str = "train.train") -> int:
+    """What ``mgimm llava train.train`` runs, or another of LLaVA's programs."""
     from mgimm_patches.runner import run_module
 
-    return run_module("train.train", argv)
+    return run_module(program, argv)
 
 
 def start(

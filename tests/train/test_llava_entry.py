@@ -69,6 +69,23 @@ def test_llavas_train_leaves_a_checkpoint_that_llavas_loader_reads(bench, train,
     assert not torch.equal(trained.box_encoder.corner_embedding, fresh.box_encoder.corner_embedding)
 
 
+def without_flash_attention() -> None:
+    """``train_mem`` asks for attention that needs a GPU; leave that out."""
+    from mgimm_plugin.train import llava_entry
+
+    load = llava_entry.load_weights
+    llava_entry.load_weights = lambda *args, attn_implementation, **options: load(*args, **options)
+
+
+def test_lora_of_llavas_train_mem_is_read_too(bench, train, tmp_path):
+    run = tmp_path / "run"
+    program = functools.partial(llava, program="train.train_mem")
+    argv = llava_flags(bench, run, **KINDS["lora"], max_steps=1)
+    start(argv, tmp_path / "log", main=program, before=without_flash_attention).wait()
+    assert checkpoint_kind(run) == "lora"
+    load(run)
+
+
 @pytest.mark.parametrize("version", ["plain", "v1", None])
 def test_llavas_templates_and_the_familys_own(bench, train, tmp_path, version):
     run = tmp_path / "run"
