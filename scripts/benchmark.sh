@@ -6,6 +6,7 @@
 #   bash scripts/benchmark.sh --scale full        all rows and seeds, for a GPU; so do these
 #   bash scripts/benchmark.sh --scale full --only multi_grained global --seeds 0 1 --jobs 4
 #
+# Everything runs on the first GPU; CUDA_VISIBLE_DEVICES names another.
 # Killed, it goes on where it was: run the same command again. --llm and --tower name the bases, --help lists the rest.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

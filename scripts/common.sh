@@ -17,9 +17,9 @@ make_sample() {
     fi
 }
 
-# How many GPUs there are; 0 on a CPU.
-gpu_count() {
-    if command -v nvidia-smi >/dev/null 2>&1; then nvidia-smi -L 2>/dev/null | grep -c '^GPU' || true; else echo 0; fi
+# One process sees one GPU, the first where CUDA_VISIBLE_DEVICES does not say which: for what needs no more.
+use_one_gpu() {
+    [ "${NPROC:-1}" -gt 1 ] || export CUDA_VISIBLE_DEVICES="${CUDA_VISIBLE_DEVICES-0}"
 }
 
 # launch MODULE ARGS...: one process, or torchrun when NPROC or NNODES say so.

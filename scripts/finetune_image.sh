@@ -31,6 +31,7 @@ if [ -n "${DATA_PATH:-}" ]; then
         --save_strategy epoch --logging_steps 10 --dataloader_num_workers 4 "$@"
 else
     make_sample
+    use_one_gpu
     train "${common[@]}" \
         --model_name_or_path "${MODEL:-runs/sample-region}" \
         --data_path "$SAMPLE/train/image.jsonl" --region_data_path "$SAMPLE/train/region.jsonl" \

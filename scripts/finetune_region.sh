@@ -28,6 +28,7 @@ if [ -n "${DATA_PATH:-}" ]; then
 else
     # The module of the paper learns where a box is too late for a few hundred steps (docs/benchmark.md).
     make_sample
+    use_one_gpu
     train "${common[@]}" \
         --model_name_or_path "${MODEL:-$PLAYGROUND/mini-llama}" \
         --vision_tower "${VISION_TOWER:-$PLAYGROUND/mini-clip}" \

@@ -12,6 +12,7 @@ source scripts/common.sh
 
 RUN="${RUN:-runs/mini}"
 export NPROC="${NPROC:-1}"
+use_one_gpu
 out="$RUN/playground"
 mkdir -p "$out"
 

@@ -8,11 +8,12 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import torch
+from transformers import HfArgumentParser
 
 from mgimm_plugin.data.dataset import InstructionDataset
 from mgimm_plugin.data.records import Record, read_records
 from mgimm_plugin.resources import playground_folder
-from mgimm_plugin.train.arguments import parse_arguments
+from mgimm_plugin.train.arguments import DataArguments, ModelArguments, TrainingArguments
 from mgimm_plugin.train.building import build_model
 from mgimm_plugin.train.stages import build_data
 
@@ -54,7 +55,9 @@ def stage(name: str, device: torch.device, *, cached: bool = False) -> Stage:
     With ``cached``, the tower's features of all images are on disk already.
     """
     folder, playground = scenes(), playground_folder()
-    arguments = parse_arguments(
+    # Taken as they are: a Trainer would use all GPUs that it sees, which is refused, and there is no Trainer here.
+    parser = HfArgumentParser((ModelArguments, DataArguments, TrainingArguments))  # type: ignore[arg-type]
+    arguments = parser.parse_args_into_dataclasses(
         [
             *("--stage", name, "--report_to", "none", "--output_dir", str(folder / "run")),
             *("--model_name_or_path", str(playground / "mini-llama"), "--vision_tower", str(playground / "mini-clip")),
@@ -67,7 +70,7 @@ def stage(name: str, device: torch.device, *, cached: bool = False) -> Stage:
     )
     model, tokenizer = build_model(*arguments)
     data, _, collate = build_data(model, tokenizer, arguments[1], arguments[2])
-    return Stage(model.train(), data, collate)
+    return Stage(model.to(device).train(), data, collate)
 
 
 def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:

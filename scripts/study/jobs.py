@@ -150,7 +150,9 @@ def _run(module_and_flags: list[str], log: Path) -> None:
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "patches")]), "TQDM_MININTERVAL": "30"}
+    """One GPU, the first by default: a training that sees several asks for a process each."""
+    own = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "patches")]), "TQDM_MININTERVAL": "30"}
+    return {"CUDA_VISIBLE_DEVICES": "0", **os.environ, **own}
 
 
 def commit() -> str:

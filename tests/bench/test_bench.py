@@ -55,6 +55,16 @@ def test_both_ways_of_a_stage_have_the_same_loss_curve(name, monkeypatch):
     assert all(row.max_difference < 1e-4 for row in rows)
 
 
+def test_a_stage_is_measured_on_one_device_of_a_machine_with_several_gpus(monkeypatch):
+    get_benchmark("region-stage")
+    from mgimm_plugin.bench import workload
+    from mgimm_plugin.train.arguments import TrainingArguments
+
+    monkeypatch.setattr(TrainingArguments, "n_gpu", property(lambda self: 4))  # as on a machine with four
+    monkeypatch.setattr(workload, "SCENES", 2)
+    assert workload.stage("region", CPU).model.device == CPU
+
+
 @pytest.mark.slow
 def test_answers_of_many_regions_are_those_of_one_after_another(monkeypatch):
     get_benchmark("regions")

@@ -1,0 +1,55 @@
+"""What the training scripts start on machines of several kinds: the command itself is caught, and not run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CATCH = """#!/bin/sh
+printf '%s\\0' "GPUs ${CUDA_VISIBLE_DEVICES-all}" "$@"
+"""
+
+
+@pytest.fixture
+def launched(tmp_path):
+    """Run a script; returns the GPUs that training sees, and its flags."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("python", "torchrun"):
+        (programs / name).write_text(CATCH)
+        (programs / name).chmod(0o755)
+    done = tmp_path / "sample" / "test" / "image.jsonl"
+    done.parent.mkdir(parents=True)
+    done.touch()
+
+    def run(script, **variables):
+        environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"} | {
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "VIRTUAL_ENV": sys.prefix,
+            "SAMPLE": str(tmp_path / "sample"),
+            **{name: str(value) for name, value in variables.items()},
+        }
+        command = ["bash", str(ROOT / "scripts" / script)]
+        result = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert result.returncode == 0, result.stderr
+        gpus, *arguments = result.stdout.rstrip("\0").split("\0")
+        return gpus, arguments
+
+    return run
+
+
+@pytest.mark.parametrize("script", ["finetune_region.sh", "finetune_image.sh"])
+@pytest.mark.parametrize(
+    ("variables", "seen"),
+    [
+        ({}, "GPUs 0"),
+        ({"CUDA_VISIBLE_DEVICES": "3"}, "GPUs 3"),
+        ({"NPROC": "2"}, "GPUs all"),
+        ({"DATA_PATH": "own.jsonl"}, "GPUs all"),  # refused there, with the ways to choose
+    ],
+)
+def test_the_sample_is_trained_on_one_gpu_of_several_unless_the_user_says_otherwise(launched, script, variables, seen):
+    assert launched(script, **variables)[0] == seen
