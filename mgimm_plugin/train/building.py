@@ -127,8 +127,9 @@ def load_pretrained_adapter(model: Any, path: str) -> None:
 def set_trainable(model: Any, args: TrainingArguments) -> Any:
     """Freeze and free parameters for the stage; returns the model, wrapped where LoRA is used.
 
-    Region stage: region encoder and projector. Image stage: these, and LoRA on the LLM's layers or the whole LLM. The
-    vision tower is never trained. Trained weights are float32: bfloat16 would round small updates away.
+    Region stage: region encoder and projector (not with ``--freeze_mm_mlp_adapter``). Image stage: these, and LoRA on
+    the LLM's layers or the whole LLM. The vision tower is never trained. Trained weights are float32: bfloat16 would
+    round small updates away.
     """
     model.requires_grad_(False)
     if args.stage == "image" and args.lora_enable:
@@ -145,8 +146,7 @@ def set_trainable(model: Any, args: TrainingArguments) -> Any:
     if args.stage == "image" and not args.lora_enable:
         base.requires_grad_(True)
         base.get_vision_tower().requires_grad_(False)
-    if not args.freeze_mm_mlp_adapter:
-        decoder.mm_projector.requires_grad_(True)
+    decoder.mm_projector.requires_grad_(not args.freeze_mm_mlp_adapter)
     decoder.region_encoder.requires_grad_(True)
     if not args.deepspeed:  # DeepSpeed keeps float32 copies by itself
         for parameter in model.parameters():

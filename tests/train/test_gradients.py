@@ -110,6 +110,12 @@ def test_frozen_projector_stays_as_it_was(bench, watched, tmp_path):
     assert changed_parts(watch, trainer.model) == {"region_encoder"}
 
 
+def test_frozen_projector_stays_as_it_was_beside_a_whole_language_model(bench, watched, region_run, tmp_path):
+    flags = bench.image_flags(region_run, tmp_path / "run", max_steps=1, lora_enable=False, freeze_mm_mlp_adapter=True)
+    trainer, watch = watched(flags)
+    assert changed_parts(watch, trainer.model) == {"region_encoder", "language_model"}
+
+
 def test_projector_and_region_encoder_have_their_own_rates(bench, watched, region_run, tmp_path):
     rates = {"learning_rate": 4e-4, "mm_projector_lr": 2e-4, "mm_region_lr": 1e-4, "lr_scheduler_type": "constant"}
     trainer, _ = watched(bench.image_flags(region_run, tmp_path / "run", max_steps=1, weight_decay=0.1, **rates))
