@@ -13,11 +13,16 @@ LARGEST_GROUP = 8
 
 
 class EpochSampler(Sampler[int]):
-    """A sampler that draws from torch's global generator, made a function of (seed, epoch)."""
+    """The order of another sampler that is made anew for each epoch, as a function of seed and epoch.
 
-    def __init__(self, make: Callable[[], Sampler[int]], seed: int) -> None:
+    Args:
+        make: Makes the sampler of an epoch, which may draw from torch's global generator.
+        seed: Seed of that generator.
+    """
+
+    def __init__(self, make: Callable[[int], Sampler[int]], seed: int) -> None:
         self._make, self._seed, self._epoch = make, seed, 0
-        self._length = len(make())  # type: ignore[arg-type]
+        self._length = len(make(0))  # type: ignore[arg-type]
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order comes next."""
@@ -29,7 +34,7 @@ class EpochSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed + self._epoch)
-            order = list(self._make())
+            order = list(self._make(self._epoch))
         return iter(order)
 
 
@@ -37,17 +42,14 @@ class ImageGroupedSampler(Sampler[int]):
     """Records of one image come together, so that a batch opens and encodes it once.
 
     Args:
-        images: For each item a number that tells its image, below 0 for none.
+        images: For each item of the epoch a number that tells its image, below 0 for none.
         seed: Seed of the order.
+        epoch: The epoch, which the order depends on too.
     """
 
-    def __init__(self, images: Sequence[int], seed: int) -> None:
+    def __init__(self, images: Sequence[int], seed: int, epoch: int = 0) -> None:
         self._images = np.asarray(images, dtype=np.int64)
-        self._seed, self._epoch = seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next."""
-        self._epoch = epoch
+        self._seed, self._epoch = seed, epoch
 
     def __len__(self) -> int:
         return len(self._images)

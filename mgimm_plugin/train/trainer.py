@@ -74,21 +74,23 @@ class MgimmTrainer(LLaVATrainer):
         return self._set_epoch.sampler
 
     def _sampler_of(self, dataset: Any) -> Sampler | None:
-        seed = self.args.data_seed if self.args.data_seed is not None else self.args.seed
-        if self.args.group_by_image:
-            return ImageGroupedSampler(dataset.image_numbers, seed)
-        if not self.args.group_by_modality_length:
-            sampler = Trainer._get_train_sampler(self, dataset)
-            return EpochSampler(lambda: RandomSampler(dataset), seed) if isinstance(sampler, RandomSampler) else sampler
-        return EpochSampler(
-            lambda: LengthGroupedSampler(
-                self.args.train_batch_size,
-                world_size=self.args.world_size * self.args.gradient_accumulation_steps,
-                lengths=dataset.modality_lengths,
-                group_by_modality=True,
-            ),
-            seed,
-        )
+        """What a sampler asks of the data set is asked in each epoch: items change where weights are fractions."""
+        args = self.args
+        seed = args.data_seed if args.data_seed is not None else args.seed
+        if args.group_by_image:
+            return EpochSampler(lambda epoch: ImageGroupedSampler(dataset.image_numbers, seed, epoch), seed)
+        if args.group_by_modality_length:
+            return EpochSampler(
+                lambda _: LengthGroupedSampler(
+                    args.train_batch_size,
+                    world_size=args.world_size * args.gradient_accumulation_steps,
+                    lengths=dataset.modality_lengths,
+                    group_by_modality=True,
+                ),
+                seed,
+            )
+        sampler = Trainer._get_train_sampler(self, dataset)
+        return EpochSampler(lambda _: RandomSampler(dataset), seed) if isinstance(sampler, RandomSampler) else sampler
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write a whole checkpoint of the stage's kind to ``output_dir``, or to the run folder. All ranks call it."""

@@ -8,9 +8,7 @@ IMAGES = [*np.random.default_rng(0).integers(0, 40, 200).tolist(), *[-1] * 30, *
 
 
 def order_of(epoch, seed=3):
-    sampler = ImageGroupedSampler(IMAGES, seed)
-    sampler.set_epoch(epoch)
-    return list(sampler)
+    return list(ImageGroupedSampler(IMAGES, seed, epoch))
 
 
 def test_every_item_comes_once_an_epoch():
@@ -38,3 +36,17 @@ def test_records_of_an_image_come_together_and_not_too_many():
 def test_items_without_an_image_are_spread():
     places = np.flatnonzero(np.asarray(IMAGES)[order_of(0)] < 0)
     assert np.ptp(places) > 100
+
+
+def test_records_of_an_image_come_together_in_later_epochs_of_a_fraction_too(bench, train, tmp_path):
+    flags = bench.region_flags(tmp_path / "run", data_path=f"{bench.region_data}@0.5", group_by_image=True)
+    trainer = train([*flags, "--max_steps", "1"])
+    data, orders = trainer.train_dataset, []
+    sampler = trainer._get_train_sampler()
+    for epoch in range(3):
+        for follower in (data, sampler):
+            follower.set_epoch(epoch)
+        images = [data.image_numbers[item] for item in sampler]
+        orders.append(images)
+        assert np.count_nonzero(np.diff(images)) + 1 == len(set(images))
+    assert sorted(orders[0]) != sorted(orders[1])
