@@ -22,6 +22,14 @@ use_one_gpu() {
     [ "${NPROC:-1}" -gt 1 ] || export CUDA_VISIBLE_DEVICES="${CUDA_VISIBLE_DEVICES-0}"
 }
 
+# tower_of MODEL DEFAULT: the array `tower`, VISION_TOWER or the default; a checkpoint with a tower of its own brings that.
+tower_of() {
+    tower=()
+    if [ -n "${VISION_TOWER:-}" ] || ! grep -qs '"mm_vision_tower"' "$1/config.json"; then
+        tower=(--vision_tower "${VISION_TOWER:-$2}")
+    fi
+}
+
 # launch MODULE ARGS...: one process, or torchrun when NPROC or NNODES say so.
 launch() {
     local nodes=(--standalone)

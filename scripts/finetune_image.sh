@@ -7,13 +7,14 @@
 #   ... bash scripts/finetune_image.sh --lora_enable False     the whole LLM instead of LoRA
 #
 # Environment: DATA_PATH, REGION_DATA_PATH (replayed, so that region questions stay answered), IMAGE_FOLDER, MODEL (a
-# region checkpoint), OUTPUT_DIR, and NPROC, NNODES, NODE_RANK, MASTER_ADDR, MASTER_PORT, DEEPSPEED as in
-# finetune_region.sh. Trailing --flags are passed on and win.
+# region checkpoint), VISION_TOWER (where its tower is now, if it was moved), OUTPUT_DIR, and NPROC, NNODES, NODE_RANK,
+# MASTER_ADDR, MASTER_PORT, DEEPSPEED as in finetune_region.sh. Trailing --flags are passed on and win.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 common=(--stage image --lr_scheduler_type cosine --warmup_steps 0.03 --weight_decay 0 --save_total_limit 2
     --group_by_modality_length True)
+[ -z "${VISION_TOWER:-}" ] || common+=(--vision_tower "$VISION_TOWER")
 
 if [ -n "${DATA_PATH:-}" ]; then
     # The paper's settings (4 GPUs x 1 x 4).

@@ -12,14 +12,15 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 common=(--stage region --lr_scheduler_type cosine --warmup_steps 0.03 --weight_decay 0 --save_total_limit 2
-    --image_aspect_ratio pad --group_by_image True)
+    --group_by_image True)
 
 if [ -n "${DATA_PATH:-}" ]; then
+    MODEL="${MODEL:-lmsys/vicuna-7b-v1.5}"
+    tower_of "$MODEL" openai/clip-vit-large-patch14-336
     # The paper's settings (4 GPUs x 64). On other GPU counts, keep 256 boxes a step through accumulation.
     # shellcheck disable=SC2086 - DATA_PATH may name several files
-    train "${common[@]}" \
-        --model_name_or_path "${MODEL:-lmsys/vicuna-7b-v1.5}" \
-        --vision_tower "${VISION_TOWER:-openai/clip-vit-large-patch14-336}" \
+    train "${common[@]}" "${tower[@]}" \
+        --model_name_or_path "$MODEL" \
         --data_path $DATA_PATH --image_folder "${IMAGE_FOLDER:-.}" \
         --output_dir "${OUTPUT_DIR:-runs/mgimm-region}" \
         --per_device_train_batch_size 64 --num_train_epochs 10 --learning_rate 1e-4 \
@@ -29,9 +30,10 @@ else
     # The module of the paper learns where a box is too late for a few hundred steps (docs/benchmark.md).
     make_sample
     use_one_gpu
-    train "${common[@]}" \
-        --model_name_or_path "${MODEL:-$PLAYGROUND/mini-llama}" \
-        --vision_tower "${VISION_TOWER:-$PLAYGROUND/mini-clip}" \
+    MODEL="${MODEL:-$PLAYGROUND/mini-llama}"
+    tower_of "$MODEL" "$PLAYGROUND/mini-clip"
+    train "${common[@]}" "${tower[@]}" \
+        --model_name_or_path "$MODEL" \
         --data_path "$SAMPLE/train/region.jsonl" --image_folder "$SAMPLE/train" \
         --output_dir "${OUTPUT_DIR:-runs/sample-region}" \
         --per_device_train_batch_size 32 --num_train_epochs 2 --learning_rate 2e-3 \

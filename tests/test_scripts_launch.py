@@ -53,3 +53,17 @@ def launched(tmp_path):
 )
 def test_the_sample_is_trained_on_one_gpu_of_several_unless_the_user_says_otherwise(launched, script, variables, seen):
     assert launched(script, **variables)[0] == seen
+
+
+def value_of(flag, arguments):
+    return arguments[arguments.index(flag) + 1] if flag in arguments else None
+
+
+@pytest.mark.parametrize("data", [{}, {"DATA_PATH": "own.jsonl"}])
+def test_a_checkpoint_brings_its_own_tower_unless_the_user_names_one(launched, tmp_path, data):
+    checkpoint = ROOT / "playground" / "mgimm-mini"
+    assert value_of("--vision_tower", launched("finetune_region.sh", **data)[1])
+    for script in ("finetune_region.sh", "finetune_image.sh"):
+        assert value_of("--vision_tower", launched(script, MODEL=checkpoint, **data)[1]) is None
+        moved = launched(script, MODEL=checkpoint, VISION_TOWER="moved/tower", **data)[1]
+        assert value_of("--vision_tower", moved) == "moved/tower"

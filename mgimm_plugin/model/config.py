@@ -55,10 +55,7 @@ def multimodal_config(
     values = read_config_dict(folder)
     family = family_of(values.get("model_type", ""))
     tower = resolve_folder(vision.mm_vision_tower)
-    try:
-        tower_config = CLIPVisionConfig.from_pretrained(tower)
-    except OSError as error:
-        raise CheckpointError(f"vision tower {vision.mm_vision_tower}: {_first_line(error)}") from error
+    tower_config = _tower_config(tower)
     regions = regions or RegionSettings(**{k: values[k] for k in RegionSettings.__dataclass_fields__ if k in values})
     values = {key: value for key, value in values.items() if key not in _DROPPED}
     values.update(asdict(vision), **asdict(regions))
@@ -103,11 +100,15 @@ def read_config_dict(folder: str) -> dict[str, Any]:
     return values
 
 
-def load_config(folder: str) -> PretrainedConfig:
+def load_config(folder: str, *, tower: str | None = None) -> PretrainedConfig:
     """Load the config of a checkpoint of ours, or of LLaVA's as one without regions, with the tower's place resolved.
 
+    Args:
+        folder: The checkpoint.
+        tower: Where the tower of a checkpoint of ours is, where it is no longer in the place that the config names.
+
     Raises:
-        CheckpointError: It is neither.
+        CheckpointError: It is neither, or ``tower`` is of another size.
     """
     values = read_config_dict(folder)
     model_type = values.get("model_type", "")
@@ -119,8 +120,23 @@ def load_config(folder: str) -> PretrainedConfig:
         )
     family_of(model_type)
     config = AutoConfig.from_pretrained(folder)
-    config.mm_vision_tower = named_folder(config.mm_vision_tower, folder, "vision tower")
+    if tower is None:
+        config.mm_vision_tower = named_folder(config.mm_vision_tower, folder, "vision tower")
+        return config
+    config.mm_vision_tower = resolve_folder(tower)
+    size = _tower_config(config.mm_vision_tower).hidden_size
+    if size != config.mm_hidden_size:
+        raise CheckpointError(
+            f"vision tower {tower}: has size {size}; {folder} was trained with {config.mm_hidden_size}"
+        )
     return config
+
+
+def _tower_config(tower: str) -> CLIPVisionConfig:
+    try:
+        return CLIPVisionConfig.from_pretrained(tower)
+    except OSError as error:
+        raise CheckpointError(f"vision tower {tower}: {_first_line(error)}") from error
 
 
 def is_llava_type(model_type: str) -> bool:

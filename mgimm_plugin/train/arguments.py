@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,14 +14,12 @@ from llava.train import train as llava_train
 from transformers import HfArgumentParser
 
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
-from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.errors import CheckpointError, MgimmError
 from mgimm_plugin.model.config import VisionSettings, read_config_dict
 from mgimm_plugin.model.paths import resolve_folder
 from mgimm_plugin.region_settings import RegionSettings
 
 STAGES = ("region", "image")
-
-_DEFAULTS = RegionSettings()
 
 
 @dataclass
@@ -36,32 +34,39 @@ class ModelArguments(llava_train.ModelArguments):
         default=None, metadata={"help": "Conversation template; the LLM family's own by default."}
     )
     vision_tower: str | None = field(
-        default=None, metadata={"help": "CLIP folder or Hub id; a LLaVA checkpoint's own by default."}
+        default=None, metadata={"help": "CLIP folder or Hub id; a checkpoint's own by default."}
     )
-    mm_vision_select_layer: int = field(default=-2)
-    mm_projector_type: str = field(default="mlp2x_gelu")
+    # None is "not said": a checkpoint brings its own, for other models VisionSettings and RegionSettings have defaults.
+    mm_vision_select_layer: int | None = field(default=None)
+    mm_vision_select_feature: str | None = field(default=None)
+    mm_patch_merge_type: str | None = field(default=None)
+    mm_projector_type: str | None = field(default=None)
     mm_use_im_patch_token: bool = field(default=False)
     pretrain_mm_mlp_adapter: str | None = field(
         default=None,
         metadata={"help": "LLaVA's mm_projector.bin, or a region-stage checkpoint: projector (and RIM) start from it."},
     )
-    mm_region_encoder: str = field(
-        default=_DEFAULTS.mm_region_encoder,
-        metadata={"help": "How regions come in: docs/architecture.md lists the ways."},
+    mm_region_encoder: str | None = field(
+        default=None, metadata={"help": "How regions come in: docs/architecture.md lists the ways."}
     )
-    mm_region_depth: int = field(default=_DEFAULTS.mm_region_depth)
-    mm_region_heads: int = field(default=_DEFAULTS.mm_region_heads)
-    mm_region_mlp_dim: int = field(default=_DEFAULTS.mm_region_mlp_dim)
-    mm_region_tokens: int = field(default=_DEFAULTS.mm_region_tokens, metadata={"help": "Tokens a box: 1, 2 or 4."})
-    mm_region_image_update: bool = field(
-        default=_DEFAULTS.mm_region_image_update, metadata={"help": "RIM: let the image attend to the tokens."}
+    mm_region_depth: int | None = field(default=None)
+    mm_region_heads: int | None = field(default=None)
+    mm_region_mlp_dim: int | None = field(default=None)
+    mm_region_tokens: int | None = field(default=None, metadata={"help": "Tokens a box: 1, 2 or 4."})
+    mm_region_image_update: bool | None = field(
+        default=None, metadata={"help": "RIM: let the image attend to the tokens."}
     )
-    mm_region_fourier_scale: float = field(
-        default=_DEFAULTS.mm_region_fourier_scale, metadata={"help": "Standard deviation of the Fourier matrix."}
+    mm_region_fourier_scale: float | None = field(
+        default=None, metadata={"help": "Standard deviation of the Fourier matrix."}
     )
-    mm_region_seed: int = field(default=_DEFAULTS.mm_region_seed)
+    mm_region_seed: int | None = field(default=None)
 
-    def vision_settings(self, image_aspect_ratio: str, source: str) -> VisionSettings:
+    def given(self, settings: type[VisionSettings | RegionSettings]) -> dict[str, Any]:
+        """Those of the settings that the command line names; the tower's place is not one."""
+        names = (name for name in settings.__dataclass_fields__ if name != "mm_vision_tower")
+        return {name: value for name in names if (value := getattr(self, name, None)) is not None}
+
+    def vision_settings(self, image_aspect_ratio: str | None, source: str) -> VisionSettings:
         """The vision side of the config.
 
         Args:
@@ -70,7 +75,7 @@ class ModelArguments(llava_train.ModelArguments):
                 layer of one tower, so what its config says of them holds; only the tower's place may be given anew.
 
         Raises:
-            MgimmError: No tower is named anywhere.
+            MgimmError: No tower is named anywhere, or what is asked for is not what the projector was trained for.
         """
         base = read_config_dict(source)
         tower = self.vision_tower
@@ -80,22 +85,34 @@ class ModelArguments(llava_train.ModelArguments):
             raise MgimmError(
                 "--vision_tower is needed: a CLIP folder or Hub id, such as openai/clip-vit-large-patch14-336"
             )
-        own: dict[str, Any] = {
-            "mm_vision_select_layer": self.mm_vision_select_layer,
-            "mm_vision_select_feature": self.mm_vision_select_feature or "patch",
-            "mm_projector_type": self.mm_projector_type,
-        }
-        trained = {name: base[name] for name in own if base.get("mm_vision_tower") and base.get(name) is not None}
-        return VisionSettings(
-            mm_vision_tower=tower,
-            mm_patch_merge_type=self.mm_patch_merge_type or "flat",
-            image_aspect_ratio=image_aspect_ratio,
-            **(own | trained),
-        )
+        values = self.given(VisionSettings)
+        if base.get("mm_vision_tower"):
+            names = ("mm_vision_select_layer", "mm_vision_select_feature", "mm_projector_type")
+            trained = {name: base[name] for name in names if base.get(name) is not None}
+            refuse_conflicts(source, differences(trained, values))
+            values |= trained
+        if image_aspect_ratio is not None:
+            values["image_aspect_ratio"] = image_aspect_ratio
+        return VisionSettings(mm_vision_tower=tower, **values)
 
     def region_settings(self) -> RegionSettings:
         """The region side of the config."""
-        return RegionSettings.of(self)
+        return RegionSettings(**self.given(RegionSettings))
+
+
+def differences(has: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """``key value, not value`` for each setting that is asked for and differs."""
+    return [f"{name} {has[name]}, not {value}" for name, value in asked.items() if name in has and has[name] != value]
+
+
+def refuse_conflicts(source: object, conflicts: Sequence[str]) -> None:
+    """Refuse flags that say otherwise than the model that a stage starts from.
+
+    Raises:
+        CheckpointError: There are such flags.
+    """
+    if conflicts:
+        raise CheckpointError(f"{source}: has {'; '.join(conflicts)}: leave these flags out, its own settings hold")
 
 
 @dataclass
@@ -113,7 +130,10 @@ class DataArguments(llava_train.DataArguments):
         default_factory=list,
         metadata={"nargs": "+", "help": "Record files for the evaluation loss; keeps the best checkpoint."},
     )
-    image_aspect_ratio: str = field(default="pad", metadata={"help": "pad, resize, square (LLaVA's) or anyres."})
+    image_aspect_ratio: str | None = field(
+        default=None,
+        metadata={"help": "pad (default), resize, square (LLaVA's) or anyres; a checkpoint brings its own."},
+    )
     region_data_path: list[str] = field(
         default_factory=list, metadata={"nargs": "+", "help": "Region records replayed in the image stage."}
     )
@@ -217,6 +237,12 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: Traini
             model.mm_use_im_start_end or model.mm_use_im_patch_token
         ),
         "--lora_bias is none: a checkpoint holds no biases of the language model": training.lora_bias != "none",
+        "--tune_mm_mlp_adapter and --freeze_backbone are for mgimm llava; here --stage region freezes the LLM": (
+            model.tune_mm_mlp_adapter or model.freeze_backbone
+        ),
+        "--resume_from_checkpoint is not needed: the same command goes on from the last whole checkpoint by itself": (
+            bool(training.resume_from_checkpoint)
+        ),
         "--bits 4 and 8 are for loading; training needs 16 (bf16, fp16) or float32 weights": training.bits != 16,
         "--group_by_image and --group_by_modality_length exclude each other": (
             training.group_by_image and training.group_by_modality_length

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from torch import nn
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from mgimm_plugin.errors import CheckpointError
-from mgimm_plugin.model.config import load_config, multimodal_config, read_config_dict
+from mgimm_plugin.model.config import VisionSettings, load_config, multimodal_config, read_config_dict
 from mgimm_plugin.model.folders import ADAPTER_FILE, CheckpointKind, checkpoint_kind
 from mgimm_plugin.model.keys import adapter_tensors, copy_into, read_safetensors
 from mgimm_plugin.model.loading import (
@@ -30,7 +30,13 @@ from mgimm_plugin.model.lora import add_lora, without_lora
 from mgimm_plugin.model.partitioned import shape_of
 from mgimm_plugin.model.paths import resolve_folder
 from mgimm_plugin.region_settings import RegionSettings
-from mgimm_plugin.train.arguments import DataArguments, ModelArguments, TrainingArguments
+from mgimm_plugin.train.arguments import (
+    DataArguments,
+    ModelArguments,
+    TrainingArguments,
+    differences,
+    refuse_conflicts,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +57,7 @@ def build_model(model_args: ModelArguments, data_args: DataArguments, args: Trai
     """
     source = resolve_folder(model_args.model_name_or_path)
     if is_mgimm_folder(source):
-        model, tokenizer = _from_checkpoint(local_folder(source), model_args, args)
+        model, tokenizer = _from_checkpoint(local_folder(source), model_args, data_args, args)
     else:
         config = multimodal_config(
             source,
@@ -59,7 +65,6 @@ def build_model(model_args: ModelArguments, data_args: DataArguments, args: Trai
             model_args.region_settings(),
             template=model_args.version,
         )
-        config.image_aspect_ratio = data_args.image_aspect_ratio
         model = load_weights(source, config, dtype=args.compute_dtype())
         tokenizer = load_tokenizer(source, source)
     if model_args.pretrain_mm_mlp_adapter:
@@ -71,16 +76,19 @@ def build_model(model_args: ModelArguments, data_args: DataArguments, args: Trai
     return set_trainable(model, args), tokenizer
 
 
-def _from_checkpoint(folder: Path, model_args: ModelArguments, args: TrainingArguments) -> tuple[Any, Any]:
-    """Go on from a checkpoint of ours, whose own config holds."""
+def _from_checkpoint(
+    folder: Path, model_args: ModelArguments, data_args: DataArguments, args: TrainingArguments
+) -> tuple[Any, Any]:
+    """Go on from a checkpoint of ours, whose own config holds; only its tower's place may be given anew."""
     kind = checkpoint_kind(folder)
     if kind is CheckpointKind.LORA:
         raise CheckpointError(f"{folder}: is a LoRA checkpoint; merge it first (mgimm merge-lora) to train on from it")
-    config = load_config(str(folder))
-    asked, has = model_args.region_settings(), RegionSettings.of(config)
-    asked_for = {name: value for name, value in asdict(asked).items() if value != getattr(RegionSettings(), name)}
-    if conflicts := has.conflicts_with(replace(has, **asked_for)):
-        raise CheckpointError(f"{folder}: has {'; '.join(conflicts)}: leave these flags out, its own settings hold")
+    config = load_config(str(folder), tower=model_args.vision_tower)
+    regions, vision = RegionSettings.of(config), model_args.given(VisionSettings)
+    if data_args.image_aspect_ratio is not None:
+        vision["image_aspect_ratio"] = data_args.image_aspect_ratio
+    conflicts = regions.conflicts_with(replace(regions, **model_args.given(RegionSettings)))
+    refuse_conflicts(folder, [*conflicts, *differences(config.to_dict(), vision)])
     if model_args.version:
         config.mm_conversation_template = model_args.version
     source = str(folder) if kind is CheckpointKind.FULL else base_of(folder, config)

@@ -52,6 +52,9 @@ def fail(train, capfd):
         ({"bits": 4}, "--bits 4 and 8 are for loading"),
         ({"lora_bias": "all"}, "--lora_bias is none"),
         ({"mm_use_im_start_end": True}, "--mm_use_im_start_end"),
+        ({"tune_mm_mlp_adapter": True}, "here --stage region freezes the LLM"),
+        ({"freeze_backbone": True}, "here --stage region freezes the LLM"),
+        ({"resume_from_checkpoint": "checkpoint-4"}, "goes on from the last whole checkpoint by itself"),
     ],
 )
 def test_contradicting_settings_are_bad_usage(bench, fail, tmp_path, changes, words):
@@ -112,6 +115,21 @@ def test_region_settings_of_another_model_are_refused(bench, fail, region_run, t
         assert status == 1
         assert words in printed
         assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"image_aspect_ratio": "resize"}, "has image_aspect_ratio pad, not resize: leave these flags out"),
+        ({"mm_vision_select_layer": -1}, "has mm_vision_select_layer -2, not -1"),
+        ({"mm_projector_type": "linear"}, "has mm_projector_type mlp2x_gelu, not linear"),
+        ({"mm_region_mlp_dim": 2048}, "has mm_region_mlp_dim 64, not 2048"),  # what a new model would have
+    ],
+)
+def test_flags_that_say_otherwise_than_the_checkpoint_are_refused(bench, fail, region_run, tmp_path, changes, words):
+    status, printed = fail(bench.image_flags(region_run, tmp_path / "run", **changes))
+    assert status == 1
+    assert words in printed
 
 
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="there is a GPU here")

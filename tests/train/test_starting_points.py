@@ -1,6 +1,7 @@
 """What a stage can start from."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,33 @@ def test_region_checkpoint(bench, train, region_run, tmp_path, stage):
     run = tmp_path / "run"
     train(bench.image_flags(region_run, run, stage=stage, max_steps=1, learning_rate=1e-9))
     assert differences(run, adapter(region_run)) < 1e-6
+
+
+def test_region_checkpoint_whose_tower_was_moved(bench, train, tmp_path):
+    start, run, old, new = (tmp_path / name for name in ("start", "run", "old", "new"))
+    shutil.copytree(bench.tower, old)
+    train(bench.region_flags(start, vision_tower=old, max_steps=1))
+    old.rename(new)
+    with pytest.raises(CheckpointError, match="vision tower"):
+        train(bench.image_flags(start, run))
+    same = {"mm_vision_select_layer": -2, "mm_projector_type": "mlp2x_gelu", "image_aspect_ratio": "pad"}
+    train(bench.image_flags(start, run, vision_tower=new, max_steps=1, learning_rate=1e-9, **same))
+    assert differences(run, adapter(start)) < 1e-6
+    assert load_model(run, device="cpu").model.config.mm_vision_tower == str(new)
+
+
+def test_tower_of_another_size_is_refused(bench, train, region_run, tmp_path):
+    tower = shutil.copytree(bench.tower, tmp_path / "tower")
+    config = json.loads((tower / "config.json").read_text())
+    (tower / "config.json").write_text(json.dumps(config | {"hidden_size": 48}))
+    with pytest.raises(CheckpointError, match=f"vision tower {tower}: has size 48; .* was trained with 32"):
+        train(bench.image_flags(region_run, tmp_path / "run", vision_tower=tower))
+
+
+def test_settings_that_a_llava_checkpoint_was_not_trained_with_are_refused(bench, train, llava_checkpoint, tmp_path):
+    start = llava_checkpoint("llava")
+    with pytest.raises(CheckpointError, match="has mm_vision_select_layer -3, not -2"):
+        train(bench.region_flags(tmp_path / "run", model_name_or_path=start, mm_vision_select_layer=-2))
 
 
 def test_full_checkpoint(bench, train, region_run, tmp_path):
