@@ -30,6 +30,16 @@ tower_of() {
     fi
 }
 
+# files_of TEXT: the array `files`, one file whose name may hold spaces, or several separated by spaces; each may end in @WEIGHT.
+files_of() {
+    if [ -e "$1" ] || [ -e "${1%@*}" ]; then
+        files=("$1")
+    else
+        # shellcheck disable=SC2206 - split, and patterns expanded
+        files=($1)
+    fi
+}
+
 # launch MODULE ARGS...: one process, or torchrun when NPROC or NNODES say so.
 launch() {
     local nodes=(--standalone)

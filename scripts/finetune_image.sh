@@ -6,9 +6,10 @@
 #       bash scripts/finetune_image.sh
 #   ... bash scripts/finetune_image.sh --lora_enable False     the whole LLM instead of LoRA
 #
-# Environment: DATA_PATH, REGION_DATA_PATH (replayed, so that region questions stay answered), IMAGE_FOLDER, MODEL (a
-# region checkpoint), VISION_TOWER (where its tower is now, if it was moved), OUTPUT_DIR, and NPROC, NNODES, NODE_RANK,
-# MASTER_ADDR, MASTER_PORT, DEEPSPEED as in finetune_region.sh. Trailing --flags are passed on and win.
+# Environment: DATA_PATH and REGION_DATA_PATH (replayed, so that region questions stay answered): each a file, or several
+# separated by spaces; IMAGE_FOLDER, MODEL (a region checkpoint), VISION_TOWER (where its tower is now, if it was moved),
+# OUTPUT_DIR, and NPROC, NNODES, NODE_RANK, MASTER_ADDR, MASTER_PORT, DEEPSPEED as in finetune_region.sh. Trailing --flags
+# are passed on and win.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -19,11 +20,14 @@ common=(--stage image --lr_scheduler_type cosine --warmup_steps 0.03 --weight_de
 if [ -n "${DATA_PATH:-}" ]; then
     # The paper's settings (4 GPUs x 1 x 4).
     replay=()
-    [ -n "${REGION_DATA_PATH:-}" ] && replay=(--region_data_path $REGION_DATA_PATH)
-    # shellcheck disable=SC2086 - DATA_PATH may name several files
+    if [ -n "${REGION_DATA_PATH:-}" ]; then
+        files_of "$REGION_DATA_PATH"
+        replay=(--region_data_path "${files[@]}")
+    fi
+    files_of "$DATA_PATH"
     train "${common[@]}" "${replay[@]}" \
         --model_name_or_path "${MODEL:-runs/mgimm-region}" \
-        --data_path $DATA_PATH --image_folder "${IMAGE_FOLDER:-.}" \
+        --data_path "${files[@]}" --image_folder "${IMAGE_FOLDER:-.}" \
         --output_dir "${OUTPUT_DIR:-runs/mgimm-image}" \
         --lora_r 16 --lora_alpha 256 --lora_dropout 0.05 \
         --per_device_train_batch_size 1 --gradient_accumulation_steps 4 --num_train_epochs 5 \

@@ -5,9 +5,9 @@
 #   DATA_PATH=rsvg.jsonl IMAGE_FOLDER=images MODEL=lmsys/vicuna-7b-v1.5 NPROC=4 bash scripts/finetune_region.sh
 #   NNODES=2 NODE_RANK=0 MASTER_ADDR=host0 NPROC=8 DATA_PATH=... bash scripts/finetune_region.sh      and 1 on the other
 #
-# Environment: DATA_PATH, IMAGE_FOLDER, MODEL, VISION_TOWER, OUTPUT_DIR (on a file system that all nodes share), NPROC
-# (processes of this node), NNODES, NODE_RANK, MASTER_ADDR, MASTER_PORT (29500; of several nodes only), DEEPSPEED
-# (scripts/zero2.json, scripts/zero3.json). Trailing --flags are passed on and win.
+# Environment: DATA_PATH (a file, or several separated by spaces), IMAGE_FOLDER, MODEL, VISION_TOWER, OUTPUT_DIR (on a
+# file system that all nodes share), NPROC (processes of this node), NNODES, NODE_RANK, MASTER_ADDR, MASTER_PORT (29500;
+# of several nodes only), DEEPSPEED (scripts/zero2.json, scripts/zero3.json). Trailing --flags are passed on and win.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -17,11 +17,11 @@ common=(--stage region --lr_scheduler_type cosine --warmup_steps 0.03 --weight_d
 if [ -n "${DATA_PATH:-}" ]; then
     MODEL="${MODEL:-lmsys/vicuna-7b-v1.5}"
     tower_of "$MODEL" openai/clip-vit-large-patch14-336
+    files_of "$DATA_PATH"
     # The paper's settings (4 GPUs x 64). On other GPU counts, keep 256 boxes a step through accumulation.
-    # shellcheck disable=SC2086 - DATA_PATH may name several files
     train "${common[@]}" "${tower[@]}" \
         --model_name_or_path "$MODEL" \
-        --data_path $DATA_PATH --image_folder "${IMAGE_FOLDER:-.}" \
+        --data_path "${files[@]}" --image_folder "${IMAGE_FOLDER:-.}" \
         --output_dir "${OUTPUT_DIR:-runs/mgimm-region}" \
         --per_device_train_batch_size 64 --num_train_epochs 10 --learning_rate 1e-4 \
         --bf16 True --tf32 True --gradient_checkpointing True --model_max_length 2048 \

@@ -67,3 +67,22 @@ def test_a_checkpoint_brings_its_own_tower_unless_the_user_names_one(launched, t
         assert value_of("--vision_tower", launched(script, MODEL=checkpoint, **data)[1]) is None
         moved = launched(script, MODEL=checkpoint, VISION_TOWER="moved/tower", **data)[1]
         assert value_of("--vision_tower", moved) == "moved/tower"
+
+
+def values_of(flag, arguments):
+    rest = arguments[arguments.index(flag) + 1 :]
+    return rest[: next(place for place, word in enumerate(rest) if word.startswith("--"))]
+
+
+@pytest.mark.parametrize("weight", ["", "@0.5"])
+def test_data_paths_are_a_file_with_spaces_in_its_name_or_several_files(launched, tmp_path, weight):
+    file = tmp_path / "my data" / "own records.jsonl"
+    file.parent.mkdir()
+    file.touch()
+    _, arguments = launched("finetune_region.sh", DATA_PATH=f"{file}{weight}")
+    assert values_of("--data_path", arguments) == [f"{file}{weight}"]
+    _, arguments = launched(
+        "finetune_image.sh", DATA_PATH=f"a.jsonl b.jsonl{weight}", REGION_DATA_PATH=f"{file}{weight}"
+    )
+    assert values_of("--data_path", arguments) == ["a.jsonl", f"b.jsonl{weight}"]
+    assert values_of("--region_data_path", arguments) == [f"{file}{weight}"]
