@@ -40,6 +40,14 @@ files_of() {
     fi
 }
 
+# The array `precision`: bfloat16 and TF32 where the GPU has them (Ampere and later).
+choose_precision() {
+    local ampere="import torch; raise SystemExit(not torch.cuda.is_available() or torch.cuda.get_device_capability() < (8, 0))"
+    local has=False
+    python -c "$ampere" && has=True
+    precision=(--bf16 "$has" --tf32 "$has")
+}
+
 # launch MODULE ARGS...: one process, or torchrun when NPROC or NNODES say so.
 launch() {
     local nodes=(--standalone)

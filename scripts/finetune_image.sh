@@ -25,6 +25,7 @@ if [ -n "${DATA_PATH:-}" ]; then
         replay=(--region_data_path "${files[@]}")
     fi
     files_of "$DATA_PATH"
+    choose_precision
     train "${common[@]}" "${replay[@]}" \
         --model_name_or_path "${MODEL:-runs/mgimm-region}" \
         --data_path "${files[@]}" --image_folder "${IMAGE_FOLDER:-.}" \
@@ -32,7 +33,7 @@ if [ -n "${DATA_PATH:-}" ]; then
         --lora_r 16 --lora_alpha 256 --lora_dropout 0.05 \
         --per_device_train_batch_size 1 --gradient_accumulation_steps 4 --num_train_epochs 5 \
         --learning_rate 2e-5 --mm_projector_lr 2e-6 \
-        --bf16 True --tf32 True --gradient_checkpointing True --model_max_length 2048 \
+        "${precision[@]}" --gradient_checkpointing True --model_max_length 2048 \
         --save_strategy epoch --logging_steps 10 --dataloader_num_workers 4 "$@"
 else
     make_sample

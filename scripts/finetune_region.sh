@@ -18,13 +18,14 @@ if [ -n "${DATA_PATH:-}" ]; then
     MODEL="${MODEL:-lmsys/vicuna-7b-v1.5}"
     tower_of "$MODEL" openai/clip-vit-large-patch14-336
     files_of "$DATA_PATH"
+    choose_precision
     # The paper's settings (4 GPUs x 64). On other GPU counts, keep 256 boxes a step through accumulation.
     train "${common[@]}" "${tower[@]}" \
         --model_name_or_path "$MODEL" \
         --data_path "${files[@]}" --image_folder "${IMAGE_FOLDER:-.}" \
         --output_dir "${OUTPUT_DIR:-runs/mgimm-region}" \
         --per_device_train_batch_size 64 --num_train_epochs 10 --learning_rate 1e-4 \
-        --bf16 True --tf32 True --gradient_checkpointing True --model_max_length 2048 \
+        "${precision[@]}" --gradient_checkpointing True --model_max_length 2048 \
         --save_strategy epoch --logging_steps 10 --dataloader_num_workers 4 "$@"
 else
     # The module of the paper learns where a box is too late for a few hundred steps (docs/benchmark.md).

@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CATCH = """#!/bin/sh
+[ "$1" = -c ] && exec "$PYTHON" "$@"
 printf '%s\\0' "GPUs ${CUDA_VISIBLE_DEVICES-all}" "$@"
 """
 
@@ -29,6 +30,7 @@ def launched(tmp_path):
         environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"} | {
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "VIRTUAL_ENV": sys.prefix,
+            "PYTHON": sys.executable,
             "SAMPLE": str(tmp_path / "sample"),
             **{name: str(value) for name, value in variables.items()},
         }
@@ -86,3 +88,15 @@ def test_data_paths_are_a_file_with_spaces_in_its_name_or_several_files(launched
     )
     assert values_of("--data_path", arguments) == ["a.jsonl", f"b.jsonl{weight}"]
     assert values_of("--region_data_path", arguments) == [f"{file}{weight}"]
+
+
+@pytest.mark.parametrize("script", ["finetune_region.sh", "finetune_image.sh"])
+@pytest.mark.parametrize(
+    ("capability", "expected"), [(None, "False"), ((7, 5), "False"), ((8, 0), "True"), ((9, 0), "True")]
+)
+def test_own_data_is_trained_in_bfloat16_where_the_gpu_has_it(launched, tmp_path, script, capability, expected):
+    gpu = {"is_available": capability is not None, "get_device_capability": capability}
+    lines = ["class cuda:", *(f"    {name} = lambda: {value}" for name, value in gpu.items())]
+    (tmp_path / "torch.py").write_text("\n".join(lines))
+    _, arguments = launched(script, DATA_PATH="own.jsonl", PYTHONPATH=tmp_path)
+    assert (value_of("--bf16", arguments), value_of("--tf32", arguments)) == (expected, expected)
