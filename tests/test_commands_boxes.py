@@ -8,6 +8,7 @@ from mgimm_plugin.commands.boxes import parse_box, parse_regions, read_boxes_fil
 from mgimm_plugin.errors import BoxError, MgimmError
 
 BOX = (1.0, 2.0, 30.5, 40.0)
+SIZE = (100, 80)
 RECORD = {"id": "a", "image": "folder/scene.jpg", "regions": [{"bbox": list(BOX)}, {"bbox": [0, 0, 5, 5]}]}
 OTHER = {"id": "b", "image": "other.jpg", "regions": [{"bbox": [7, 7, 8, 8]}]}
 COCO = {
@@ -19,7 +20,7 @@ COCO = {
 def read(tmp_path, content):
     path = tmp_path / "boxes"
     path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return read_boxes_file(path, "scene.jpg")
+    return read_boxes_file(path, "scene.jpg", SIZE)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,19 @@ def test_records_give_the_boxes_of_the_image_each_once(tmp_path, as_lines):
 def test_what_is_wrong_is_said_with_its_place(tmp_path, content, message):
     with pytest.raises(MgimmError, match=message):
         read(tmp_path, content)
+
+
+@pytest.mark.parametrize("form", ["record", "COCO"])
+def test_boxes_of_an_image_of_another_size_are_refused(tmp_path, form):
+    def content(width, height):
+        size = {"width": width, "height": height}
+        if form == "record":
+            return [RECORD | size, OTHER | {"width": 7, "height": 7}]
+        return COCO | {"images": [{**COCO["images"][0], **size}, {**COCO["images"][1], "width": 7, "height": 7}]}
+
+    assert BOX in read(tmp_path, content(*SIZE))
+    with pytest.raises(MgimmError, match=r"boxes file .*boxes of an image of 200x160 pixels; this one has 100x80"):
+        read(tmp_path, content(200, 160))
 
 
 def test_a_box_on_the_command_line_is_four_numbers():

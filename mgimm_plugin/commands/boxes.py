@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ class NamedBox(NamedTuple):
     Attributes:
         box: xyxy in pixels.
         name: Its ``category`` or ``label``; empty where it has none, and for COCO, whose classes are numbers.
-        size: (width, height) of its image in pixels, where a record says it.
+        size: (width, height) of its image in pixels, where the file says it.
     """
 
     box: Box
@@ -60,18 +60,38 @@ def parse_regions(text: str, width: int, height: int) -> list[Box]:
     return _tuples(grid_boxes(grid, width, height))
 
 
-def read_boxes_file(path: Path, image_name: str) -> list[Box]:
+def read_boxes_file(path: Path, image_name: str, size: tuple[int, int]) -> list[Box]:
     """Read the boxes of one image from a file, each once.
 
     Args:
         path: A file as of ``read_named_boxes``.
         image_name: File name of the image.
+        size: (width, height) of the image in pixels.
 
     Raises:
         BoxError: A box is not one; file and place are named.
-        MgimmError: The file has another form, or no box for this image.
+        MgimmError: The file has another form, no box for this image, or says that it has another size.
     """
-    return list(dict.fromkeys(found.box for found in read_named_boxes(path, image_name)))
+    found = read_named_boxes(path, image_name)
+    check_size_told(found, size, f"boxes file {path}")
+    return list(dict.fromkeys(each.box for each in found))
+
+
+def check_size_told(boxes: Iterable[NamedBox], size: tuple[int, int], source: str) -> None:
+    """Refuse boxes of an image of another size: they would be in another frame.
+
+    Args:
+        boxes: The boxes.
+        size: (width, height) in pixels of the image that they are for.
+        source: Where the boxes are from, for the error.
+
+    Raises:
+        MgimmError: With both sizes.
+    """
+    for width, height in {each.size for each in boxes if each.size} - {size}:
+        raise MgimmError(
+            f"{source} has boxes of an image of {width:g}x{height:g} pixels; this one has {size[0]}x{size[1]}"
+        )
 
 
 def read_named_boxes(path: Path, image_name: str | None = None) -> list[NamedBox]:
@@ -159,13 +179,13 @@ def _lines(text: str, path: Path) -> Iterator[NamedBox]:
 
 
 def _coco(value: Mapping[str, Any], path: Path, image_name: str | None) -> Iterator[NamedBox]:
-    images = {
-        str(image.get("id")): image.get("file_name") for image in _objects(value.get("images", []), "images", path)
-    }
+    images = {str(image.get("id")): image for image in _objects(value.get("images", []), "images", path)}
     for number, annotation in enumerate(_objects(value["annotations"], "annotations", path)):
-        if _is_of(images.get(str(annotation.get("image_id"))), image_name):
+        image = images.get(str(annotation.get("image_id")), {})
+        if _is_of(image.get("file_name"), image_name):
             where = f"{path}, annotation {number}"
-            yield NamedBox(_checked(_tuples(xywh_to_xyxy([_four(annotation.get("bbox"), where)]))[0], where))
+            box = _checked(_tuples(xywh_to_xyxy([_four(annotation.get("bbox"), where)]))[0], where)
+            yield NamedBox(box, size=_size_of(image))
 
 
 def _objects(value: object, field: str, path: Path) -> list[Mapping[str, Any]]:

@@ -20,7 +20,7 @@ from mgimm_plugin.constants import DEFAULT_MAX_PIXELS, IMAGE_TOKEN_INDEX, REGION
 from mgimm_plugin.data.feature_store import FeatureStore
 from mgimm_plugin.data.formats import Presentation
 from mgimm_plugin.data.images import frame_size_of, image_size, open_image, preprocess_image
-from mgimm_plugin.data.records import Record
+from mgimm_plugin.data.records import Record, check_image_size
 from mgimm_plugin.data.region_input import RegionInput
 from mgimm_plugin.errors import ImageError, RecordError, SequenceTooLongError
 from mgimm_plugin.geometry import as_boxes, clip_boxes, frame_for, quantize_boxes
@@ -209,7 +209,7 @@ class RecordEncoder:
         boxes, clipped = torch.empty((0, 4), dtype=torch.int64), 0
         if record.image is not None:
             image, size = self._read(image_folder / record.image)
-            _check_size(record, *size)
+            check_image_size(record, *size)
             # All boxes are mapped, so that an error names the region by its place in the record.
             boxes, clipped = self.images.encode_boxes([region.bbox for region in record.regions], *size)
             boxes = boxes[list(presentation.region_indices)]
@@ -262,12 +262,3 @@ class RecordEncoder:
         """Say why an image has no features: nearly always because it cannot be encoded."""
         self.images.encode_image(self.images.open(path))
         raise ImageError(f"image {path} could not be read when features were cached; start the run again")
-
-
-def _check_size(record: Record, width: int, height: int) -> None:
-    if record.width is not None and (record.width, record.height) != (width, height):
-        raise RecordError(
-            f"says {record.width}x{record.height}, but image {record.image} has {width}x{height} pixels: "
-            "its boxes may be in another frame",
-            field="width, height",
-        )

@@ -9,8 +9,11 @@ from typing import Any
 from mgimm_plugin.data.files import RecordFile
 from mgimm_plugin.data.record_parsing import RecordParser
 from mgimm_plugin.data.record_types import Box, Polygon, Record, Region, Turn
+from mgimm_plugin.errors import RecordError
 
-__all__ = ["Box", "Polygon", "Record", "Region", "Turn", "parse_record", "read_records", "record_to_json"]
+__all__ = [
+    "Box", "Polygon", "Record", "Region", "Turn", "check_image_size", "parse_record", "read_records", "record_to_json",
+]  # fmt: skip
 
 
 def parse_record(obj: object, *, file: object = None, index: int | None = None) -> Record:
@@ -51,6 +54,27 @@ def read_records(path: str | Path) -> Iterator[Record]:
     file = RecordFile(path)
     for index in range(len(file)):
         yield parse_record(file.load(index), file=path, index=index)
+
+
+def check_image_size(record: Record, width: int, height: int) -> None:
+    """Refuse a record that says another size than its image has.
+
+    Args:
+        record: The record.
+        width: Width of its image in pixels.
+        height: Height of its image in pixels.
+
+    Raises:
+        RecordError: With both sizes.
+    """
+    told = record.width, record.height
+    if None not in told and told != (width, height):
+        raise RecordError(
+            f"says {record.width}x{record.height}, but image {record.image} has {width}x{height} pixels: "
+            "its boxes may be in another frame",
+            record=record.id,
+            field="width",
+        )
 
 
 def _region_to_json(region: Region) -> dict[str, Any]:

@@ -182,6 +182,7 @@ class _Session:
 
     def ask(self, batch: Sequence[tuple[int, Record, Asked]]) -> dict[int, str]:
         """Answers by record position; skipped records have none."""
+        from mgimm_plugin.data.records import check_image_size
         from mgimm_plugin.predictor import Question
 
         questions = {}
@@ -192,6 +193,8 @@ class _Session:
                 if record.image not in images:
                     images[record.image] = self._open_image(record)
                 image = images[record.image]
+                if image is not None:
+                    check_image_size(record, image.width, image.height)
                 boxes = self._clip(index, asked, image)
             except RecordError as error:
                 self._give_up(index, record, error)

@@ -6,7 +6,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from mgimm_plugin.commands.boxes import NamedBox, read_named_boxes
+from mgimm_plugin.commands.boxes import NamedBox, check_size_told, read_named_boxes
 from mgimm_plugin.data.prepare.source import Source, get_source_format
 from mgimm_plugin.errors import MgimmError, RecordError
 from mgimm_plugin.webpage.session import DrawnBox, Limits
@@ -47,10 +47,7 @@ def parse_boxes(text: str, limits: Limits, size: tuple[int, int]) -> list[DrawnB
             raise MgimmError(where + error.message.replace(str(path), "the pasted text")) from error
         except MgimmError as error:
             raise MgimmError(str(error).replace(f"boxes file {path}", "the pasted text")) from error
-    for width, height in {each.size for each in found if each.size} - {size}:
-        raise MgimmError(
-            f"the pasted boxes are of an image of {width:g}x{height:g} pixels; this one has {size[0]}x{size[1]}"
-        )
+    check_size_told(found, size, "the pasted text")
     return [DrawnBox(each.box, each.name) for each in found]
 
 

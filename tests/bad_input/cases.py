@@ -49,6 +49,10 @@ BAD_RECORDS = {
         record("bad", box=[95, 5, 99, 9]),
         "field regions[0].bbox: box [95, 5, 99, 9] lies outside the 90x60 image",
     ),
+    "another size": (
+        record("bad") | {"width": WIDTH * 2, "height": HEIGHT * 2},
+        "field width: says 180x120, but image good.png has 90x60 pixels: its boxes may be in another frame",
+    ),
     "box of NaN": (record("bad", box=[float("nan"), 5, 9, 9]), "field regions[0].bbox: has the number nan"),
     "reversed box": (record("bad", box=[40, 5, 5, 30]), "field regions[0].bbox: box [40, 5, 5, 30] encloses nothing"),
     "no conversation": (without("conversations"), "field conversations: is missing or empty"),

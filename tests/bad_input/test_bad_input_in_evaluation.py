@@ -21,17 +21,24 @@ def test_evaluate_stops_at_a_bad_record_and_names_it(evaluate, folder, bad):
 
 
 def test_evaluate_can_skip_what_cannot_be_asked_and_lists_it(evaluate, folder, no_java):
-    names = ["missing image", "truncated image", "image bomb", "box beside the image", "sequence too long"]
+    names = [
+        "missing image",
+        "truncated image",
+        "image bomb",
+        "box beside the image",
+        "another size",
+        "sequence too long",
+    ]
     items = [BAD_RECORDS[name][0] | {"id": name} for name in names]
     result = evaluate([record(), *items, record("last")], "--on-error", "skip")
     assert result.exit_code == 0, result.output
     metrics = json.loads((folder / "out" / "metrics.json").read_text())
-    assert (metrics["records"], metrics["records_answered"], metrics["records_skipped"]) == (7, 2, 5)
+    assert (metrics["records"], metrics["records_answered"], metrics["records_skipped"]) == (8, 2, 6)
     assert [text.split(":")[0] for text in metrics["skipped"]] == [
         f"index {number}, record {name}" for number, name in enumerate(names, 1)
     ]
-    assert "2 of 7 records answered" in result.stdout
-    assert f"WARNING: records that were left out: 5; they are listed in {folder}/out/metrics.json\n" in result.stderr
+    assert "2 of 8 records answered" in result.stdout
+    assert f"WARNING: records that were left out: 6; they are listed in {folder}/out/metrics.json\n" in result.stderr
     answered = [json.loads(line)["id"] for line in (folder / "out" / "predictions.jsonl").read_text().splitlines()]
     assert answered == ["good", "last"]
 

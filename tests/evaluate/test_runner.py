@@ -190,6 +190,18 @@ def test_skipped_records_are_counted_and_listed(run, answerer, image_folder, wri
     assert "record r2: image" in metrics["skipped"][2]
 
 
+@pytest.mark.parametrize("blank", [False, True])
+def test_a_record_that_says_another_size_than_its_image_is_refused_or_listed(run, answerer, write_data, blank):
+    wrong = region_record(1, "red") | {"width": 128, "height": 96}
+    data = write_data([region_record(0, "red") | {"width": 64, "height": 48}, wrong])
+    message = "says 128x96, but image red.png has 64x48 pixels"
+    with pytest.raises(RecordError, match=rf"index 1, record r1, field width: {message}"):
+        run(Answerer(), data=data, blank_image=blank)
+    metrics = run(answerer, data=data, blank_image=blank, on_error="skip")
+    assert [question.id for question in answerer.asked] == ["r0"]
+    assert message in metrics["skipped"][0]
+
+
 def test_boxes_that_stick_out_are_counted_and_the_count_survives_an_interruption(run, answerer, write_data):
     out = region_record(0, "red")
     out["regions"][0]["bbox"] = [-4, 4, 30, 90]

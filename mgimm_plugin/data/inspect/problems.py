@@ -15,7 +15,7 @@ from mgimm_plugin.data.images import open_image
 from mgimm_plugin.data.inspect.collecting import problems_of
 from mgimm_plugin.data.inspect.on_disk import SeenIds, temporary_database
 from mgimm_plugin.data.inspect.reading import Entry, entries
-from mgimm_plugin.data.records import Box, Record, Region, parse_record
+from mgimm_plugin.data.records import Box, Record, Region, check_image_size, parse_record
 from mgimm_plugin.errors import BoxError, ImageError, RecordError
 from mgimm_plugin.geometry import clip_boxes, points_to_xyxy
 
@@ -189,17 +189,17 @@ def _check_image(record: Record, sizes: _ImageSizes | None, tally: Tally) -> lis
     if record.image is None:
         return []
     found: list[RecordError] = []
-    told = None if record.width is None or record.height is None else (record.width, record.height)
-    size = told
+    size = None if record.width is None or record.height is None else (record.width, record.height)
     if sizes is not None:
         real = sizes.of(record.image)
         if isinstance(real, ImageError):
             found.append(RecordError(real.message, record=record.id, field="image"))
         else:
             size = real
-            if told is not None and told != real:
-                message = f"says {told[0]}x{told[1]}, the image has {real[0]}x{real[1]} pixels"
-                found.append(RecordError(message, record=record.id, field="width"))
+            try:
+                check_image_size(record, *real)
+            except RecordError as error:
+                found.append(error)
     for index, region in enumerate(record.regions):
         try:
             tally.clipped_boxes += _is_clipped(region.bbox, size)

@@ -200,7 +200,7 @@ def test_images_are_opened_and_every_box_of_them_is_checked(tmp_path):
         ("small", "regions[2].bbox"),
         ("gone again", "image"),
     ]
-    assert "says 90x60, the image has 30x20 pixels" in problems[3].message
+    assert "says 90x60, but image small.png has 30x20 pixels" in problems[3].message
     assert tally.formats == {"region-instruction": 1}
 
 
