@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from mgimm_plugin.constants import ASPECT_RATIO_MODES, DEFAULT_MAX_PIXELS
 from mgimm_plugin.errors import ImageError, ImageTooLargeError, MgimmError
@@ -112,9 +112,19 @@ def to_rgb(image: Image.Image, *, name: str = "") -> Image.Image:
     Raises:
         ImageError: It has more than 8 bits a channel; what its numbers mean is for its owner to say.
     """
-    if image.mode not in _EIGHT_BIT_MODES:
-        raise ImageError(f"image {name} has pixels of type {image.mode}, not 8 bits a channel; convert it to 8-bit RGB")
+    kind = image.mode
+    if kind in _EIGHT_BIT_MODES and _is_squeezed(image):
+        kind = f"16-bit {kind}"
+    if kind not in _EIGHT_BIT_MODES:
+        raise ImageError(f"image {name} has pixels of type {kind}, not 8 bits a channel; convert it to 8-bit RGB")
     return image.convert("RGB")
+
+
+def _is_squeezed(image: Image.Image) -> bool:
+    """Whether Pillow keeps the upper 8 of 16 bits alone, as it does of color; the mode says 8 bits all the same."""
+    bits = getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample, ())
+    # Known until the pixels are decoded: what is decoded has no tiles left.
+    return max(bits, default=8) > 8 or any(";16B" in str(args) for *_, args in getattr(image, "tile", ()))
 
 
 @contextmanager

@@ -1,12 +1,16 @@
 """Images are read as they are stored, and a bad one is an error that names it."""
 
+import struct
+import zlib
+
 import pytest
 import torch
 from llava.mm_utils import process_images
 from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from transformers import CLIPImageProcessor
 
-from mgimm_plugin.data.images import frame_size_of, image_size, open_image, preprocess_image
+from mgimm_plugin.data.images import decode_image, frame_size_of, image_size, open_image, preprocess_image
 from mgimm_plugin.errors import ImageError, MgimmError
 
 
@@ -59,6 +63,57 @@ def test_more_than_eight_bits_are_not_squeezed_in_silence(tmp_path, mode):
     Image.new(mode, (7, 5)).save(path)
     with pytest.raises(ImageError, match=r"deep\.tif has pixels of type .*8-bit RGB"):
         open_image(path)
+
+
+def deep_png(color_type, channels):
+    """A PNG of 7x5 pixels whose channels have 16 bits: Pillow writes none in color."""
+    rows = b"\0" + b"\x03\xe8" * 7 * channels
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 7, 5, 16, color_type, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows * 5)),
+        (b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+
+
+def deep_tiff(channels, order):
+    """A TIFF of 7x5 pixels whose channels have 16 bits, in color and for more than three channels with filler."""
+    pixels = struct.pack(f"{order}{35 * channels}H", *[1000] * 35 * channels)
+    header = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8 + len(pixels))
+    tags = ImageFileDirectory_v2(header)
+    values = {
+        "ImageWidth": 7, "ImageLength": 5, "BitsPerSample": (16,) * channels, "Compression": 1, "StripOffsets": 8,
+        "PhotometricInterpretation": 2, "SamplesPerPixel": channels, "RowsPerStrip": 5, "StripByteCounts": len(pixels),
+    }  # fmt: skip
+    for name, value in values.items():
+        tags[ExifTags.Base[name]] = value
+    if channels > 3:
+        tags[ExifTags.Base.ExtraSamples] = (0,) * (channels - 3)
+    return header + pixels + tags.tobytes(len(header + pixels))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("color.png", deep_png(2, 3)),
+        ("gray_alpha.png", deep_png(4, 2)),
+        ("color_alpha.png", deep_png(6, 4)),
+        ("little_endian.tif", deep_tiff(3, "<")),
+        ("big_endian.tif", deep_tiff(3, ">")),
+        ("four_channels.tif", deep_tiff(4, "<")),
+    ],
+)
+def test_sixteen_bit_color_is_refused_though_its_mode_says_eight(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert Image.open(path).mode in ("RGB", "RGBA")
+    message = rf"{name} has pixels of type 16-bit RGB.*, not 8 bits a channel; convert it to 8-bit RGB"
+    with pytest.raises(ImageError, match=message):
+        open_image(path)
+    with pytest.raises(ImageError, match=message):
+        decode_image(content, name=name)
 
 
 def test_the_pixel_limit_refuses_and_can_be_raised(tmp_path, photo):
