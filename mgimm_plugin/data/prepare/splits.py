@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Final
 
@@ -27,6 +29,8 @@ MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
+_FOLDER: Final = re.compile(r"(?:.*[-_.])?(?:(train)|(val|valid|validation)|(test))(?:\d{4})?")
+"""What folders of a part are called: ``train``, ``valid``, ``Annotations_val``, ``test2017``."""
 _SHARES: Final = (("train", 0.7), ("val", 0.8), ("test", 1.0))
 
 
@@ -40,6 +44,20 @@ def schemes_of(source_format: str, *, by_image: bool = False) -> tuple[str, ...]
     return (OFFICIAL, IMAGE_DISJOINT) if by_image else SCHEMES.get(source_format, (OFFICIAL,))
 
 
+def folder_splits(paths: Sequence[Path], inputs: Sequence[Path]) -> list[str | None]:
+    """The part that each file is in by the folders it lies in, the nearest first; None where they tell none.
+
+    Args:
+        paths: The files.
+        inputs: Files and folders, as the user gave them. Folders above what they have in common tell nothing.
+
+    Returns:
+        ``train``, ``val`` or ``test`` for each file.
+    """
+    common = os.path.commonpath([os.path.abspath(item if item.is_dir() else item.parent) for item in inputs])
+    return [_folder_split(os.path.relpath(path.parent, common)) for path in paths]
+
+
 def image_name(image: AnnotatedImage) -> str:
     """File name without folder and suffix: what is the same for an image wherever it is annotated."""
     return image.source_id if image.file_name is None else PurePosixPath(image.file_name).stem
@@ -51,3 +69,11 @@ def image_split(name: str, seed: int) -> str:
     digest = hashlib.sha256(f"{seed}\0{IMAGE_DISJOINT}\0{name}".encode("utf-8", "surrogatepass")).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64
     return next(split for split, end in _SHARES if place < end)
+
+
+def _folder_split(folder: str) -> str | None:
+    for part in reversed(Path(folder).parts):
+        match = _FOLDER.fullmatch(part.lower())
+        if match is not None:
+            return "train" if match[1] else "val" if match[2] else "test"
+    return None

@@ -32,6 +32,15 @@ def test_a_label_file_taken_for_a_list_is_noted_and_read_where_it_is_given(tmp_p
     assert not source.losses.notes
 
 
+def test_notes_of_an_export_are_no_labels(tmp_path):
+    note = b"Provided by a user\n"
+    files = {**YOLO.files, "labels/README.roboflow.txt": note, "labels/README.dataset.txt": note}
+    images, losses = read("yolo", tmp_path, files)
+    assert [image.source_id for image in images] == ["a", "b"]
+    assert not losses.dropped
+    assert "README.dataset.txt, README.roboflow.txt" in losses.notes[0]
+
+
 def test_dota_corners_outside_the_image_are_kept_as_they_are(tmp_path):
     line = b"1100 700 1112 700 1112 720 1100 720 small-vehicle 0\n"
     ((image,), losses) = read("dota", tmp_path, {"labels/P0706.txt": line})

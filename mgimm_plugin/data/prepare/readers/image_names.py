@@ -6,12 +6,14 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage
 from mgimm_plugin.data.prepare.source import Losses, Source
+from mgimm_plugin.data.prepare.splits import folder_splits
 from mgimm_plugin.data.prepare.values import checked_size, number, words
 from mgimm_plugin.errors import RecordError
 
@@ -140,15 +142,17 @@ def image_of_each(
 ) -> Iterator[AnnotatedImage]:
     """Yield the image of each file of a source that has a file for each image; a file that is bad is dropped.
 
+    Its split is the one that the file's folders tell.
+
     Args:
         paths: The files.
         source: The source.
         image: Reads a file, given its name in the source and what finds images.
     """
     names = ImageNames(source)
-    for path, name in zip(paths, file_ids(paths), strict=True):
+    for path, name, split in zip(paths, file_ids(paths), folder_splits(paths, source.inputs), strict=True):
         try:
-            yield image(path, name, names)
+            yield replace(image(path, name, names), split=split)
         except RecordError as error:
             source.losses.drop(error.at(file=path))
 

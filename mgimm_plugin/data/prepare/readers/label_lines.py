@@ -110,7 +110,7 @@ def read_yolo(source: Source) -> Iterator[AnnotatedImage]:
 
 def _read(source: Source, parse: Parse, suffix: str, *, needs_size: bool = False) -> Iterator[AnnotatedImage]:
     found = [path for path in files_in(source.inputs, {".txt"}) if path in source.inputs or not is_class_list(path)]
-    paths = [path for path in found if path in source.inputs or path.stem.lower() not in _BESIDE]
+    paths = [path for path in found if path in source.inputs or not _is_beside(path)]
     if len(paths) < len(found):
         left = ", ".join(sorted({path.name for path in found} - {path.name for path in paths}))
         source.losses.note(
@@ -134,6 +134,11 @@ def _read(source: Source, parse: Parse, suffix: str, *, needs_size: bool = False
         )
 
     return image_of_each(paths, source, image)
+
+
+def _is_beside(path: Path) -> bool:
+    stem = path.stem.lower()
+    return stem in _BESIDE or stem.startswith("readme.")  # Roboflow's README.dataset.txt
 
 
 def _objects(
