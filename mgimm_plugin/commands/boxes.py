@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -60,19 +61,19 @@ def parse_regions(text: str, width: int, height: int) -> list[Box]:
     return _tuples(grid_boxes(grid, width, height))
 
 
-def read_boxes_file(path: Path, image_name: str, size: tuple[int, int]) -> list[Box]:
+def read_boxes_file(path: Path, image: Path, size: tuple[int, int]) -> list[Box]:
     """Read the boxes of one image from a file, each once.
 
     Args:
         path: A file as of ``read_named_boxes``.
-        image_name: File name of the image.
+        image: The image.
         size: (width, height) of the image in pixels.
 
     Raises:
         BoxError: A box is not one; file and place are named.
         MgimmError: The file has another form, no box for this image, or says that it has another size.
     """
-    found = read_named_boxes(path, image_name)
+    found = read_named_boxes(path, image)
     check_size_told(found, size, f"boxes file {path}")
     return list(dict.fromkeys(each.box for each in found))
 
@@ -94,51 +95,56 @@ def check_size_told(boxes: Iterable[NamedBox], size: tuple[int, int], source: st
         )
 
 
-def read_named_boxes(path: Path, image_name: str | None = None) -> list[NamedBox]:
+def read_named_boxes(path: Path, image: Path | None = None) -> list[NamedBox]:
     """Read boxes from a file, whose form is told by its content.
 
     Understood are lines of ``x1 y1 x2 y2``; a JSON list of ``[x1, y1, x2, y2]`` or of objects with ``bbox``; COCO
     (``annotations`` with ``bbox`` as x, y, width, height); and records of this package, as a JSON array or JSONL.
 
+    Where a file has several images, the one is meant whose name is the longest end of the image's path: ``b/1.jpg``,
+    not ``a/1.jpg``, for ``set/b/1.jpg``. Boxes that name no image are taken for any.
+
     Args:
         path: The file.
-        image_name: File name of the image whose boxes are taken, where the file has several; None takes all.
+        image: The image whose boxes are taken; None takes all.
 
     Raises:
         BoxError: A box is not one; file and place are named.
-        MgimmError: The file has another form, or no box for this image.
+        MgimmError: The file has another form, no box for this image, or does not tell which of its images it is.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise MgimmError(f"boxes file {path} cannot be read: {error}") from error
-    boxes = list(dict.fromkeys(_boxes_in(text, path, image_name)))
+    boxes = list(dict.fromkeys(_boxes_in(text, path, image)))
     if not boxes:
-        raise MgimmError(f"boxes file {path} has no box{f' for {image_name}' if image_name else ''}")
+        raise MgimmError(f"boxes file {path} has no box{f' for {image}' if image else ''}")
     return boxes
 
 
-def _boxes_in(text: str, path: Path, image_name: str | None) -> Iterator[NamedBox]:
+def _boxes_in(text: str, path: Path, image: Path | None) -> Iterator[NamedBox]:
     if not text.lstrip().startswith(("[", "{")):
         yield from _lines(text, path)
         return
     value = _decode(text, path)
     if isinstance(value, Mapping):
         if "annotations" in value:
-            yield from _coco(value, path, image_name)
+            yield from _coco(value, path, image)
             return
         value = [value]
     if value and all(isinstance(item, int | float) for item in value):
         value = [value]
+    is_of = _chooser((item.get("image") for item in value if isinstance(item, Mapping)), image, path)
     for number, item in enumerate(value):
         where = f"{path}, entry {number}"
         if isinstance(item, list):
             yield NamedBox(_checked(item, where))
         elif isinstance(item, Mapping) and "bbox" in item:
-            if _is_of(item.get("image"), image_name):
+            _check_no_result(item, where)
+            if is_of(item.get("image")):
                 yield NamedBox(_checked(item["bbox"], where), _name_of(item))
         elif isinstance(item, Mapping) and isinstance(item.get("regions", []), list):
-            if _is_of(item.get("image"), image_name):
+            if is_of(item.get("image")):
                 for region in item.get("regions", []):
                     region = region if isinstance(region, Mapping) else {"bbox": region}
                     yield NamedBox(_checked(region.get("bbox"), where), _name_of(region), _size_of(item))
@@ -178,14 +184,29 @@ def _lines(text: str, path: Path) -> Iterator[NamedBox]:
                 raise BoxError(error.message, file=path, index=number - 1) from error
 
 
-def _coco(value: Mapping[str, Any], path: Path, image_name: str | None) -> Iterator[NamedBox]:
-    images = {str(image.get("id")): image for image in _objects(value.get("images", []), "images", path)}
-    for number, annotation in enumerate(_objects(value["annotations"], "annotations", path)):
-        image = images.get(str(annotation.get("image_id")), {})
-        if _is_of(image.get("file_name"), image_name):
+def _check_no_result(item: Mapping[str, Any], where: str) -> None:
+    """A detector's results for COCO look like our boxes, and are in another frame."""
+    for field in ("image_id", "category_id"):
+        if field in item:
+            raise BoxError(
+                f"{where} has {field}, as results for COCO have: its box may be x, y, width, height; give the COCO "
+                "file with images and annotations"
+            )
+
+
+def _coco(value: Mapping[str, Any], path: Path, image: Path | None) -> Iterator[NamedBox]:
+    images = {str(entry.get("id")): entry for entry in _objects(value.get("images", []), "images", path)}
+    annotations = _objects(value["annotations"], "annotations", path)
+    if image is not None and not images and len({str(entry.get("image_id")) for entry in annotations}) > 1:
+        raise MgimmError(f"boxes file {path} has annotations of several images, and no images to tell which is {image}")
+    is_of = _chooser((entry.get("file_name") for entry in images.values()), image, path)
+    for number, annotation in enumerate(annotations):
+        entry = images.get(str(annotation.get("image_id")), {})
+        # An annotation whose image is not listed is of another image than one that is.
+        if not images or image is None or (entry.get("file_name") is not None and is_of(entry["file_name"])):
             where = f"{path}, annotation {number}"
             box = _checked(_tuples(xywh_to_xyxy([_four(annotation.get("bbox"), where)]))[0], where)
-            yield NamedBox(box, size=_size_of(image))
+            yield NamedBox(box, size=_size_of(entry))
 
 
 def _objects(value: object, field: str, path: Path) -> list[Mapping[str, Any]]:
@@ -194,9 +215,33 @@ def _objects(value: object, field: str, path: Path) -> list[Mapping[str, Any]]:
     return value
 
 
-def _is_of(name: object, image_name: str | None) -> bool:
-    """Does an entry belong to the image: it says so, or says nothing."""
-    return name is None or image_name is None or PurePosixPath(str(name).replace("\\", "/")).name == image_name
+def _chooser(names: Iterable[object], image: Path | None, path: Path) -> Callable[[object], bool]:
+    """What tells whether an entry belongs to the image: it names it, or names none."""
+    if image is None:
+        return lambda name: True
+    place = Path(os.path.abspath(image)).parts
+    found = {_parts(name) for name in names if name is not None}
+    longest = max((_common_end(parts, place) for parts in found), default=0)
+    best = {parts for parts in found if longest and _common_end(parts, place) == longest}
+    # Of names with the same end, one that is nothing but that end is the image's.
+    best = {parts for parts in best if len(parts) == longest} or best
+    if len(best) > 1:
+        one, other, *_ = sorted("/".join(parts) for parts in best)
+        raise MgimmError(
+            f"boxes file {path} has boxes of {one} and of {other}, and does not tell which of them is {image}; "
+            "give the image in its folder, or a file with its boxes alone"
+        )
+    return lambda name: name is None or _parts(name) in best
+
+
+def _parts(name: object) -> tuple[str, ...]:
+    return PurePosixPath(str(name).replace("\\", "/")).parts
+
+
+def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many parts, from the last on, two paths have in common."""
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return next((length for length, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def _four(value: object, where: str) -> list[float]:

@@ -89,7 +89,7 @@ def describe(
     image = open_image(image_path, max_pixels=max_pixels)
     wanted = list(boxes)
     if boxes_file is not None:
-        wanted += read_boxes_file(boxes_file, image_path.name, image.size)
+        wanted += read_boxes_file(boxes_file, image_path, image.size)
     if regions is not None:
         wanted += parse_regions(regions, image.width, image.height)
     shown, clipped = clip_boxes(wanted, image.width, image.height)  # a bad box is told before a model is loaded

@@ -46,7 +46,8 @@ def parse_boxes(text: str, limits: Limits, size: tuple[int, int]) -> list[DrawnB
             where = "" if is_xml or error.index is None else f"line {error.index + 1}: "
             raise MgimmError(where + error.message.replace(str(path), "the pasted text")) from error
         except MgimmError as error:
-            raise MgimmError(str(error).replace(f"boxes file {path}", "the pasted text")) from error
+            message = str(error).replace(f"boxes file {path}", "the pasted text")
+            raise MgimmError(message.replace(str(path), "the pasted text")) from error
     check_size_told(found, size, "the pasted text")
     return [DrawnBox(each.box, each.name) for each in found]
 

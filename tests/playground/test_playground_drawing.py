@@ -70,6 +70,8 @@ def test_boxes_of_an_image_of_another_size_are_refused(text):
         ("{", "not valid JSON"),
         ("[" * 1999, "not valid JSON"),
         ('{"annotations": [1]}', "a list of objects"),
+        ('{"regions": 3}', "entry 0: neither a box"),
+        ('[{"image_id": 1, "bbox": [1, 2, 30, 40]}]', "may be x, y, width, height"),
         ('{"annotations": null}', "a list of objects"),
         ('{"images": [1], "annotations": []}', "must|no box|object"),
         (f"[[1{'0' * 400}, 0, 1, 1]]", "not a box|too large"),
