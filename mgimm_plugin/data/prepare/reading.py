@@ -106,7 +106,7 @@ def parse_xml(path: Path) -> ElementTree.Element:
 def files_in(inputs: Sequence[Path], suffixes: Iterable[str]) -> list[Path]:
     """List the files of a source: those given, and those of a suffix in and below the folders given, sorted.
 
-    Hidden files (``.DS_Store``, ``._00001.xml``) are passed over.
+    Hidden files are passed over.
 
     Args:
         inputs: Files and folders, as the user gave them.
@@ -121,7 +121,7 @@ def files_in(inputs: Sequence[Path], suffixes: Iterable[str]) -> list[Path]:
         try:
             if path.is_dir():
                 inside = (item for item in path.rglob("*") if item.suffix.lower() in wanted and item.is_file())
-                found.update(dict.fromkeys(sorted(item for item in inside if not item.name.startswith("."))))
+                found.update(dict.fromkeys(sorted(item for item in inside if not is_hidden(item, path))))
             elif path.exists():
                 found[path] = None
             else:
@@ -132,6 +132,11 @@ def files_in(inputs: Sequence[Path], suffixes: Iterable[str]) -> list[Path]:
         where = ", ".join(str(path) for path in inputs) or "no input"
         raise RecordError(f"{where}: no file that ends in {', '.join(sorted(wanted))}")
     return list(found)
+
+
+def is_hidden(path: Path, folder: Path) -> bool:
+    """Whether a file below a folder is hidden, or in a hidden folder of it: ``._1.xml``, ``.cache/1.xml``."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _decoded(data: bytes, path: Path, encoding: str) -> str:

@@ -188,6 +188,14 @@ def test_a_broken_file_that_opens_all_its_objects_leaves_the_numbers_alone(tmp_p
     assert "unassigned" not in found.values()
 
 
+def test_hidden_copies_of_annotations_shift_no_number(tmp_path):
+    source = small(tmp_path / "in")
+    (source / "Annotations" / "._00001.xml").write_bytes(b"\0\5\x16\7 <object> Mac OS X")
+    prepare("dior-rsvg", [source], tmp_path / "out", progress=False)
+    assert official_numbers(tmp_path / "out") == parts_of(source)
+    assert not (tmp_path / "out" / "dropped.ndjson").read_text()
+
+
 def test_part_of_the_dataset_has_no_official_split(tmp_path):
     source = small(tmp_path / "in")
     sorted((source / "Annotations").iterdir())[5].unlink()

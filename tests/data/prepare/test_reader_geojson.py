@@ -115,6 +115,17 @@ def test_a_bad_feature_costs_that_feature(tmp_path):
     assert "lies in none of the rasters" in str(losses.dropped[0])
 
 
+@pytest.mark.parametrize("folder", ["labels", "images"])
+def test_hidden_rasters_are_passed_over(tmp_path, folder):
+    hidden = {f"{folder}/._a.tif": b"\0\5\x16\7"} | ({"images/.tmp/a.tif": b""} if folder == "images" else {})
+    source = GEOJSON.write(tmp_path, {"labels/a.geojson": GEOJSON.files["labels/a.geojson"]} | hidden)
+    (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / folder / "a.tif").write_bytes(geotiff())
+    source = replace(source, images=tmp_path / "images" if folder == "images" else None)
+    assert len(list(get_source_format("geojson").read(source))) == 1
+    assert not source.losses.dropped
+
+
 def test_a_raster_that_training_refuses_is_told(tmp_path):
     ((image,), losses) = read("geojson", tmp_path, {**GEOJSON.files, "labels/a.tif": geotiff(dtype="uint16")})
     assert len(image.objects) == 2

@@ -110,6 +110,15 @@ def test_yolo_classes_are_found_in_the_usual_lists(tmp_path, name, content):
     assert boxes(image) == [("truck", (25, 25, 75, 75))]
 
 
+def test_hidden_copies_of_labels_lists_and_images_are_passed_over(tmp_path):
+    copies = {"labels/.ipynb_checkpoints/a.txt": b"0 .1 .1 .1 .1\n", "labels/._classes.txt": b"\0\5\x16\7"}
+    images = {**YOLO.images, ".ipynb_checkpoints/a.png": (7, 7), "._b.png": (7, 7)}
+    source = replace(YOLO, images=images).write(tmp_path, {**YOLO.files, **copies})
+    read_images = list(get_source_format("yolo").read(source))
+    assert [(image.file_name, image.width) for image in read_images] == [("a.png", 60), ("b.png", 100)]
+    assert not source.losses.dropped
+
+
 def test_yolo_without_classes_or_sizes_says_what_is_missing(tmp_path):
     labels = {"labels/a.txt": b"0 .5 .5 .5 .5\n"}
     with pytest.raises(RecordError, match="--classes"):

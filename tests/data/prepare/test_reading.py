@@ -74,11 +74,18 @@ def test_bad_xml_is_a_record_error(tmp_path: Path, content, message):
 
 
 def test_files_are_those_given_and_those_in_folders_sorted(tmp_path: Path):
-    for name in ("b/2.xml", "b/1.XML", "b/c/0.xml", "b/.hidden.xml", "b/note.md", "odd.name"):
+    for name in ("b/2.xml", "b/1.XML", "b/c/0.xml", "b/.hidden.xml", "b/.tmp/3.xml", "b/note.md", "odd.name"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     found = files_in([tmp_path / "odd.name", tmp_path / "b"], {".xml"})
     assert [path.relative_to(tmp_path).as_posix() for path in found] == ["odd.name", "b/1.XML", "b/2.xml", "b/c/0.xml"]
+
+
+def test_an_input_may_lie_in_a_hidden_folder(tmp_path: Path):
+    folder = tmp_path / ".cache" / "set"
+    folder.mkdir(parents=True)
+    (folder / "1.xml").touch()
+    assert files_in([folder], {".xml"}) == [folder / "1.xml"]
 
 
 def test_inputs_without_a_file_are_an_error(tmp_path: Path):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mgimm_plugin.data.prepare.reading import read_text
+from mgimm_plugin.data.prepare.reading import is_hidden, read_text
 from mgimm_plugin.errors import RecordError
 
 
@@ -23,7 +23,7 @@ def find_classes(inputs: Sequence[Path]) -> list[str]:
     """
     folders = [path if path.is_dir() else path.parent for path in inputs]
     for folder in dict.fromkeys(place for near in folders for place in (near, near.absolute().parent)):
-        beside = sorted(path for path in folder.glob("*") if path.is_file())
+        beside = sorted(path for path in folder.glob("*") if path.is_file() and not is_hidden(path, folder))
         for path in beside:
             if path.suffix.lower() == ".names" or (path.suffix.lower() == ".txt" and is_class_list(path)):
                 return [line.strip() for line in read_text(path).splitlines() if line.strip()]

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
 from mgimm_plugin.data.prepare.readers.image_names import ImageNames
-from mgimm_plugin.data.prepare.reading import parse_xml, read_text
+from mgimm_plugin.data.prepare.reading import is_hidden, parse_xml, read_text
 from mgimm_plugin.data.prepare.source import Losses, Source, SourceFormat, register_source_format
 from mgimm_plugin.data.prepare.values import checked_box, checked_size, words
 from mgimm_plugin.errors import RecordError
@@ -69,7 +69,7 @@ def _files(inputs: Sequence[Path]) -> tuple[list[Path], dict[str, Path]]:
     for path in inputs:
         if path.is_dir():
             folder = path / "Annotations" if (path / "Annotations").is_dir() else path
-            annotations.update(folder.glob("*.xml"))
+            annotations.update(item for item in folder.glob("*.xml") if not is_hidden(item, folder))
             for place in (folder, folder.parent, folder.parent.parent):
                 for part in _PARTS:
                     if (place / f"{part}.txt").is_file():

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage
+from mgimm_plugin.data.prepare.reading import is_hidden
 from mgimm_plugin.data.prepare.source import Losses, Source
 from mgimm_plugin.data.prepare.splits import folder_splits
 from mgimm_plugin.data.prepare.values import checked_size, number, words
@@ -86,14 +87,14 @@ class ImageNames:
 
     @cached_property
     def _all(self) -> frozenset[str]:
-        if self._source.images is None:
+        folder = self._source.images
+        if folder is None:
             return frozenset()
-        folder = str(self._source.images)
+        paths = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
         return frozenset(
-            os.path.relpath(os.path.join(place, name), folder).replace(os.sep, "/")
-            for place, _, names in os.walk(folder)
-            for name in names
-            if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
+            path.relative_to(folder).as_posix()
+            for path in paths
+            if path.suffix.lower() in SUFFIXES and not is_hidden(path, folder)
         )
 
     @cached_property
