@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class MgimmTrainer(LLaVATrainer):
         check_shared(Path(self.args.output_dir), self.args.process_index, self.args.world_size, barrier)
         self._set_epoch = _SetEpoch(self.train_dataset)
         self.add_callback(self._set_epoch)
+        if self.is_deepspeed_enabled:
+            self.model.register_load_state_dict_post_hook(_may_lack_frozen_weights)
 
     @property
     def kind(self) -> CheckpointKind:
@@ -107,6 +110,11 @@ class MgimmTrainer(LLaVATrainer):
         if self.args.should_save:
             start_partial(target)
         barrier()
+        if self.is_deepspeed_enabled:  # what is frozen was loaded from elsewhere, and will be again
+            engine = self.model_wrapped
+            engine.save_checkpoint = functools.partial(
+                type(engine).save_checkpoint, engine, exclude_frozen_parameters=True
+            )
         self._saving = True
         try:
             Trainer._save_checkpoint(self, model, trial)  # LLaVA's would write only the projector, or nothing
@@ -180,6 +188,12 @@ def load_trained_weights(model: Any, folder: Path, kind: CheckpointKind) -> None
     copy_into(folder / ADAPTER_FILE, adapter_tensors(base), read_safetensors(folder / ADAPTER_FILE))
     if kind is CheckpointKind.LORA:
         set_peft_model_state_dict(model, read_safetensors(folder / LORA_FILE))
+
+
+def _may_lack_frozen_weights(model: Any, keys: Any) -> None:
+    """What DeepSpeed restores has to have all trained weights, and no more."""
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    keys.missing_keys[:] = [name for name in keys.missing_keys if name not in frozen]
 
 
 class _SetEpoch(TrainerCallback):

@@ -129,6 +129,14 @@ def check_ranks_differed(printed: str) -> None:
         assert any(sorted(batch[column] > 0 for batch in step) == [False, True] for step in batches.values()), batches
 
 
+def check_frozen_weights_are_left_out(checkpoint: Path) -> None:
+    """DeepSpeed's part of a checkpoint is not the size of the language model."""
+    for file in checkpoint.glob("global_step*/*model_states.pt"):
+        state = torch.load(file, weights_only=False)
+        assert not state["frozen_param_fragments"]
+        assert all(re.search("region_encoder|mm_projector|lora_", name) for name in state["module"])
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_two_ranks_follow_one_and_resume(bench, region_run, alone, tmp_path, mode):
     more = {
@@ -148,6 +156,7 @@ def test_two_ranks_follow_one_and_resume(bench, region_run, alone, tmp_path, mod
     for folder, printed in zip(both, train_both(), strict=True):
         check_ranks_differed(printed)
         assert losses(folder) == pytest.approx(alone[folder.name], rel=1e-4)
+        check_frozen_weights_are_left_out(folder / "checkpoint-3")
         # As after a kill -9: the last checkpoint half-written, nothing in the run folder itself.
         shutil.rmtree(folder / "checkpoint-5")
         for file in folder.iterdir():
