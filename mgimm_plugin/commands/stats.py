@@ -45,7 +45,7 @@ def run(
     statistics = collect_statistics(files, tokenizer=tokenizer, progress=progress)
     if not statistics["records"]["good"]:
         raise MgimmError(f"no good record in {', '.join(map(str, files))}; mgimm validate says why")
-    # Half a surrogate pair, which JSON may hold, would be no UTF-8: ASCII it is.
+    # The name of a file may be no UTF-8: ASCII it is.
     text = json.dumps(statistics, indent=2, allow_nan=False)
     typer.echo(text if as_json else statistics_table(statistics).encode("utf-8", "backslashreplace").decode())
     if output is None:

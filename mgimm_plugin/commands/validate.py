@@ -46,7 +46,7 @@ def run(
     for file in files:
         tally = Tally()
         for problem in find_problems(file, tally, images=images, max_pixels=max_pixels, progress=progress):
-            # What JSON may hold and a terminal cannot show: half a surrogate pair.
+            # The name of a file may be what a terminal cannot show.
             text = (
                 json.dumps(problem.to_json()) if as_json else str(problem).encode("utf-8", "backslashreplace").decode()
             )

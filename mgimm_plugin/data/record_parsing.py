@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -14,8 +15,15 @@ from mgimm_plugin.errors import BoxError, RecordError
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 _NEXT_ROLE = MappingProxyType({"human": "gpt", "gpt": "human"})
 _REGION_FIELDS = frozenset({"bbox", "category", "phrase", "attributes", "polygon"})
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _LARGEST_SIDE = 2**31 - 1
 _RECORD_FIELDS = frozenset({"id", "image", "width", "height", "regions", "conversations", "references"})
+HALF_A_CHARACTER = "has half a character (a lone surrogate)"
+
+
+def has_lone_surrogate(text: str) -> bool:
+    r"""Whether a text cannot be written as UTF-8: JSON may say half of a pair, such as ``\ud83d``."""
+    return not text.isascii() and _SURROGATE.search(text) is not None
 
 
 class RecordParser:
@@ -90,6 +98,8 @@ class RecordParser:
             return None
         if not isinstance(value, dict):
             self.fail(f"must be an object of names and texts, not {_kind(value)}", where)
+        if any(map(has_lone_surrogate, value)):
+            self.fail(f"a name {HALF_A_CHARACTER}", where)
         return value
 
     def polygon(self, value: object, where: str) -> Polygon | None:
@@ -203,7 +213,7 @@ class RecordParser:
         if _is_text(value) or (value is None and optional):
             return value
         if isinstance(value, str):
-            self.fail("is empty", where)
+            self.fail(HALF_A_CHARACTER if has_lone_surrogate(value) else "is empty", where)
         self.fail("is missing" if value is None else f"must be a text, not {_kind(value)}", where)
 
     def pixels(self, value: object, where: str) -> int | None:
@@ -230,8 +240,8 @@ class RecordParser:
 
 
 def _is_text(value: object) -> bool:
-    """Whether a value is a text that is not blank."""
-    return isinstance(value, str) and bool(value) and not value.isspace()
+    """Whether a value is a text that is not blank, and can be written as UTF-8."""
+    return isinstance(value, str) and bool(value) and not value.isspace() and not has_lone_surrogate(value)
 
 
 def _kind(value: object) -> str:

@@ -76,6 +76,11 @@ def test_plain_llava_records_are_records(plain):
     assert record_to_json(parse_record(plain)) == {**plain, "id": str(plain["id"])}
 
 
+def test_a_pair_of_surrogates_in_json_is_one_character():
+    value = json.loads(json.dumps(changed("references.0", "A ship \U0001f6a2.")))
+    assert parse_record(value).references == ("A ship \U0001f6a2.",)
+
+
 def test_an_image_record_may_keep_its_regions_out_of_the_question():
     record = changed("conversations", [{"from": "human", "value": "<image>\nDescribe it."}])
     assert len(parse_record(record).regions) == 2
@@ -118,6 +123,10 @@ def test_an_image_record_may_keep_its_regions_out_of_the_question():
         ("conversations.0.value", "<image><image><region>", "conversations", "2 <image> tokens"),
         ("conversations.0.value", "What?", "regions", "1 <region> tokens and there are 2 regions"),
         ("conversations.0.value", "<region><region>", "regions", "3 <region> tokens and there are 2 regions"),
+        ("regions.0.attributes.color", "\udc80", r"regions\[0\].attributes.color", "half a character"),
+        ("regions.0.attributes", {"\udc80": "red"}, r"regions\[0\].attributes", "a name has half a character"),
+        ("conversations.1.value", "A ship \ud83d.", r"conversations\[1\].value", "half a character"),
+        ("references.0", "\ud83d", r"references\[0\]", "half a character"),
         ("references", "A field.", "references", "must be a list"),
         ("references.0", 1, r"references\[0\]", "must be a text"),
     ],

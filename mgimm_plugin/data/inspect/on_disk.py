@@ -79,10 +79,9 @@ class SeenTexts:
 
     def add(self, text: str) -> None:
         """Note a text."""
-        shown = text[:_KEPT_TEXT].encode("utf-8", "backslashreplace").decode()
         self._database.execute(
             f"INSERT INTO {self._table} VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET number = number + 1",
-            (_key(text), shown),
+            (_key(text), text[:_KEPT_TEXT]),
         )
 
     def distinct(self) -> int:
@@ -120,7 +119,6 @@ def temporary_database() -> Iterator[sqlite3.Connection]:
 
 
 def _key(text: str) -> bytes:
-    # JSON may hold half a surrogate pair, which is no UTF-8.
-    data = text.encode("utf-8", "surrogatepass")
+    data = text.encode()
     # A short text is its own key: texts in order are then written in order, which is quicker.
     return data if len(data) < _KEY_BYTES else hashlib.blake2b(data, digest_size=_KEY_BYTES).digest()

@@ -61,7 +61,7 @@ def draw_statistics(statistics: Mapping[str, Any], path: str | Path) -> None:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("matplotlib", "data", "the page of plots") from error
-    # JSON may hold half a surrogate pair, which has no picture.
+    # The name of a file may be no Unicode, which has no picture.
     statistics = json.loads(json.dumps(statistics, ensure_ascii=False).encode("utf-8", "replace"))
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=_PAGE_INCHES, dpi=_DPI, facecolor="white")

@@ -35,7 +35,7 @@ def write_page(tiles: Sequence[Tile], path: str | Path, *, title: str, subtitle:
     )
     page = template.render(title=title, subtitle=subtitle, tiles=[_tile(tile) for tile in tiles], many=_MANY)
     with written_whole(path) as partial:
-        # JSON may hold half a surrogate pair, which is no UTF-8.
+        # The name of a file may be no UTF-8.
         partial.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 

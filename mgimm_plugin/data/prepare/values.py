@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
+from mgimm_plugin.data.record_parsing import HALF_A_CHARACTER, has_lone_surrogate
 from mgimm_plugin.data.records import Box, Polygon
 from mgimm_plugin.errors import BoxError, RecordError
 from mgimm_plugin.geometry import Boxes, as_boxes
@@ -69,8 +70,8 @@ def words(value: object, **where: Any) -> str:
     text = value.strip()
     if not text:
         raise RecordError("is empty", **where)
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise RecordError("has half a character (a lone surrogate)", **where)
+    if has_lone_surrogate(text):
+        raise RecordError(HALF_A_CHARACTER, **where)
     if "\0" in text:
         raise RecordError("has a zero byte", **where)
     return text

@@ -145,7 +145,7 @@ def test_the_page_needs_nothing_beside_it_and_shows_texts_as_texts(tmp_path):
     record = image_record(
         nasty,
         regions=[{"bbox": [1, 1, 9, 9], "phrase": nasty, "category": nasty}],
-        conversations=turns(f"<image>\n<region>\n{nasty}", nasty + " \ud800"),
+        conversations=turns(f"<image>\n<region>\n{nasty}", nasty),
     )
     page = page_of(tmp_path, tiles_of(tmp_path, [record, {"id": nasty, "conversations": turns(nasty, nasty)}]))
     assert "<script" not in page

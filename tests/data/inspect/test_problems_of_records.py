@@ -157,7 +157,7 @@ def test_an_array_that_cannot_be_read_is_an_error_of_the_file(tmp_path, content,
 
 def test_ids_are_told_apart_to_their_last_character(tmp_path):
     long = "x" * 500
-    names = ["7", 7, long + "1", long + "2", long + "1", "\ud800", "\ud801", "x" * 15, "x" * 16]
+    names = ["7", 7, long + "1", long + "2", long + "1", "\u6a4b", "\u6a4c", "x" * 15, "x" * 16]
     path = write_lines(tmp_path / "data.jsonl", [region_record(name) for name in names])
     assert [problem.index for problem in found(path)[0]] == [1, 4]
 

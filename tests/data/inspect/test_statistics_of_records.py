@@ -127,8 +127,8 @@ EXTREMES = [
     [],
     [{"id": "t", "conversations": turns("Hello")}],
     [region_record(regions=[{"bbox": [-1e308, 0, 1e308, 5e-324]}, {"bbox": [0, -1e308, 1e-300, 1e308]}])
-     | {"conversations": turns("<region><region>?", "\ud800 $x$ $\\frac$")}],
-    [region_record("\ud800", image="\ud800.png", regions=[{"bbox": [5, 5, 6, 6], "category": "$\\x \ud800" * 40}])],
+     | {"conversations": turns("<region><region>?", "$x$ $\\frac$")}],
+    [region_record("\ud800"), region_record("a", regions=[{"bbox": [5, 5, 6, 6], "category": "$\\x é" * 40}])],
     [image_record(str(i), regions=[{"bbox": [j, i, j + 1 + i, i + 3], "category": f"class {i}",
       "attributes": {f"kind {k}": f"value {i * j}" for k in range(9)}} for j in range(i)],
       conversations=turns("<image>\nA?", "word " * i * 50)) for i in range(1, 40)],
