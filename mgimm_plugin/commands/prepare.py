@@ -20,6 +20,7 @@ from pathlib import Path
 from mgimm_plugin.commands.reporting import check_image_folder
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.prepare.converting import Conversion, Prepared, convert
+from mgimm_plugin.data.prepare.readers.class_lists import class_lines
 from mgimm_plugin.data.prepare.reading import load_json, read_text
 from mgimm_plugin.data.prepare.source import Losses, Source, get_source_format
 from mgimm_plugin.errors import MgimmError, RecordError, SettingError
@@ -109,9 +110,9 @@ def read_classes(path: Path) -> list[str]:
     Raises:
         RecordError: The file cannot be read, or names no classes.
     """
-    text = read_text(path).strip()
-    if not text.startswith(("[", "{")):
-        names: list[object] = [line.strip() for line in text.splitlines()]
+    text = read_text(path)
+    if not text.lstrip().startswith(("[", "{")):
+        names: list[object] = list(class_lines(text, path))
     else:
         value = load_json(path)
         names = value if isinstance(value, list) else _by_number(value, path)

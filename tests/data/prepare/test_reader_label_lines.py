@@ -95,9 +95,10 @@ def test_yolo_takes_sizes_from_the_images_and_classes_from_the_list_beside_the_l
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("simd-classes.txt", "car\ntruck\n"),
+        ("simd-classes.txt", "car\ntruck\n\n"),
         ("labels/obj.names", "car\ntruck"),
         ("data.yaml", "nc: 2\nnames: ['car', \"truck\"]  # two\nval: x\n"),
+        ("data.yaml", "names: [car, truck,]\n"),
         ("data.yaml", "names:\n  0: car\n  # more\n  1: truck\nnc: 2\n"),
         ("data.yaml", "names:\n- car\n- truck\n"),
     ],
@@ -108,6 +109,20 @@ def test_yolo_classes_are_found_in_the_usual_lists(tmp_path, name, content):
     )
     (image,) = get_source_format("yolo").read(source)
     assert boxes(image) == [("truck", (25, 25, 75, 75))]
+
+
+def test_a_blank_line_among_classes_is_refused_where_it_would_shift_the_others(tmp_path):
+    files = {**YOLO.files, "labels/classes.txt": b"car\n\nlong vehicle\n"}
+    with pytest.raises(RecordError, match=r"classes\.txt: line 2 is blank"):
+        read("yolo", tmp_path, files)
+
+
+def test_an_empty_name_in_yaml_keeps_its_number(tmp_path):
+    files = {name: text for name, text in YOLO.files.items() if "classes" not in name}
+    files["data.yaml"] = b"names: [ , long vehicle]\n"
+    images, losses = read("yolo", tmp_path, files)
+    assert [category for image in images for category, _ in boxes(image)] == ["long vehicle"] * 2
+    assert [(error.record, error.field) for error in losses.dropped] == [("a-0", "category")]
 
 
 def test_hidden_copies_of_labels_lists_and_images_are_passed_over(tmp_path):

@@ -19,19 +19,36 @@ def find_classes(inputs: Sequence[Path]) -> list[str]:
     """Names of classes by their number, from the first list in the folders of the inputs or one above; or nothing.
 
     Raises:
-        RecordError: The list cannot be read.
+        RecordError: The list cannot be read, or has a blank line among its names.
     """
     folders = [path if path.is_dir() else path.parent for path in inputs]
     for folder in dict.fromkeys(place for near in folders for place in (near, near.absolute().parent)):
         beside = sorted(path for path in folder.glob("*") if path.is_file() and not is_hidden(path, folder))
         for path in beside:
             if path.suffix.lower() == ".names" or (path.suffix.lower() == ".txt" and is_class_list(path)):
-                return [line.strip() for line in read_text(path).splitlines() if line.strip()]
+                return class_lines(read_text(path), path)
         for path in beside:
             names = _yaml_names(read_text(path)) if path.suffix.lower() in (".yaml", ".yml") else []
             if names:
                 return names
     return []
+
+
+def class_lines(text: str, path: Path) -> list[str]:
+    """Names of classes, one a line, by their number from 0; blank lines at the end are none.
+
+    Raises:
+        RecordError: A line before the end is blank: what number the names after it have is not known.
+    """
+    names = [line.strip() for line in text.rstrip().splitlines()]
+    if "" in names:
+        number = names.index("") + 1
+        raise RecordError(
+            f"line {number} is blank, so that the numbers of the classes after it are not known: remove the line, or "
+            "write a name there",
+            file=path,
+        )
+    return names
 
 
 def _yaml_names(text: str) -> list[str]:
@@ -40,7 +57,9 @@ def _yaml_names(text: str) -> list[str]:
     if found is None:
         return []
     if found[1]:
-        items = [item for item in found[1][1:-1].split(",") if item.strip()]
+        items = found[1][1:-1].split(",")
+        if not items[-1].strip():  # a comma after the last
+            items.pop()
     else:
         items = []
         for line in text[found.end() :].splitlines()[1:]:
