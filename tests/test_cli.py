@@ -117,6 +117,7 @@ def test_every_command_has_help_with_an_example(command):
         ["describe", "scene.png", "--task", "video"],
         ["describe", "scene.png", "--max-new-tokens", "0"],
         ["evaluate", "--data", "x.jsonl"],
+        ["prepare", "table", __file__, "--output", "x", "--column", "colour=label"],
         ["scenes", "--count", "0", "--output", "x"],
         ["llava"],
     ],

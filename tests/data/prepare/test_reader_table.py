@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from mgimm_plugin.data.prepare.source import Source, get_source_format
-from mgimm_plugin.errors import RecordError, SettingError
+from mgimm_plugin.errors import SettingError
 from tests.data.prepare.sample_files import as_jsonl
 from tests.data.prepare.samples import boxes, read
 from tests.data.prepare.samples_of_boxes import TABLE
@@ -65,7 +65,7 @@ def test_a_bad_row_costs_that_row(tmp_path):
 def test_a_column_that_is_not_there_is_named(tmp_path):
     _, losses = table(tmp_path, b"image,label\na.png,ship\n", columns={"phrase": "expression"})
     assert "has no column 'expression'; there are 'image', 'label'" in str(losses.dropped[0])
-    with pytest.raises(RecordError, match="--column colour="):
+    with pytest.raises(SettingError, match="--column colour="):
         table(tmp_path, b"image,label\n", columns={"colour": "label"})
 
 

@@ -64,11 +64,12 @@ def read(source: Source) -> Iterator[AnnotatedImage]:
     """Yield the images of tables; rows about the same image go together, wherever they stand.
 
     Raises:
-        RecordError: The inputs have no table, or ``--column`` names something that is none.
+        RecordError: The inputs have no table.
+        SettingError: ``--column`` names something that a table cannot hold.
     """
     unknown = sorted(source.columns.keys() - COLUMNS.keys())
     if unknown:
-        raise RecordError(f"--column {unknown[0]}=... is not known; there are {', '.join(COLUMNS)}")
+        raise SettingError(f"--column {unknown[0]}=... is not known; there are {', '.join(COLUMNS)}")
     gathering = _Gathering(source)
     for path in files_in(source.inputs, {".csv", ".tsv", ".jsonl"}):
         try:
