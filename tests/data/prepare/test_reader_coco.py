@@ -79,8 +79,11 @@ def test_an_image_knows_its_place_in_its_file(tmp_path):
     assert [(image.file.name, image.index) for image in found] == [("a.json", 0), ("a.json", 1)]
 
 
-def test_results_are_joined_to_the_images_of_another_file(tmp_path):
-    files = coco() | {"labels/results.json": json.dumps([{"image_id": 1, "caption": "A ship."}]).encode()}
+@pytest.mark.parametrize("name", ["A.json", "results.json"])
+@pytest.mark.parametrize("in_list", [True, False])
+def test_results_are_joined_to_the_images_of_another_file_wherever_it_stands(tmp_path, name, in_list):
+    results = [{"image_id": 1, "caption": "A ship."}]
+    files = coco() | {f"labels/{name}": json.dumps(results if in_list else {"annotations": results}).encode()}
     ((image,), losses) = read("coco", tmp_path, files)
     assert image.captions == ("A ship.",)
     assert not losses.dropped

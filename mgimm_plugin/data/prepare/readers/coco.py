@@ -43,12 +43,29 @@ def read(source: Source) -> Iterator[AnnotatedImage]:
         RecordError: The inputs have no JSON file, or no file has images.
     """
     gathering = _Gathering(source)
+    for path, value in _files(source):
+        gathering.add(value, path)
+    yield from gathering.images()
+
+
+def _files(source: Source) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """What each file holds, files that list images first: those without speak of them."""
+    without_images = []
     for path in files_in(source.inputs, {".json"}):
         try:
-            gathering.add(path)
+            value = load_json(path)
+            if isinstance(value, list):  # results: a bare list of annotations
+                value = {"annotations": value}
+            if not isinstance(value, dict) or not value.keys() & {"images", "annotations"}:
+                raise RecordError("is no COCO file: it has neither images nor annotations")
         except RecordError as error:
             source.losses.drop(error.at(file=path))
-    yield from gathering.images()
+            continue
+        if value.get("images"):
+            yield path, value
+        else:
+            without_images.append((path, value))
+    yield from without_images
 
 
 class _Gathering:
@@ -57,13 +74,8 @@ class _Gathering:
         self._by_name: dict[str, _Gathered] = {}
         self._by_id: dict[str, _Gathered] = {}
 
-    def add(self, path: Path) -> None:
-        """Take in one file."""
-        value = load_json(path)
-        if isinstance(value, list):  # results: a bare list of annotations
-            value = {"annotations": value}
-        if not isinstance(value, dict) or not value.keys() & {"images", "annotations"}:
-            raise RecordError("is no COCO file: it has neither images nor annotations")
+    def add(self, value: Mapping[str, Any], path: Path) -> None:
+        """Take in what a file holds."""
         images = self._images(value, path) if value.get("images") else self._by_id
         categories = self._categories(value, path)
         seen: set[str] = set()
