@@ -96,10 +96,10 @@ def partial_name(target: Path) -> Path:
     """The folder in which ``target`` is written; the same on every rank.
 
     It is inside of ``target`` where that exists, as a run folder does: what is around it may be another file system,
-    or not ours to write into.
+    or not ours to write into. Beside a ``checkpoint-N`` is the run folder, which is.
     """
-    parent = target if target.is_dir() else target.parent
-    return parent / PARTIAL_FOLDER / target.name
+    is_run = target.is_dir() and not _CHECKPOINT.fullmatch(target.name)
+    return (target if is_run else target.parent) / PARTIAL_FOLDER / target.name
 
 
 def start_partial(target: Path) -> Path:

@@ -15,7 +15,7 @@ from transformers.trainer_utils import rotate_checkpoints
 
 from mgimm_plugin.data.shared_folder import check_shared
 from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_FILE, CheckpointKind, partial_name, publish, start_partial
-from mgimm_plugin.model.keys import VISION_PREFIX, adapter_tensors, copy_into, read_safetensors
+from mgimm_plugin.model.keys import VISION_PREFIX, adapter_tensors, compare_tensors, copy_into, read_safetensors
 from mgimm_plugin.model.lora import without_lora
 from mgimm_plugin.model.saving import barrier, save_checkpoint, write_checkpoint
 from mgimm_plugin.train.building import stage_kind
@@ -174,7 +174,7 @@ def load_trained_weights(model: Any, folder: Path, kind: CheckpointKind) -> None
     Raises:
         CheckpointError: Tensors are missing, unexpected or of another shape.
     """
-    from peft import set_peft_model_state_dict
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
     base = without_lora(model)
     if kind is CheckpointKind.FULL:
@@ -187,7 +187,10 @@ def load_trained_weights(model: Any, folder: Path, kind: CheckpointKind) -> None
         return
     copy_into(folder / ADAPTER_FILE, adapter_tensors(base), read_safetensors(folder / ADAPTER_FILE))
     if kind is CheckpointKind.LORA:
-        set_peft_model_state_dict(model, read_safetensors(folder / LORA_FILE))
+        found, own = read_safetensors(folder / LORA_FILE), model.state_dict(keep_vars=True)
+        wanted = get_peft_model_state_dict(model, state_dict=own, save_embedding_layers=False)
+        compare_tensors(folder / LORA_FILE, wanted, found)
+        set_peft_model_state_dict(model, found)
 
 
 def _may_lack_frozen_weights(model: Any, keys: Any) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import shutil
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from mgimm_plugin.errors import CheckpointError
 from mgimm_plugin.model.folders import (
     COMPLETE_MARK,
     LORA_CONFIG,
@@ -36,6 +38,17 @@ def test_a_missing_tensor_is_named(copied_tree, kind, name):
     file = copied_tree.checkpoint(kind) / name
     change(file, remove)
     fail(file.parent, "missing", removed[0], file.parent)
+
+
+@pytest.mark.parametrize(("kind", "name"), WEIGHTS)
+def test_a_run_does_not_go_on_from_a_part_of_its_weights(copied_tree, kind, name):
+    folder, removed = copied_tree.checkpoint(kind), []
+    model = load_model(folder, device="cpu", merge=False).model
+    from mgimm_plugin.train.trainer import load_trained_weights  # LLaVA's trainer is mended by then
+
+    change(folder / name, lambda tensors: removed.append(tensors.popitem()[0]))
+    with pytest.raises(CheckpointError, match=f"missing .*{re.escape(removed[0])}"):
+        load_trained_weights(model, folder, kind)
 
 
 @pytest.mark.parametrize(("kind", "name"), WEIGHTS)
