@@ -30,4 +30,10 @@ if [ $# -eq 0 ] && [ ${#setup[@]} -eq 0 ]; then
     mypy
 fi
 # Two workers, one thread each: the models are tiny, and threads only get in each other's way.
-OMP_NUM_THREADS=1 python -m pytest -n "${PYTEST_WORKERS:-2}" --dist loadfile "$@"
+export OMP_NUM_THREADS=1
+python -m pytest -n "${PYTEST_WORKERS:-2}" --dist loadfile "$@"
+if [ $# -eq 0 ] && [ ${#setup[@]} -eq 0 ]; then
+    # Beside the environment, not in it: where it is found, PEFT imports it, and with it torch's compiler, at each start.
+    python -m pip install --quiet --no-deps --upgrade --target "$environment/beside" bitsandbytes
+    PYTHONPATH="$environment/beside" python -m pytest -q tests/model/test_placement.py -k quantized
+fi

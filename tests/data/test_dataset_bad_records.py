@@ -109,5 +109,5 @@ def test_a_bad_box_is_named_by_its_place_in_the_record_whatever_the_subset(make)
 
 
 def test_a_box_that_is_cropped_away_names_its_record(make):
-    with pytest.raises(BoxError, match=r"record region0, field regions\[0\]\.bbox.*pad or resize"):
+    with pytest.raises(BoxError, match=r"record region0, field regions\[0\]\.bbox.*pad and resize keep"):
         make([region_record(0, [(0, 0, 5, 5)])], image_aspect_ratio="square")[0]
