@@ -87,9 +87,12 @@ def _lora(results: Results, axes: Any) -> bool:
             trained = files[0]["stages"]["image"]["trained_parameters"]
             label = "r = 16, alpha = 256" if name == MULTI_GRAINED.name else SYSTEMS[name].title.removeprefix("LoRA ")
             points.append((trained, fmean(means), label))
-    for trained, cider, label in points:
+    for at, (trained, cider, label) in enumerate(sorted(points)):
         axes.plot(trained, cider, "o", color="tab:blue")
-        axes.annotate(label, (trained, cider), fontsize=7, xytext=(4, 4), textcoords="offset points")
+        above_or_below = (5, 4 if at % 2 else -10)  # neighbours would hide one another
+        axes.annotate(label, (trained, cider), fontsize=7, xytext=above_or_below, textcoords="offset points")
+    axes.margins(0.25)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("trained parameters")
     axes.set_ylabel("CIDEr")
     return len(points) > 1
