@@ -91,7 +91,8 @@ def check_size_told(boxes: Iterable[NamedBox], size: tuple[int, int], source: st
     """
     for width, height in {each.size for each in boxes if each.size} - {size}:
         raise MgimmError(
-            f"{source} has boxes of an image of {width:g}x{height:g} pixels; this one has {size[0]}x{size[1]}"
+            f"{source} has boxes of an image of {width:g}x{height:g} pixels; this one has {size[0]}x{size[1]}: "
+            "give the image in that size, or boxes of this one"
         )
 
 

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import torch
+from transformers.quantizers.auto import AutoQuantizationConfig
 
 from mgimm_plugin.errors import CheckpointError
 
@@ -20,6 +21,8 @@ def sparing_parts(quantization_config: Any) -> Any:
     They are small, adapters bring them unquantized, and the region interactive module reads weights that a quantizer
     would have packed.
     """
+    if isinstance(quantization_config, dict):  # as transformers takes them too
+        quantization_config = AutoQuantizationConfig.from_dict(quantization_config)
     settings = copy.deepcopy(quantization_config)
     for name in _SKIPPED:
         if hasattr(settings, name):

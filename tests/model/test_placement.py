@@ -11,7 +11,7 @@ from transformers import BitsAndBytesConfig
 from mgimm_plugin.errors import CheckpointError
 from mgimm_plugin.model.keys import adapter_tensors, copy_into
 from mgimm_plugin.model.loading import load_model
-from mgimm_plugin.model.placement import keep_parts_together
+from mgimm_plugin.model.placement import keep_parts_together, sparing_parts
 from mgimm_plugin.predictor import Predictor
 from tests.model.checkpoint_tree import FULL, KINDS, LORA, answers, build_tree
 
@@ -46,6 +46,13 @@ def test_a_quantized_model_answers_about_regions(wide_tree, kind, bits):
     boxes = [(0, 0, 30, 30), (40, 10, 90, 60)]
     assert len(predictor.describe_regions(boxes, max_new_tokens=4)) == len(boxes)
     assert predictor.describe_image(boxes, max_new_tokens=4)
+
+
+@pytest.mark.parametrize("settings", [{"load_in_8bit": True}, BitsAndBytesConfig(load_in_8bit=True)])
+def test_region_parts_are_spared_however_the_settings_are_given(settings):
+    skipped = sparing_parts(settings).llm_int8_skip_modules
+    assert skipped == ["lm_head", "model.mm_projector", "model.region_encoder"]
+    assert sparing_parts(None) is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
