@@ -30,13 +30,15 @@ from .recipes import IMAGE_FILE, Bases, stage_names
 from .systems import MODES, MULTI_GRAINED, SCALES, SYSTEMS, System
 from .tables import write_results
 
+Key = tuple[str, str, str]
+"""Set of scenes, task, mode."""
 TRIAL_SEED = 1_000
 """Trials have a seed of their own: none of the reported runs was chosen for its luck."""
 
 
 def trial(study: Study, system: System, factor: float) -> dict[str, Any]:
     """Train with one rate and score it on validation; kept in ``trials/``."""
-    file = study.folder / "trials" / f"{system.name}-rate{factor:.3g}.json"
+    file = _trial_file(study, system, factor)
     if file.is_file():
         return json.loads(file.read_text())
     stages = train_all(study, system, TRIAL_SEED, factor)
@@ -55,6 +57,10 @@ def trial(study: Study, system: System, factor: float) -> dict[str, Any]:
     }
     write_json(file, result)
     return result
+
+
+def _trial_file(study: Study, system: System, factor: float) -> Path:
+    return study.folder / "trials" / f"{system.name}-rate{factor:.3g}.json"
 
 
 def selection_score(values: dict[str, ByImage]) -> float:
@@ -76,11 +82,11 @@ def chosen_factor(study: Study, system: System) -> float:
     factors = study.scale.rate_factors
     if len(factors) == 1:
         return factors[0]
-    name = system.name if system.own_trials else MULTI_GRAINED.name
-    files = {factor: study.folder / "trials" / f"{name}-rate{factor:.3g}.json" for factor in factors}
+    tried = system if system.own_trials else MULTI_GRAINED
+    files = {factor: _trial_file(study, tried, factor) for factor in factors}
     missing = [str(file) for file in files.values() if not file.is_file()]
     if missing:
-        raise MgimmError(f"{missing[0]}: this trial has not been run; add {name} to --only")
+        raise MgimmError(f"{missing[0]}: this trial has not been run; add {tried.name} to --only")
     return max(factors, key=lambda factor: json.loads(files[factor].read_text())["score"])
 
 
@@ -90,21 +96,11 @@ def run_seed(study: Study, system: System, seed: int, sets: list[SceneSet], resu
     What a file has from before stays in it; what is missing is added: modes that were not asked, and caption scores
     that were not possible then.
     """
-    file = results / f"{system.name}-seed{seed}.json"
-    before = json.loads(file.read_text()) if file.is_file() else {"commits": [], "evaluations": []}
-    asked = {(each["set"], each["task"], each["mode"]): each for each in before["evaluations"]}
-    wanted = {
-        (scenes.name, task, mode): scenes
-        for scenes in sets
-        for task, modes in system.modes.items()
-        for mode in modes
-        if study.scale.asks(system, mode, is_shifted=scenes.style != "standard")
-    }
-    if all(key in asked and _is_scored(asked[key]) for key in wanted):
-        return
+    file, before = _result_before(results, system, seed)
+    asked = _by_key(before)
     factor = chosen_factor(study, system)
     stages = train_all(study, system, seed, factor)
-    for (name, task, mode), scenes in wanted.items():
+    for (name, task, mode), scenes in _wanted(study, system, sets).items():
         found = _ask(study, system, seed, factor, scenes, task, mode)
         asked[name, task, mode] = {"set": name, "style": scenes.style, "task": task, "mode": mode, **found}
     head = {"system": system.name, "title": system.title, "group": system.group, "seed": seed, "rate_factor": factor}
@@ -113,6 +109,31 @@ def run_seed(study: Study, system: System, seed: int, sets: list[SceneSet], resu
     bases = {"llm": study.bases.llm.name, "tower": study.bases.tower.name}
     commits = list(dict.fromkeys([*before["commits"], commit()]))
     write_json(file, {**head, **bases, "commits": commits, "stages": stages, "evaluations": list(asked.values())})
+
+
+def is_done(study: Study, system: System, seed: int, sets: list[SceneSet], results: Path) -> bool:
+    """Whether its result file has all that is wanted. It is then left alone, also where no checkpoint is left."""
+    asked = _by_key(_result_before(results, system, seed)[1])
+    return all(key in asked and _is_scored(asked[key]) for key in _wanted(study, system, sets))
+
+
+def _result_before(results: Path, system: System, seed: int) -> tuple[Path, dict[str, Any]]:
+    file = results / f"{system.name}-seed{seed}.json"
+    return file, json.loads(file.read_text()) if file.is_file() else {"commits": [], "evaluations": []}
+
+
+def _by_key(result: dict[str, Any]) -> dict[Key, dict[str, Any]]:
+    return {(each["set"], each["task"], each["mode"]): each for each in result["evaluations"]}
+
+
+def _wanted(study: Study, system: System, sets: list[SceneSet]) -> dict[Key, SceneSet]:
+    return {
+        (scenes.name, task, mode): scenes
+        for scenes in sets
+        for task, modes in system.modes.items()
+        for mode in modes
+        if study.scale.asks(system, mode, is_shifted=scenes.style != "standard")
+    }
 
 
 def _is_scored(evaluation: dict[str, Any]) -> bool:
@@ -150,10 +171,16 @@ def run_study(study: Study, systems: list[System], seeds: Iterable[int], *, jobs
     results = study.folder / (f"results-fresh-{fresh}" if fresh else "results")
     if has_choice:
         tried = [system for system in systems if system.own_trials]
-        plan = [(system, TRIAL_SEED, factor) for system in tried for factor in study.scale.rate_factors]
+        plan = [
+            (system, TRIAL_SEED, factor)
+            for system in tried
+            for factor in study.scale.rate_factors
+            if not _trial_file(study, system, factor).is_file()
+        ]
         _train_shared(study, plan, jobs)
         _all(jobs, [lambda s=system, f=factor: trial(study, s, f) for system, _, factor in plan])  # type: ignore[misc]
     runs = [(system, seed) for system in systems for seed in seeds if seed < min(system.seeds, study.scale.most_seeds)]
+    runs = [run for run in runs if not is_done(study, *run, sets, results)]
     _train_shared(study, [(system, seed, chosen_factor(study, system)) for system, seed in runs], jobs)
     _all(jobs, [lambda s=system, k=seed: run_seed(study, s, k, sets, results) for system, seed in runs])  # type: ignore[misc]
     return results

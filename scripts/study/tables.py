@@ -53,7 +53,7 @@ def write_results(folder: Path, page: Path, *, scale: str, is_exploratory: bool 
     place = EXPLORATORY if is_exploratory else PLANNED
     begin, end = markers(place)
     text = page.read_text(encoding="utf-8") if page.exists() else f"# Benchmark\n\n{begin}\n{end}\n"
-    prefix = f"benchmark-{scale}{'-fresh' if is_exploratory else ''}"
+    prefix = f"{page.stem}-{scale}{'-fresh' if is_exploratory else ''}"
     pictures = draw_plots(results, page.parent / "images", prefix=prefix)
     parts = [_head(results, scale), *_sections(results)]
     trials = folder.parent / "trials"

@@ -158,7 +158,7 @@ def test_rim_and_lora_rows_are_set_against_mgimm_of_the_same_seeds(folder):
     section = text[text.index("### LoRA") : text.index("### Runs")]
     assert "| lora_r4_alpha64 | true | 1 |" in section
     assert "global" not in section
-    assert "benchmark-small-lora.png" in text
+    assert "page-small-lora.png" in text
 
 
 def test_small_and_exploratory_runs_are_marked_and_missing_scores_named(tmp_path):

@@ -1,6 +1,7 @@
 """The whole way at the smallest size: what is done is not done again, and caption scores may come later."""
 
 import json
+import shutil
 
 import pytest
 
@@ -43,6 +44,10 @@ def test_a_study_goes_on_where_it_was_and_writes_its_page(tmp_path):
     assert (added["task"], added["mode"]) == ("image", NONE)
     assert {path: path.stat().st_mtime_ns for path in weights} == weights
     assert {path: path.stat().st_mtime_ns for path in answers} == answers
+    shutil.rmtree(tmp_path / "study" / "checkpoints")
+    run(TRUE, NONE)  # result files are enough for tables: they may come without anything else
+    assert json.loads(file.read_text()) == both
+    assert not (tmp_path / "study" / "checkpoints").exists()
     write_results(file.parent, tmp_path / "page.md", scale="small")
     assert "| MGIMM, multi-grained | true | 1 |" in (tmp_path / "page.md").read_text()
 
