@@ -2,16 +2,15 @@
 # The study of docs/benchmark.md: scenes, trials on validation, trainings, evaluations, tables and plots.
 #
 #   bash scripts/benchmark.sh                     small: the headline rows once, to see that everything runs
-#   bash scripts/benchmark.sh --scale medium      what a CPU can do in a few hours; tables go into docs/benchmark.md
-#   bash scripts/benchmark.sh --scale full        all rows and seeds, for a GPU; so do these
+#   bash scripts/benchmark.sh --scale medium      what a CPU can do in a few hours
+#   bash scripts/benchmark.sh --scale full        all rows and seeds, for a GPU
 #   bash scripts/benchmark.sh --scale full --only multi_grained global --seeds 0 1 --jobs 4
 #
+# Tables and plots go into benchmark.md of the study's folder, runs/study-SCALE, or into another page: --docs PAGE.
 # Everything runs on the first GPU; CUDA_VISIBLE_DEVICES names another.
 # Killed, it goes on where it was: run the same command again. --llm and --tower name the bases, --help lists the rest.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/common.sh
 
-docs=()
-[[ " $* " =~ " --scale"[\ =](medium|full)" " ]] && docs=(--docs docs/benchmark.md)
-exec python -m scripts.study.run "${docs[@]}" "$@"
+exec python -m scripts.study.run "$@"

@@ -30,7 +30,7 @@ PLANNED, EXPLORATORY = "results", "exploratory"
 """The places of a page that are written; what is tried afterwards must not take the place of what was planned."""
 _CAVEATS = {
     "small": ["**This size shows that everything runs. It proves nothing about the systems.**"],
-    "medium": ["**Not the study that was planned, but what a CPU can do of it:** see [sizes](#sizes)."],
+    "medium": ["**Not the study that was planned, but what a CPU can do of it:** see *Sizes* in the plan."],
 }
 MAIN_OUTCOMES = ("appearance_accuracy", "geometry_accuracy", "CIDEr", "hallucination_rate", "object_recall")
 GROUPS = (*SIZES, *(text for _, text in DENSITIES))
