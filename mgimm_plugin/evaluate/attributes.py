@@ -13,8 +13,6 @@ APPEARANCE = ("category", "color", "shape")
 GEOMETRY = ("size", "position")
 
 _WORD = re.compile(r"[^\W_]+")
-# More words than any attribute value has: how far a match may reach.
-_LONGEST_RUN = 6
 
 Vocabulary = Mapping[str, Mapping[str, str]]
 """For each attribute, its values without spaces and hyphens, in lower case, to how they were written first."""
@@ -66,16 +64,19 @@ def matches_in(words: Sequence[str], values: Collection[str]) -> Iterator[tuple[
     Yields:
         Each value in the order of the words, the position of its first word, and that after its last.
     """
+    longest = max(map(len, values), default=0)
     start = 0
     while start < len(words):
-        for length in range(min(_LONGEST_RUN, len(words) - start), 0, -1):
-            run = "".join(words[start : start + length])
-            if run in values:
-                yield run, start, start + length
-                start += length
+        run, found, end = "", "", start + 1
+        for stop in range(start + 1, len(words) + 1):
+            run += words[stop - 1]
+            if len(run) > longest:
                 break
-        else:
-            start += 1
+            if run in values:
+                found, end = run, stop
+        if found:
+            yield found, start, end
+        start = end
 
 
 def check_attributes(

@@ -82,14 +82,14 @@ class NamedCategories:
         """Name the categories that a text says are there, in order, one for each mention.
 
         Names are matched as whole words, the longest first, as attributes are. Mentions that the same clause denies
-        ("no ships", "without ships or bridges", "not a ship") are left out.
+        ("no ships", "without ships and bridges", "not a ship") are left out.
         """
         found = []
         for clause in _CLAUSE.split(text):
             words, end, denied = words_of(clause), 0, False
             for spelling, start, stop in matches_in(words, self.names):
                 between = words[end:start]
-                denied = _denies(between) or (denied and "or" in between and not _AFFIRMING & set(between))
+                denied = _denies(between) or (denied and _shares_denial(between))
                 if not denied:
                     found.append(self.names[spelling])
                 end = stop
@@ -187,12 +187,21 @@ def _density(record: Record) -> str:
 def _denies(between: Sequence[str]) -> bool:
     """Whether the words before a name say that it is not there."""
     for distance, word in enumerate(reversed(between)):
-        if word in _AFFIRMING or distance > _REACH:
+        joins = word == "and" and distance == 0  # "no cars and ships", where cars are no category of the file
+        if (word in _AFFIRMING and not joins) or distance > _REACH:
             return False
         following = between[len(between) - distance :]
         if word in _NO or (word in _NOT and following[:1] and following[0] in _ANY):
             return True
     return False
+
+
+def _shares_denial(between: Sequence[str]) -> bool:
+    """Whether the words after a name that is denied deny the next one too.
+
+    "No ships or large bridges" and "no ships and bridges" do; in "no ships and a bridge", the bridge is there.
+    """
+    return list(between) == ["and"] or ("or" in between and not _AFFIRMING & set(between))
 
 
 @lru_cache(maxsize=1)

@@ -46,6 +46,14 @@ def test_parts_of_words_do_not_count(text):
     assert not right(text, category="ship")["category"]
 
 
+def test_a_value_of_any_number_of_words_is_found():
+    long = "on the left side of the big picture"
+    words = vocabulary([{"position": long}, {"position": "on the left side"}])
+    for value, other in ((long, "on the left side"), ("on the left side", long)):
+        assert check_attributes(f"A ship {value}.", {"position": value}, words)["position"]
+        assert not check_attributes(f"A ship {other}.", {"position": value}, words)["position"]
+
+
 def test_naming_every_value_is_not_an_answer():
     assert not right("a red or white ship", color="white")["color"]
     assert right("a white, very white ship", color="white")["color"]
