@@ -55,7 +55,16 @@ def folder_splits(paths: Sequence[Path], inputs: Sequence[Path]) -> list[str | N
         ``train``, ``val`` or ``test`` for each file.
     """
     common = os.path.commonpath([os.path.abspath(item if item.is_dir() else item.parent) for item in inputs])
-    return [_folder_split(os.path.relpath(path.parent, common)) for path in paths]
+    return [split_of(Path(os.path.relpath(path.parent, common)).parts) for path in paths]
+
+
+def split_of(folders: Sequence[str]) -> str | None:
+    """The part that names of folders tell, the last one first: ``train``, ``val`` or ``test``; None where none does."""
+    for name in reversed(folders):
+        match = _FOLDER.fullmatch(name.lower())
+        if match is not None:
+            return "train" if match[1] else "val" if match[2] else "test"
+    return None
 
 
 def image_name(image: AnnotatedImage) -> str:
@@ -69,11 +78,3 @@ def image_split(name: str, seed: int) -> str:
     digest = hashlib.sha256(f"{seed}\0{IMAGE_DISJOINT}\0{name}".encode("utf-8", "surrogatepass")).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64
     return next(split for split, end in _SHARES if place < end)
-
-
-def _folder_split(folder: str) -> str | None:
-    for part in reversed(Path(folder).parts):
-        match = _FOLDER.fullmatch(part.lower())
-        if match is not None:
-            return "train" if match[1] else "val" if match[2] else "test"
-    return None

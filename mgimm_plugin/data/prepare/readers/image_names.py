@@ -12,9 +12,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage
+from mgimm_plugin.data.prepare.readers.image_folders import ImageFolders
 from mgimm_plugin.data.prepare.reading import is_hidden
 from mgimm_plugin.data.prepare.source import Losses, Source
-from mgimm_plugin.data.prepare.splits import folder_splits
+from mgimm_plugin.data.prepare.splits import folder_splits, split_of
 from mgimm_plugin.data.prepare.values import checked_size, number, words
 from mgimm_plugin.errors import RecordError
 
@@ -33,8 +34,9 @@ class ImageNames:
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self._split_of: dict[str, str] = {}
 
-    def named(self, value: object, **where: Any) -> str:
+    def named(self, value: object, *, annotation: Path | None = None, **where: Any) -> str:
         """Path of an image relative to the image folder.
 
         Where the images are at hand, leading folders that are not there are cut off, a missing suffix is added, and an
@@ -42,10 +44,11 @@ class ImageNames:
 
         Args:
             value: The image's name in the source.
+            annotation: The annotation file, where the source has one for each image: its folders count, too.
             **where: ``file``, ``index``, ``record``, ``field`` for the error.
 
         Raises:
-            RecordError: It is no name.
+            RecordError: It is no name, or the only images of that name are others, by their folders.
         """
         text = words(value, **where)
         if "/" not in text:
@@ -54,19 +57,21 @@ class ImageNames:
         parts = [part for part in text.split("/") if part not in ("", ".")]
         if not parts or parts[-1] == "..":
             raise RecordError(f"{text!r} names no file", **where)
+        told = parts[:-1]
         if is_absolute or ".." in parts:
             self._source.losses.change(_OUTSIDE)
             parts = [re.sub(r"^[A-Za-z]:", "", parts[-1]) or parts[-1]]
-        for start in range(len(parts)):
-            name = "/".join(parts[start:])
-            if name in self._all:
-                return name
-            if name in self._without_suffix:
-                return self._without_suffix[name]
+        cut = ("/".join(parts[start:]) for start in range(len(parts)))
+        found = [name if name in self._all else self._without_suffix.get(name) for name in cut]
+        known = [name for name in found if name is not None]
         below = [
             name for name in self._by_stem.get(PurePosixPath(parts[-1]).stem, ()) if name.endswith(f"/{parts[-1]}")
         ]
-        return below[0] if len(below) == 1 else "/".join(parts)
+        if not (known or below):
+            return "/".join(parts)
+        if annotation is not None:
+            told = [*self._folders.of_annotation(annotation), *told]
+        return self._one(self._agreeing(known, told)[:1] or below or known, told, **where)
 
     def beside(self, path: Path, suffix: str) -> str:
         """Name of the image that an annotation file of the same stem is about.
@@ -76,14 +81,44 @@ class ImageNames:
             suffix: That of the format's images, for images that are not at hand.
 
         Raises:
-            RecordError: Several images have that name, and no folder tells which.
+            RecordError: Several images have that name, and no folder tells which; or those that have it are others, by
+                their folders.
         """
         found = self._by_stem.get(path.stem, [])
-        if len(found) > 1:
-            found = [name for name in found if PurePosixPath(name).parent.name == path.parent.name] or found
-        if len(found) > 1:
-            raise RecordError(f"is there several times among the images: {', '.join(found[:3])}", field="image")
-        return found[0] if found else path.stem + suffix
+        if not found:
+            return path.stem + suffix
+        return self._one(found, self._folders.of_annotation(path), field="image")
+
+    def _agreeing(self, found: Sequence[str], told: Sequence[str]) -> list[str]:
+        return [name for name in found if not self._folders.contradict(told, name)]
+
+    def _one(self, found: Sequence[str], told: Sequence[str], **where: Any) -> str:
+        """The one of some images of the right name that an annotation of these folders is about."""
+        agreeing = self._agreeing(found, told)
+        if not agreeing:
+            raise RecordError(
+                f"its image is not there: {found[0]} has the name, but the annotation's folders ({'/'.join(told)}) "
+                "tell another. Add the image, or give the folder of these annotations' images as --images",
+                **where,
+            )
+        nearest = told[-1] if told else ""
+        agreeing = [name for name in agreeing if PurePosixPath(name).parent.name == nearest] or agreeing
+        if len(agreeing) > 1:
+            raise RecordError(f"is there several times among the images: {', '.join(agreeing[:3])}", **where)
+        split = split_of(told)
+        first = None if split is None else self._split_of.setdefault(agreeing[0], split)
+        if first != split:
+            raise RecordError(
+                f"{agreeing[0]} is the image of an annotation of {first} already, and this one is of {split}: put the "
+                "images of each into a folder of that name",
+                **where,
+            )
+        return agreeing[0]
+
+    @cached_property
+    def _folders(self) -> ImageFolders:
+        assert self._source.images is not None  # or no image would have been found
+        return ImageFolders(self._source.inputs, self._source.images, self._all)
 
     @cached_property
     def _all(self) -> frozenset[str]:

@@ -35,7 +35,9 @@ def _image(source: Source, path: Path, name: str, names: ImageNames) -> Annotate
     if root.tag != "annotation":
         raise RecordError(f"is no Pascal VOC file: its root is <{root.tag[:40]}>, not <annotation>")
     written = _text(root, "filename")
-    file_name = names.beside(path, ".jpg") if written is None else names.named(written, field="filename")
+    file_name = (
+        names.beside(path, ".jpg") if written is None else names.named(written, annotation=path, field="filename")
+    )
     width, height = _size(root, path, source) or source.size_of(file_name) or (None, None)
     objects = []
     for position, element in enumerate(root.iter("object")):

@@ -41,7 +41,7 @@ def _image(source: Source, path: Path, name: str, names: ImageNames) -> Annotate
         raise RecordError("is no VRSBench file: it has no caption, no objects and no qa_pairs")
     losses = source.losses
     image = value.get("image")
-    file_name = names.beside(path, ".png") if image is None else names.named(image, field="image")
+    file_name = names.beside(path, ".png") if image is None else names.named(image, annotation=path, field="image")
     size = source.size_of(file_name)
     objects = []
     seen: set[str] = set()
