@@ -43,7 +43,8 @@ def prepare(
         typer.Option("--images", metavar="DIR", help="The images; without them nothing is read off pixels."),
     ] = None,
     classes: Annotated[
-        Path | None, typer.Option("--classes", metavar="FILE", help="Class names by number: one a line, or JSON.")
+        Path | None,
+        typer.Option("--classes", metavar="FILE", help="Class names by number: one a line, JSON, or data.yaml."),
     ] = None,
     column: Annotated[
         list[str] | None,

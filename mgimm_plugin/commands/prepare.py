@@ -20,7 +20,7 @@ from pathlib import Path
 from mgimm_plugin.commands.reporting import check_image_folder
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.prepare.converting import Conversion, Prepared, convert
-from mgimm_plugin.data.prepare.readers.class_lists import class_lines
+from mgimm_plugin.data.prepare.readers.class_lists import class_lines, is_yaml, yaml_names
 from mgimm_plugin.data.prepare.reading import load_json, read_text
 from mgimm_plugin.data.prepare.source import Losses, Source, get_source_format
 from mgimm_plugin.errors import MgimmError, RecordError, SettingError
@@ -49,7 +49,7 @@ def prepare(
         inputs: Files and folders (``INPUT...``).
         output: Folder of the result (``--output``).
         images: Folder of the images (``--images``); without it nothing is read from pixels.
-        classes: File of class names (``--classes``): one a line, or a JSON list or object of number and name.
+        classes: File of class names (``--classes``), as ``read_classes`` takes it.
         columns: ``FIELD=COLUMN`` for tables (``--column``, repeatable).
         image_size: ``WIDTHxHEIGHT`` of all images, for fractions without images (``--image-size``).
         joins: ``FORMAT=PATH`` (``--join``, repeatable): texts of another source about the same images.
@@ -104,15 +104,20 @@ def read_classes(path: Path) -> list[str]:
     """Read the names of classes by their number.
 
     Args:
-        path: One name a line (lines as ``0: ship`` or ``0 ship`` are not understood), or JSON: a list of names, or an
-            object of numbers and names or of names and numbers.
+        path: One name a line, with or without its number before it (``0: ship``); or JSON: a list of names, or an
+            object of numbers and names or of names and numbers; or YAML with such a list under ``names``.
 
     Raises:
         RecordError: The file cannot be read, or names no classes.
     """
     text = read_text(path)
-    if not text.lstrip().startswith(("[", "{")):
-        names: list[object] = list(class_lines(text, path))
+    names: list[object]
+    if is_yaml(path):
+        names = [*yaml_names(text, path)]
+        if not names:
+            raise RecordError("has no list of classes under names:, as a YOLO data file has", file=path)
+    elif not text.lstrip().startswith(("[", "{")):
+        names = [*class_lines(text, path)]
     else:
         value = load_json(path)
         names = value if isinstance(value, list) else _by_number(value, path)

@@ -219,17 +219,39 @@ def test_the_documentation_has_every_format():
 
 
 @pytest.mark.parametrize(
-    "text", ["ship\ndam\n", '["ship", "dam"]', '{"1": "dam", "0": "ship"}', '{"ship": 0, "dam": 1}']
+    ("name", "text"),
+    [
+        ("classes", "ship\ndam\n"),
+        ("classes.txt", "0: ship\n1: dam\n"),
+        ("classes.txt", "1: dam\n0 : ship"),
+        ("classes.json", '["ship", "dam"]'),
+        ("classes", '{"1": "dam", "0": "ship"}'),
+        ("classes", '{"ship": 0, "dam": 1}'),
+        ("data.yaml", "train: images/train\nnc: 2\nnames: ['ship', 'dam']\n"),
+        ("data.yml", "path: set\nnames:\n  0: ship  # as it is\n  1: dam\ntrain: images\n"),
+        ("data.yaml", "names:\n  '0': ship\n  '1': dam\n"),
+        ("data.yaml", "names:\n- ship\n- dam\nnc: 2\n"),
+    ],
 )
-def test_class_names_are_read_in_any_common_form(tmp_path, text):
-    (tmp_path / "classes").write_text(text)
-    assert read_classes(tmp_path / "classes") == ["ship", "dam"]
+def test_class_names_are_read_in_any_common_form(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    assert read_classes(tmp_path / name) == ["ship", "dam"]
 
 
 @pytest.mark.parametrize(
-    "text", ["", '{"1": "ship"}', '{"ship": "dam"}', "[1]", "ship\n\ndam", '["ship"', '{"0": ["x"]}']
-)
+    "text",
+    [
+        "", '{"1": "ship"}', '{"ship": "dam"}', "[1]", "ship\n\ndam", '["ship"', '{"0": ["x"]}', "0: ship\ndam",
+        "1: ship\n2: dam", "0: ship\n0: dam", "0:\n1: dam",
+    ],
+)  # fmt: skip
 def test_what_names_no_classes_is_an_error(tmp_path, text):
     (tmp_path / "classes").write_text(text)
-    with pytest.raises(RecordError):
+    with pytest.raises(RecordError, match="classes"):
         read_classes(tmp_path / "classes")
+
+
+def test_a_data_file_without_names_is_an_error(tmp_path):
+    (tmp_path / "data.yaml").write_text("ship\ndam\n")
+    with pytest.raises(RecordError, match=r"data\.yaml: has no list of classes under names"):
+        read_classes(tmp_path / "data.yaml")

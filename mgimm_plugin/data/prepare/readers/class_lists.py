@@ -1,13 +1,16 @@
-"""Names of classes that lie beside labels: ``classes.txt``, ``*.names``, ``data.yaml``."""
+"""Names of classes as they lie beside labels: ``classes.txt``, ``*.names``, ``data.yaml``."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from mgimm_plugin.data.prepare.reading import is_hidden, read_text
 from mgimm_plugin.errors import RecordError
+
+_NUMBERED: Final = re.compile(r"\s*['\"]?(\d{1,6})['\"]?\s*:\s*(.*)", flags=re.DOTALL)
 
 
 def is_class_list(path: Path) -> bool:
@@ -28,7 +31,7 @@ def find_classes(inputs: Sequence[Path]) -> list[str]:
             if path.suffix.lower() == ".names" or (path.suffix.lower() == ".txt" and is_class_list(path)):
                 return class_lines(read_text(path), path)
         for path in beside:
-            names = _yaml_names(read_text(path)) if path.suffix.lower() in (".yaml", ".yml") else []
+            names = yaml_names(read_text(path), path) if is_yaml(path) else []
             if names:
                 return names
     return []
@@ -37,8 +40,11 @@ def find_classes(inputs: Sequence[Path]) -> list[str]:
 def class_lines(text: str, path: Path) -> list[str]:
     """Names of classes, one a line, by their number from 0; blank lines at the end are none.
 
+    Lines may have their number before the name (``0: ship``), then all of them.
+
     Raises:
-        RecordError: A line before the end is blank: what number the names after it have is not known.
+        RecordError: A line before the end is blank, or some lines have numbers and others none: what number the names
+            have is not known.
     """
     names = [line.strip() for line in text.rstrip().splitlines()]
     if "" in names:
@@ -48,11 +54,31 @@ def class_lines(text: str, path: Path) -> list[str]:
             "write a name there",
             file=path,
         )
-    return names
+    numbered = [_NUMBERED.fullmatch(name) is not None for name in names]
+    if not any(numbered):
+        return names
+    if not all(numbered):
+        number = numbered.index(False) + 1
+        raise RecordError(
+            f"line {number} has no number before its name, and others have: number all or none", file=path
+        )
+    return _by_number(names, path)
 
 
-def _yaml_names(text: str) -> list[str]:
-    """The list ``names`` of a YOLO data file: in brackets, one a line, or one a line with its number before it."""
+def is_yaml(path: Path) -> bool:
+    """Whether a file is YAML, by its name."""
+    return path.suffix.lower() in (".yaml", ".yml")
+
+
+def yaml_names(text: str, path: Path) -> list[str]:
+    """The list ``names`` of a YOLO data file: in brackets, one a line, or one a line with its number before it.
+
+    Returns:
+        Names by their number; nothing where the file has no such list.
+
+    Raises:
+        RecordError: The numbers have a gap.
+    """
     found = re.search(r"^names[ \t]*:[ \t]*(\[[^\]]*\]|\{[^}]*\})?", text, flags=re.MULTILINE)
     if found is None:
         return []
@@ -67,11 +93,16 @@ def _yaml_names(text: str) -> list[str]:
                 break
             if line.strip() and not line.lstrip().startswith("#"):
                 items.append(re.sub(r"^-\s*", "", line.strip()))
+    return [re.sub(r"\s#.*", "", name).strip().strip("'\"") for name in _by_number(items, path)]
+
+
+def _by_number(items: Sequence[str], path: Path) -> list[str]:
+    """Names by the number before them, or else by their place."""
     names: dict[int, str] = {}
     for position, item in enumerate(items):
-        match = re.fullmatch(r"\s*(\d{1,6})\s*:\s*(.*)", item, flags=re.DOTALL)
+        match = _NUMBERED.fullmatch(item)
         number, name = (int(match[1]), match[2]) if match else (position, item)
-        names[number] = re.sub(r"\s#.*", "", name).strip().strip("'\"")
-    if sorted(names) != list(range(len(names))):
-        raise RecordError("names in data.yaml are not numbered from 0 without a gap")
+        names[number] = name
+    if sorted(names) != list(range(len(items))):
+        raise RecordError("the classes are not numbered from 0 without a gap, each once", file=path)
     return [names[number] for number in range(len(names))]
