@@ -92,3 +92,48 @@ def test_results_are_joined_to_the_images_of_another_file_wherever_it_stands(tmp
 def test_annotations_without_any_image_are_an_error(tmp_path):
     with pytest.raises(RecordError, match="no input has images"):
         read("coco", tmp_path, {"labels/results.json": b"[]"})
+
+
+def test_images_of_several_files_are_counted_and_boxes_of_several_are_warned_of(tmp_path):
+    box = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5]}
+    shared, own = ({"id": number, "file_name": f"{name}.png"} for number, name in enumerate("ab", start=1))
+    one = coco(images=[shared, own], annotations=[box, box | {"image_id": 2}])["labels/a.json"]
+    caption = coco(images=[shared], annotations=[{"image_id": 1, "caption": "A ship."}])["labels/a.json"]
+    files = {"labels/train.json": one, "labels/captions.json": caption}
+    _, losses = read("coco", tmp_path / "together", files)
+    assert losses.notes == [
+        "Images that are listed more than once, in several files or in one: 1. What is said of them went together, by "
+        "their file name."
+    ]
+    other = coco(images=[shared], annotations=[box | {"bbox": [7, 7, 5, 5]}])["labels/a.json"]
+    images, losses = read("coco", tmp_path / "mixed", files | {"labels/val.json": other})
+    assert [len(image.objects) for image in images] == [2, 1]
+    assert "Images with boxes from more than one listing: 1, the first a.png (train.json, val.json)" in losses.notes[1]
+
+
+def test_boxes_of_one_listing_and_files_of_different_images_have_no_note(tmp_path):
+    _, losses = read("coco", tmp_path, coco(annotations=[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5]}] * 2))
+    assert losses.notes == []
+
+
+@pytest.mark.parametrize(
+    ("annotation", "objects", "captions"),
+    [
+        ({"category_id": 1, "bbox": [10, 5, 20, 15], "caption": "", "segmentation": []}, 1, 0),
+        ({"category_id": 1, "bbox": [], "caption": " ", "segmentation": [[10, 5, 30, 5, 30, 20, 10, 20]]}, 1, 0),
+        ({"category_id": "", "category": "ship", "bbox": [10, 5, 20, 15], "id": ""}, 1, 0),
+        ({"category_id": 1, "bbox": [], "segmentation": [], "caption": "A ship."}, 0, 1),
+    ],
+)
+def test_an_empty_field_is_a_missing_one(tmp_path, annotation, objects, captions):
+    image = {"id": 1, "file_name": "a.png", "split": ""}
+    ((found,), losses) = read("coco", tmp_path, coco(images=[image], annotations=[{"image_id": 1, **annotation}]))
+    assert boxes(found) == [("ship", (10, 5, 30, 20))] * objects
+    assert found.captions == ("A ship.",) * captions
+    assert [item.phrase for item in found.objects] == [None] * objects
+    assert losses.dropped == []
+
+
+def test_a_caption_that_is_all_there_is_and_is_empty_is_told(tmp_path):
+    (_, losses) = read("coco", tmp_path, coco(annotations=[{"image_id": 1, "caption": ""}]))
+    assert [error.field for error in losses.dropped] == ["annotations[0].caption"]

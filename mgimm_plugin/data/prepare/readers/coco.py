@@ -34,6 +34,8 @@ class _Gathered:
     index: int
     objects: list[AnnotatedObject] = field(default_factory=list)
     captions: list[str] = field(default_factory=list)
+    listed: int = 0  # how often files list it
+    boxed: dict[tuple[Path, str], None] = field(default_factory=dict)  # file and image id of its boxes, in order
 
 
 def read(source: Source) -> Iterator[AnnotatedImage]:
@@ -104,6 +106,7 @@ class _Gathering:
                 self._losses.drop(error.at(file=path, index=index, field=f"images[{index}]"))
                 continue
             here[name] = self._by_name[file_name] = image
+            image.listed += 1
             image.entry = {**entry, **image.entry}
             self._by_id.setdefault(name, image)
         return here
@@ -142,22 +145,25 @@ class _Gathering:
         if image is None:
             raise RecordError(f"there is no image {shown(image_id)}", field="image_id")
         name = f"{image_id}-{len(image.objects)}"
-        if entry.get("id") is not None:
+        if not _is_missing(entry.get("id")):
             name = identity(entry["id"], field="id")
             if name in seen:
                 raise RecordError("an annotation of this id came before; this one is left out", field="id")
             seen.add(name)
-        has_box = entry.get("bbox") is not None or entry.get("segmentation") is not None
+        has_box = not (_is_missing(entry.get("bbox")) and _is_missing(entry.get("segmentation")))
         if entry.get("caption") is not None and not has_box:
             image.captions.append(sentence(entry["caption"], field="caption"))
         else:
             image.objects.append(self._object(entry, name, categories, path, where))
+            image.boxed[path, image_id] = None
 
     def _object(
         self, entry: Mapping[str, Any], name: str, categories: Mapping[str, str], path: Path, where: str
     ) -> AnnotatedObject:
-        category = entry.get("category")
-        if entry.get("category_id") is not None:
+        category, phrase = (
+            None if _is_missing(entry.get(field)) else entry[field] for field in ("category", "caption")
+        )
+        if not _is_missing(entry.get("category_id")):
             number = identity(entry["category_id"], field="category_id")
             if number not in categories:
                 raise RecordError(f"there is no category {shown(number)}", field="category_id")
@@ -168,7 +174,7 @@ class _Gathering:
             # The box is good without it.
             self._losses.drop(RecordError(error.message, file=path, record=name, field=f"{where}.segmentation"))
             polygon = None
-        if entry.get("bbox") is None and polygon is not None:
+        if _is_missing(entry.get("bbox")) and polygon is not None:
             bbox = checked_box(points_to_xyxy(polygon)[0].tolist(), field="segmentation")
         else:
             bbox = checked_box(entry.get("bbox"), xywh_to_xyxy, field="bbox")
@@ -179,13 +185,13 @@ class _Gathering:
             source_id=name,
             bbox=bbox,
             category=None if category is None else words(category, field="category"),
-            phrase=None if entry.get("caption") is None else sentence(entry["caption"], field="caption"),
+            phrase=None if phrase is None else sentence(phrase, field="caption"),
             polygon=polygon,
             extra=extra,
         )
 
     def _polygon(self, segmentation: object) -> Polygon | None:
-        if segmentation is None or segmentation == []:
+        if _is_missing(segmentation):
             return None
         if isinstance(segmentation, dict):
             self._losses.change(_RLE)
@@ -208,12 +214,31 @@ class _Gathering:
         """
         if not self._by_name and not self._losses.dropped:
             raise RecordError("no input has images: annotations need the file that lists their images, too")
+        self._note_shared()
         ids = Ids(self._losses)
         for name, image in self._by_name.items():
             try:
                 yield self._image(name, image, ids)
             except RecordError as error:
                 self._losses.drop(error.at(file=image.file, record=image.entry.get("id")))
+
+    def _note_shared(self) -> None:
+        """Tell what went together under one file name: it may be two images."""
+        shared = sum(image.listed > 1 for image in self._by_name.values())
+        if shared:
+            self._losses.note(
+                f"Images that are listed more than once, in several files or in one: {shared}. What is said of them "
+                "went together, by their file name."
+            )
+        boxed = {name: image.boxed for name, image in self._by_name.items() if len(image.boxed) > 1}
+        if boxed:
+            name, places = next(iter(boxed.items()))
+            files = ", ".join(dict.fromkeys(path.name for path, _ in places))
+            self._losses.note(
+                f"Images with boxes from more than one listing: {len(boxed)}, the first {name} ({files}). If these are "
+                "different images of one name, their boxes are mixed: convert each file on its own, with the folder of "
+                "its images as --images."
+            )
 
     def _image(self, name: str, image: _Gathered, ids: Ids) -> AnnotatedImage:
         file_name = self._names.named(name, field="file_name")
@@ -226,11 +251,16 @@ class _Gathering:
             height=height,
             objects=tuple(image.objects),
             captions=tuple(image.captions),
-            split=None if split is None else words(split, field="split"),
+            split=None if _is_missing(split) else words(split, field="split"),
             extra=plain(image.entry, _IMAGE_FIELDS, self._losses),
             file=image.file,
             index=image.index,
         )
+
+
+def _is_missing(value: object) -> bool:
+    """Whether an optional field is not there, or there and empty, as many tools write it."""
+    return value is None or value == [] or (isinstance(value, str) and not value.strip())
 
 
 register_source_format(
