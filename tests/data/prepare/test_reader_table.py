@@ -4,7 +4,7 @@ import pytest
 
 from mgimm_plugin.data.prepare.source import Source, get_source_format
 from mgimm_plugin.errors import SettingError
-from tests.data.prepare.sample_files import as_jsonl
+from tests.data.prepare.sample_files import as_json, as_jsonl
 from tests.data.prepare.samples import boxes, read
 from tests.data.prepare.samples_of_boxes import TABLE
 
@@ -39,6 +39,15 @@ def test_boxes_of_any_frame(tmp_path, frame, box, expected):
     ((image,), losses) = table(tmp_path, content.encode(), columns=columns, image_size=(200, 200))
     assert boxes(image) == [("ship", expected)]
     assert not losses.dropped
+
+
+@pytest.mark.parametrize("inputs", [("labels",), ("labels/a.json",)])
+def test_a_list_of_objects_in_json_is_a_table(tmp_path, inputs):
+    rows = [{"image": "a.png", "bbox": [10, 5, 30, 20], "label": "ship"}, 7, {"image": "a.png", "caption": "One, two."}]
+    source = replace(TABLE, inputs=inputs).write(tmp_path, {"labels/a.json": as_json(rows)})
+    (image,) = get_source_format("table").read(source)
+    assert (boxes(image), image.captions) == ([("ship", (10, 5, 30, 20))], ("One, two.",))
+    assert [(error.index, error.message) for error in source.losses.dropped] == [(1, "must be an object, not 7")]
 
 
 def test_the_frame_may_be_a_column(tmp_path):

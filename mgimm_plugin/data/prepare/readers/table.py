@@ -1,4 +1,4 @@
-"""Tables of any kind, CSV or JSONL: the user says which column holds what (``--column phrase=expression``)."""
+"""Tables of any kind, CSV, JSONL or JSON: the user says which column holds what (``--column phrase=expression``)."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ FRAMES: Final = ("xyxy", "voc", "xywh", "yolo", "fractions")
 """Frames of boxes; ``fractions`` are xyxy in parts of the image."""
 
 _CORNERS: Final = ("x1", "y1", "x2", "y2")
+_JSON: Final = (".json", ".jsonl")
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ def read(source: Source) -> Iterator[AnnotatedImage]:
     if unknown:
         raise SettingError(f"--column {unknown[0]}=... is not known; there are {', '.join(COLUMNS)}")
     gathering = _Gathering(source)
-    for path in files_in(source.inputs, {".csv", ".tsv", ".jsonl"}):
+    for path in files_in(source.inputs, {".csv", ".tsv", *_JSON}):
         try:
             gathering.add(path)
         except RecordError as error:
@@ -87,7 +88,7 @@ class _Gathering:
 
     def add(self, path: Path) -> None:
         """Take in one table."""
-        rows = json_entries(path, self._losses) if path.suffix.lower() == ".jsonl" else _csv_rows(path)
+        rows = json_entries(path, self._losses) if path.suffix.lower() in _JSON else _csv_rows(path)
         seen: set[str] = set()
         for index, row in rows:
             seen.update(row)
@@ -243,7 +244,7 @@ def _is_blank(value: object) -> bool:
 register_source_format(
     SourceFormat(
         name="table",
-        title="CSV or JSONL: --column says which column holds what",
+        title="CSV, JSONL or JSON: --column says which column holds what",
         read=read,
     )
 )
