@@ -33,6 +33,7 @@ from mgimm_plugin.growing_answers import GrowingAnswer, growing_answers, pieces
 from mgimm_plugin.model.families import family_of
 from mgimm_plugin.model.listening import OnToken, Reader
 from mgimm_plugin.model.loading import LoadedModel, load_model
+from mgimm_plugin.model.paths import resolve_folder
 from mgimm_plugin.model.searching import search, search_settings
 from mgimm_plugin.questions import Box, EncodedImage, ImageLike, PreparedImage, Question, QuestionEncoder
 from mgimm_plugin.resources import bundled_model
@@ -52,19 +53,31 @@ class Predictor:
         loaded: What ``load_model`` returns.
         template: Name of the conversation template; by default the one that the model was tuned with.
         max_pixels: Larger image files are refused.
+        name_or_path: What was loaded, where it shall be known.
+        base: Its base, where it is not the one that its config names.
 
     Attributes:
         end_ids: Tokens that end an answer.
+        name_or_path: Absolute path of the folder, or Hub id, that the model was loaded from; None where nobody said.
+        base: The same of its base; None is the one that its config names.
     """
 
     def __init__(
-        self, loaded: LoadedModel, *, template: str | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+        self,
+        loaded: LoadedModel,
+        *,
+        template: str | None = None,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        name_or_path: str | Path | None = None,
+        base: str | Path | None = None,
     ) -> None:
         self.tokenizer, self.model = loaded.tokenizer, loaded.model
         config = self.model.config
         tuned_with = getattr(config, "mm_conversation_template", None)
         self.template: str = template or tuned_with or family_of(config.model_type).template
         self.end_ids = end_token_ids(self.template, self.tokenizer)
+        self.name_or_path = None if name_or_path is None else resolve_folder(str(name_or_path))
+        self.base = None if base is None else resolve_folder(str(base))
         self._loaded, self._max_pixels = loaded, max_pixels
         self._encoder = QuestionEncoder(loaded, self.template, max_pixels)
         self._image: EncodedImage | None = None
@@ -94,12 +107,19 @@ class Predictor:
         Raises:
             CheckpointError: The folder is no whole checkpoint.
         """
-        loaded = load_model(bundled_model() if model is None else model, base, device=device, dtype=dtype)
-        return cls(loaded, template=template, max_pixels=max_pixels)
+        name = bundled_model() if model is None else model
+        loaded = load_model(name, base, device=device, dtype=dtype)
+        return cls(loaded, template=template, max_pixels=max_pixels, name_or_path=name, base=base)
 
     def with_template(self, template: str) -> Predictor:
         """The same model in memory, asked in the words of another conversation template."""
-        other = Predictor(self._loaded, template=template, max_pixels=self._max_pixels)
+        other = Predictor(
+            self._loaded,
+            template=template,
+            max_pixels=self._max_pixels,
+            name_or_path=self.name_or_path,
+            base=self.base,
+        )
         other._asking = self._asking
         return other
 
