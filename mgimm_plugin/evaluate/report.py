@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import Image
 
+from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.html_pages import jpeg_url, load_template
 from mgimm_plugin.data.images import open_image
 from mgimm_plugin.data.measures import SIZES
@@ -18,10 +19,8 @@ from mgimm_plugin.data.whole_files import write_whole
 from mgimm_plugin.errors import ImageError, MgimmError
 from mgimm_plugin.evaluate.captions import CAPTION_METRICS
 from mgimm_plugin.evaluate.objects import DENSITIES, OBJECT_METRICS
+from mgimm_plugin.evaluate.samples import SAMPLES, choose_samples
 from mgimm_plugin.evaluate.store import METRICS_FILE, RUN_FILE, read_predictions
-
-SAMPLES = 60
-"""How many records a page shows at most: a third of them the weakest, the others spread over the data set."""
 
 _JPEG_SIDE = 448
 # Okabe and Ito's palette: told apart with every kind of colour vision, and on most images.
@@ -64,12 +63,20 @@ class _Loaded:
 
 @dataclass
 class _Page:
-    """What is collected while the page is put together: each image once."""
+    """What is collected while the page is put together: each image of up to ``max_pixels``, once."""
 
+    max_pixels: int
     images: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def write_report(output: str | Path, runs: Sequence[Run], *, title: str = "Evaluation", samples: int = SAMPLES) -> None:
+def write_report(
+    output: str | Path,
+    runs: Sequence[Run],
+    *,
+    title: str = "Evaluation",
+    samples: int = SAMPLES,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> None:
     """Write a page about runs. Runs over the same data are shown side by side, others below each other.
 
     Data are the same where their content is, whatever the file is called.
@@ -79,6 +86,7 @@ def write_report(output: str | Path, runs: Sequence[Run], *, title: str = "Evalu
         runs: Finished evaluations, with ``predictions.jsonl``, ``metrics.json`` and ``run.json``.
         title: Heading of the page.
         samples: Records shown of each data.
+        max_pixels: Larger images are left out; as in ``evaluate``.
 
     Raises:
         MgimmError: A run lacks one of its files.
@@ -89,7 +97,7 @@ def write_report(output: str | Path, runs: Sequence[Run], *, title: str = "Evalu
     for run in runs:
         loaded = _load(run)
         groups.setdefault(loaded.data, []).append(loaded)
-    page = _Page()
+    page = _Page(max_pixels)
     sections = [_section(group, samples, page) for group in groups.values()]
     write_whole(output, template.render(title=title, sections=sections, images=page.images, colors=_BOX_COLORS))
 
@@ -138,33 +146,6 @@ def _section(runs: Sequence[_Loaded], samples: int, page: _Page) -> dict[str, An
         "question": questions.pop() if len(questions) == 1 else None,
         "groups": [(name, [_card(row["index"], runs, page) for row in rows]) for name, rows in groups if rows],
     }
-
-
-def choose_samples(
-    rows: Sequence[Mapping[str, Any]], count: int
-) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """Choose what to show: the weakest third, and an even spread over the others; all of them where there are few.
-
-    Returns:
-        The weakest, weakest first; then the others in their order.
-    """
-    if len(rows) <= count:
-        return [], list(rows)
-    scored = [row for row in rows if _quality(row) is not None]
-    weakest = sorted(scored, key=lambda row: (_quality(row), row["index"]))[: count // 3]
-    taken = {row["index"] for row in weakest}
-    others = [row for row in rows if row["index"] not in taken]
-    wanted = count - len(weakest)
-    return weakest, [others[number * len(others) // wanted] for number in range(wanted)]
-
-
-def _quality(row: Mapping[str, Any]) -> tuple[float, float] | None:
-    """How good an answer is: its share of right attributes, then a caption score; None where neither is known."""
-    correct, scores = row.get("correct"), row.get("scores") or {}
-    caption = next((scores[name] for name in ("METEOR", "CIDEr", "ROUGE-L") if name in scores), None)
-    if not correct and caption is None:
-        return None
-    return (sum(correct.values()) / len(correct) if correct else 0.0, caption or 0.0)
 
 
 def _tables(runs: Sequence[_Loaded]) -> list[dict[str, Any]]:
@@ -238,7 +219,7 @@ def _embed(name: str | None, folder: Path, page: _Page) -> dict[str, Any] | None
     key = str(folder / name)
     if key not in page.images:
         try:
-            image = open_image(folder / name)
+            image = open_image(folder / name, max_pixels=page.max_pixels)
         except ImageError:
             return None
         small = image.copy()
