@@ -1,4 +1,4 @@
-"""What a record asks a model, and what its picture and answers are."""
+"""What records ask a model, and what their pictures and answers are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -14,7 +14,7 @@ from mgimm_plugin.constants import DEFAULT_MAX_PIXELS, DEFAULT_REGION_TOKEN
 from mgimm_plugin.data.formats import format_of
 from mgimm_plugin.data.images import open_image
 from mgimm_plugin.data.region_input import without_regions
-from mgimm_plugin.errors import ImageError, MgimmError
+from mgimm_plugin.errors import ImageError, MgimmError, RecordError
 
 if TYPE_CHECKING:
     from mgimm_plugin.data.records import Record, Region
@@ -41,6 +41,31 @@ class Asked:
     regions: tuple[Region, ...]
     references: tuple[str, ...]
     attributes: dict[str, str] | None
+
+
+def read_questions(data: Path, *, regions: str = "record") -> tuple[list[Record], list[Asked]]:
+    """Read a file of records, and the first question of each.
+
+    Args:
+        data: JSON array or JSONL file of records.
+        regions: One of ``REGION_MODES``.
+
+    Raises:
+        MgimmError: There are no records, or one cannot be asked without its regions.
+        RecordError: The file or one of its records is broken.
+    """
+    from mgimm_plugin.data.records import read_records
+
+    records, asked = [], []
+    for index, record in enumerate(read_records(data)):
+        try:
+            asked.append(first_question(record, regions=regions, index=index))
+        except RecordError as error:
+            raise error.at(file=data, index=index) from error
+        records.append(record)
+    if not records:
+        raise MgimmError(f"{data} has no records")
+    return records, asked
 
 
 def first_question(record: Record, *, regions: str = "record", index: int | None = None) -> Asked:
@@ -73,25 +98,32 @@ def first_question(record: Record, *, regions: str = "record", index: int | None
 
 
 def image_opener(
-    folder: Path, *, blank: bool, max_pixels: int = DEFAULT_MAX_PIXELS
-) -> Callable[[Record], Image.Image | None]:
+    folder: Path,
+    *,
+    blank: bool,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    prepare: Callable[[Image.Image], Any] | None = None,
+) -> Callable[[Record], Any]:
     """Make the function that opens a record's image, keeping the last few: neighbours often share one.
 
     Args:
         folder: Where the records' ``image`` names start.
         blank: Give a uniform image of the same size instead (its true size, so that the same boxes fit).
         max_pixels: Larger images are refused.
+        prepare: What makes of an image something with the same ``size`` that takes less memory, such as
+            ``Predictor.prepare_image``; images stay as they are without it.
 
     Returns:
         A function from a record to its image, None for a record without one. It raises ImageError naming the record.
     """
 
     @lru_cache(maxsize=4)
-    def load(name: str) -> Image.Image:
+    def load(name: str) -> Any:
         image = open_image(folder / name, max_pixels=max_pixels)
-        return Image.new("RGB", image.size, BLANK_COLOR) if blank else image
+        shown = Image.new("RGB", image.size, BLANK_COLOR) if blank else image
+        return shown if prepare is None else prepare(shown)
 
-    def open_for(record: Record) -> Image.Image | None:
+    def open_for(record: Record) -> Any:
         if record.image is None:
             return None
         try:

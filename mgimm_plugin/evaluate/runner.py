@@ -13,7 +13,7 @@ from tqdm import tqdm
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.whole_files import sha256_of
 from mgimm_plugin.errors import MgimmError, RecordError
-from mgimm_plugin.evaluate.asking import REGION_MODES, Asked, first_question, image_opener
+from mgimm_plugin.evaluate.asking import REGION_MODES, Asked, image_opener, read_questions
 from mgimm_plugin.evaluate.ranks import Ranks, joined_ranks
 from mgimm_plugin.evaluate.report import Run, write_report
 from mgimm_plugin.evaluate.scoring import conclude
@@ -23,6 +23,7 @@ from mgimm_plugin.evaluate.store import (
     model_fingerprint,
 )
 from mgimm_plugin.geometry import clip_boxes
+from mgimm_plugin.model.paths import resolve_folder
 
 if TYPE_CHECKING:
     from mgimm_plugin.data.records import Record
@@ -32,7 +33,10 @@ logger = logging.getLogger(__name__)
 
 
 class Answerer(Protocol):
-    """What is evaluated: ``Predictor``, or anything that answers questions as it does."""
+    """What is evaluated: ``Predictor``, or anything that answers questions as it does.
+
+    Of the predictor's other members, ``prepare_image``, ``name_or_path`` and ``base`` are used where they are there.
+    """
 
     def answer(
         self, questions: Sequence[Question], *, max_new_tokens: int, batch_size: int, num_beams: int
@@ -78,8 +82,10 @@ def evaluate(
         regions: ``record`` asks as the record does; ``none`` leaves the regions out of questions about whole images.
         resume: Go on with the predictions in ``output``; False starts over.
         on_error: ``raise`` stops at a record that cannot be asked; ``skip`` leaves it out and lists it in the metrics.
-        model: Folder or Hub id of the model, to tell whether earlier predictions are of the same one.
-        base: Folder or Hub id of the base model, where it is not the one that the model names.
+        model: Folder or Hub id of the model, to tell whether earlier predictions are of the same one; by default what
+            the predictor was loaded from.
+        base: Folder or Hub id of the base model, where it is not the one that the model names; by default the
+            predictor's.
         max_pixels: Larger images are refused.
         progress: Show a progress bar on standard error.
         ranks: The processes that evaluate together, where they have joined already; by default they do so here.
@@ -88,7 +94,7 @@ def evaluate(
         The metrics, flat, as in ``metrics.json``. Scores that cannot be computed are None, with the reason.
 
     Raises:
-        MgimmError: No records, or predictions of another run in ``output``.
+        MgimmError: No records, or none that can be asked; predictions in ``output`` that are of another run, or may be.
         RecordError: A record or image that cannot be used (``on_error="raise"``).
     """
     if regions not in REGION_MODES or on_error not in ("raise", "skip"):
@@ -96,7 +102,9 @@ def evaluate(
     data, output = Path(data), Path(output)
     with joined_ranks() if ranks is None else nullcontext(ranks) as together:
         images = data.parent if images is None else Path(images)
-        records, asked = _questions(data, regions)
+        records, asked = read_questions(data, regions=regions)
+        model = _resolved(model or getattr(predictor, "name_or_path", None))
+        base = _resolved(base or getattr(predictor, "base", None))
         settings = {
             "model": _model_identity(model),
             "base": _model_identity(base),
@@ -109,10 +117,17 @@ def evaluate(
             "max_new_tokens": max_new_tokens,
             "num_beams": num_beams,
         }
-        details = {"model": str(model or ""), "data": str(data.resolve()), "images": str(images.resolve())}
+        details = {
+            "model": model or "",
+            "data": str(data.resolve()),
+            "images": str(images.resolve()),
+            "batch_size": batch_size,  # rounding depends on it, and below float32 so do answers
+        }
+        # Of an original, what the tower takes is kept, where the predictor makes that: it may be a hundredth.
+        prepare = getattr(predictor, "prepare_image", None)
         session = _Session(
             predictor,
-            image_opener(images, blank=blank_image, max_pixels=max_pixels),
+            image_opener(images, blank=blank_image, max_pixels=max_pixels, prepare=prepare),
             data,
             on_error == "skip",
             {"batch_size": batch_size, "max_new_tokens": max_new_tokens, "num_beams": num_beams},
@@ -133,10 +148,13 @@ def evaluate(
         skipped = {index: text for part in together.gather([*session.skipped.items()]) for index, text in part}
         if not together.is_first:
             return _results_of_first(together)
+        if len(skipped) == len(records):
+            raise MgimmError(f"{data}: not one of its records can be asked: {skipped[min(skipped)]}")
         store.collect()
         _check_complete(store, skipped, len(records))
         metrics = conclude(store, records, asked, skipped)
-        write_report(output / REPORT_FILE, [Run("blank image" if blank_image else "prediction", output)])
+        name = "blank image" if blank_image else "prediction"
+        write_report(output / REPORT_FILE, [Run(name, output)], max_pixels=max_pixels)
         together.gather(metrics)
     return metrics
 
@@ -158,15 +176,6 @@ def _check_complete(store: PredictionStore, skipped: Mapping[int, str], count: i
 
 def _results_of_first(ranks: Ranks) -> dict[str, Any]:
     return ranks.gather(None)[0]
-
-
-def _questions(data: Path, regions: str) -> tuple[list[Record], list[Asked]]:
-    from mgimm_plugin.data.records import read_records
-
-    records = list(read_records(data))
-    if not records:
-        raise MgimmError(f"{data} has no records")
-    return records, [_first_question(record, regions, data, index) for index, record in enumerate(records)]
 
 
 class _Session:
@@ -194,7 +203,7 @@ class _Session:
                     images[record.image] = self._open_image(record)
                 image = images[record.image]
                 if image is not None:
-                    check_image_size(record, image.width, image.height)
+                    check_image_size(record, *image.size)
                 boxes = self._clip(index, asked, image)
             except RecordError as error:
                 self._give_up(index, record, error)
@@ -226,7 +235,7 @@ class _Session:
         """The boxes of a question inside its image; how many stuck out is kept."""
         if image is None or not asked.regions:
             return ()
-        boxes, clipped = clip_boxes([region.bbox for region in asked.regions], image.width, image.height)
+        boxes, clipped = clip_boxes([region.bbox for region in asked.regions], *image.size)
         if clipped:
             self.clipped[index] = clipped
         return tuple(map(tuple, boxes.tolist()))
@@ -237,24 +246,19 @@ class _Session:
         self.skipped[index] = f"index {index}, record {record.id}: {error.message}"
 
 
-def _model_identity(model: str | Path | None) -> str | None:
+def _resolved(model: str | Path | None) -> str | None:
+    return None if model is None else resolve_folder(str(model))
+
+
+def _model_identity(model: str | None) -> str | None:
     """The hash of a local folder; the name of a model on the Hub."""
-    if model is None:
-        return None
-    return model_fingerprint(Path(model)) if Path(model).is_dir() else str(model)
+    return model if model is None or not Path(model).is_dir() else model_fingerprint(Path(model))
 
 
 def _dtype_of(predictor: Answerer) -> str | None:
     """What the weights are computed in; None for an answerer that has no model."""
     dtype = getattr(getattr(predictor, "model", None), "dtype", None)
     return None if dtype is None else str(dtype).removeprefix("torch.")
-
-
-def _first_question(record: Record, regions: str, data: Path, index: int) -> Asked:
-    try:
-        return first_question(record, regions=regions, index=index)
-    except RecordError as error:
-        raise error.at(file=data, index=index) from error
 
 
 def _row(index: int, record: Record, asked: Asked, prediction: str, clipped: int) -> dict[str, Any]:

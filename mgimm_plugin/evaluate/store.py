@@ -86,8 +86,8 @@ class PredictionStore:
         ranks: The processes that predict together; each appends to a file of its own.
 
     Raises:
-        MgimmError: The folder holds predictions that were made with other settings, or a broken line; or it is not
-            the same one for all ranks.
+        MgimmError: The folder holds predictions that were made with other settings or by nobody knows which model, or a
+            broken line; or it is not the same one for all ranks.
     """
 
     def __init__(
@@ -120,6 +120,11 @@ class PredictionStore:
             self._check_settings(settings)
             for path in paths:
                 rows |= _read_whole_lines(path)
+            if rows and settings.get("model") is None:
+                raise MgimmError(
+                    f"{folder} holds predictions, and nothing says whether this model made them: pass model= with its "
+                    "folder or Hub id, choose another output folder, or start over with resume=False"
+                )
         # What an earlier run concluded does not hold while new predictions come in.
         for name in (METRICS_FILE, REPORT_FILE):
             (folder / name).unlink(missing_ok=True)

@@ -6,10 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from mgimm_plugin.commands.evaluate import run
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.evaluate import Run, captions, evaluate, write_report
-from mgimm_plugin.evaluate.report import choose_samples
 from tests.evaluate.evaluation_set import Answerer, image_record, region_record
 
 
@@ -93,14 +91,6 @@ def test_data_are_the_same_by_content_and_not_by_name(finished, image_folder, wr
     assert len({*re.findall(r"SHA-256 \w{12}", page)}) == 2
 
 
-@pytest.mark.parametrize("broken", ["metrics.json", "run.json", "predictions.jsonl"])
-def test_a_run_to_compare_with_is_checked_before_the_model_is_loaded(finished, region_data, tmp_path, broken):
-    (tmp_path / "tuned" / broken).unlink()
-    with pytest.raises(MgimmError, match=broken):
-        run("no/such-model", None, region_data, None, tmp_path / "out", compare=[tmp_path / "tuned"])
-    assert not (tmp_path / "out").exists()
-
-
 def test_boxes_are_drawn_where_they_are_and_numbered(image_folder, write_data, tmp_path):
     evaluate(Answerer(), write_data([image_record(0, "red")]), image_folder, tmp_path / "image", progress=False)
     page = page_of([Run("image", tmp_path / "image")], tmp_path)
@@ -129,21 +119,6 @@ def test_missing_scores_come_with_their_reason_and_lost_pictures_do_not_stop_it(
     assert page.count("no picture") == 2
 
 
-def test_samples_are_the_weakest_and_an_even_spread_of_the_others():
-    rows = [{"index": i, "scores": {"METEOR": 0.0 if i in (10, 70) else 0.9}} for i in range(90)]
-    weakest, spread = choose_samples(rows, 6)
-    assert [row["index"] for row in weakest] == [10, 70]
-    chosen = [row["index"] for row in spread]
-    assert len(chosen) == 4
-    assert chosen == sorted(set(chosen))
-    assert max(chosen) - min(chosen) > 50
-
-
-def test_few_records_are_all_shown():
-    rows = [{"index": i} for i in range(5)]
-    assert choose_samples(rows, 60) == ([], rows)
-
-
 def test_a_folder_that_is_no_finished_evaluation_is_an_error(tmp_path):
     with pytest.raises(MgimmError, match="not a finished evaluation"):
         write_report(tmp_path / "page.html", [Run("run", tmp_path)])
@@ -156,3 +131,23 @@ def test_a_folder_that_is_no_finished_evaluation_is_an_error(tmp_path):
 def test_the_metrics_on_the_page_are_those_of_the_file(finished, tmp_path):
     metrics = json.loads((finished[0].folder / "metrics.json").read_text())
     assert f"<span>{metrics['geometry_accuracy']:.3f}</span>" in page_of(finished, tmp_path)
+
+
+def test_pictures_are_shown_up_to_the_limit_of_the_evaluation(image_folder, region_data, tmp_path):
+    options = {"progress": False, "model": "an/answerer"}
+    evaluate(Answerer(), region_data, image_folder, tmp_path / "out", **options)
+    page = tmp_path / "out" / "report.html"
+    assert "no picture" not in page.read_text()
+    # All predictions are there: only the report opens images.
+    evaluate(Answerer(), region_data, image_folder, tmp_path / "out", max_pixels=64 * 48 - 1, **options)
+    assert page.read_text().count("no picture") == 5
+    write_report(page, [Run("out", tmp_path / "out")], max_pixels=64 * 48)
+    assert "no picture" not in page.read_text()
+
+
+@pytest.mark.parametrize("model", [".", "../tuned-model", "an/tuned-model"])
+def test_the_model_is_named_however_it_was_given(image_folder, region_data, tmp_path, monkeypatch, model):
+    (tmp_path / "tuned-model").mkdir()
+    monkeypatch.chdir(tmp_path / "tuned-model")
+    evaluate(Answerer(), region_data, image_folder, tmp_path / "out", model=model, progress=False)
+    assert "tuned-model" in (tmp_path / "out" / "report.html").read_text()

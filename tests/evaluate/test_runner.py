@@ -22,7 +22,8 @@ def _fast_captions(monkeypatch):
 @pytest.fixture
 def run(image_folder, region_data, tmp_path):
     def call(predictor, data=region_data, output=tmp_path / "out", **options):
-        return evaluate(predictor, data, image_folder, output, **{"batch_size": 2, "progress": False, **options})
+        settings = {"batch_size": 2, "progress": False, "model": "an/answerer", **options}
+        return evaluate(predictor, data, image_folder, output, **settings)
 
     return call
 
@@ -81,6 +82,13 @@ def test_an_interrupted_evaluation_goes_on_where_it_stopped(run, answerer, tmp_p
     assert predictions.read_bytes() == (tmp_path / "uninterrupted" / "predictions.jsonl").read_bytes()
 
 
+def test_how_many_were_asked_together_is_written_down_and_may_change_on_the_way(run, answerer, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(Answerer(stop_after=2), batch_size=2)
+    run(answerer, batch_size=3)
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["batch_size"] == 3
+
+
 def test_a_finished_evaluation_asks_nothing_again(run, answerer):
     first = run(Answerer())
     assert run(answerer) == first
@@ -110,9 +118,10 @@ def test_other_images_and_weights_of_another_dtype_make_other_predictions(run, a
     answerer.model.dtype = torch.bfloat16
     (tmp_path / "link").symlink_to(image_folder)
     data = tmp_path / "data.jsonl"
-    assert evaluate(answerer, data, tmp_path / "link", tmp_path / "out", progress=False)["records_answered"] == 5
+    options = {"progress": False, "model": "an/answerer"}
+    assert evaluate(answerer, data, tmp_path / "link", tmp_path / "out", **options)["records_answered"] == 5
     with pytest.raises(MgimmError, match="another images:"):
-        evaluate(answerer, data, tmp_path, tmp_path / "out", progress=False)
+        evaluate(answerer, data, tmp_path, tmp_path / "out", **options)
 
 
 def test_starting_over_never_leaves_old_answers_under_new_settings(tmp_path):
@@ -127,33 +136,6 @@ def test_other_data_under_the_same_name_is_other_data(run, write_data):
     run(Answerer())
     with pytest.raises(MgimmError, match="another data"):
         run(Answerer(), data=write_data([region_record(0, "red")]))
-
-
-def test_a_model_tuned_anew_in_the_same_folder_is_another_model(run, answerer, tmp_path):
-    model = tmp_path / "model"
-    model.mkdir()
-    (model / "config.json").write_text("{}")
-    (model / "mgimm_adapter.safetensors").write_bytes(b"first")
-    run(Answerer(), model=model)
-    (model / "trainer_log.json").write_text("{}")
-    run(answerer, model=model)
-    (model / "mgimm_adapter.safetensors").write_bytes(b"other")
-    with pytest.raises(MgimmError, match="another model"):
-        run(answerer, model=model)
-
-
-@pytest.mark.parametrize("part", ["mm_base_model", "mm_vision_tower"])
-def test_other_weights_under_the_name_of_a_base_are_another_model(run, answerer, tmp_path, part):
-    for folder in ("model", "base"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "model" / "config.json").write_text(json.dumps({part: "../base"}))
-    (tmp_path / "base" / "model.safetensors").write_bytes(b"first")
-    run(Answerer(), model=tmp_path / "model")
-    run(answerer, model=tmp_path / "model")
-    assert answerer.asked == []
-    (tmp_path / "base" / "model.safetensors").write_bytes(b"other")
-    with pytest.raises(MgimmError, match="another model"):
-        run(answerer, model=tmp_path / "model")
 
 
 def test_a_broken_line_is_an_error_that_names_it(run, tmp_path):
@@ -188,6 +170,15 @@ def test_skipped_records_are_counted_and_listed(run, answerer, image_folder, wri
     assert "record r3: box [200, 4, 230, 20] lies outside" in metrics["skipped"][0]
     assert "record r4: takes too many tokens" in metrics["skipped"][1]
     assert "record r2: image" in metrics["skipped"][2]
+
+
+def test_an_evaluation_that_could_ask_nothing_is_none(run, tmp_path, image_folder):
+    image_folder.rename(tmp_path / "elsewhere")
+    with pytest.raises(MgimmError, match=r"not one of its records can be asked: index 0, record r0: .*does not exist"):
+        run(Answerer(), on_error="skip")
+    assert not (tmp_path / "out" / "metrics.json").exists()
+    (tmp_path / "elsewhere").rename(image_folder)
+    assert run(Answerer(), on_error="skip")["records_answered"] == 5
 
 
 @pytest.mark.parametrize("blank", [False, True])
