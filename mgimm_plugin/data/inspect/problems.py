@@ -184,12 +184,17 @@ class _ImageSizes:
             return error
 
 
+def told_size(record: Record) -> tuple[int, int] | None:
+    """``(width, height)`` of a record's image as the record tells it."""
+    return None if record.width is None or record.height is None else (record.width, record.height)
+
+
 def _check_image(record: Record, sizes: _ImageSizes | None, tally: Tally) -> list[RecordError]:
     """Check image, sizes, boxes and polygons; boxes are held against the image, or else the size the record tells."""
     if record.image is None:
         return []
     found: list[RecordError] = []
-    size = None if record.width is None or record.height is None else (record.width, record.height)
+    size = told_size(record)
     if sizes is not None:
         real = sizes.of(record.image)
         if isinstance(real, ImageError):
@@ -200,14 +205,32 @@ def _check_image(record: Record, sizes: _ImageSizes | None, tally: Tally) -> lis
                 check_image_size(record, *real)
             except RecordError as error:
                 found.append(error)
+    clipped, misplaced = misplaced_regions(record, size)
+    tally.clipped_boxes += clipped
+    return found + misplaced
+
+
+def misplaced_regions(record: Record, size: tuple[int, int] | None) -> tuple[int, list[RecordError]]:
+    """Hold boxes and polygons against the image and each other.
+
+    Args:
+        record: The record.
+        size: ``(width, height)`` of its image, where it is known.
+
+    Returns:
+        How many boxes stick out of the image, and a problem for each region that lies outside it, or whose polygon is
+        not where its bbox is.
+    """
+    clipped = 0
+    found: list[RecordError] = []
     for index, region in enumerate(record.regions):
         try:
-            tally.clipped_boxes += _is_clipped(region.bbox, size)
+            clipped += _is_clipped(region.bbox, size)
             _check_polygon(region, size)
         except BoxError as error:
             name = "polygon" if error.field == "polygon" else "bbox"
             found.append(BoxError(error.message, record=record.id, field=f"regions[{index}].{name}"))
-    return found
+    return clipped, found
 
 
 def _is_clipped(box: Box, size: tuple[int, int] | None) -> bool:

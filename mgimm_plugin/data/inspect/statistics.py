@@ -13,6 +13,7 @@ from typing import Any, Final
 from mgimm_plugin.data.formats import format_of
 from mgimm_plugin.data.inspect.distribution import Distribution
 from mgimm_plugin.data.inspect.on_disk import SeenObjects, SeenTexts, temporary_database
+from mgimm_plugin.data.inspect.problems import misplaced_regions, told_size
 from mgimm_plugin.data.inspect.reading import entries
 from mgimm_plugin.data.inspect.tokens import TokenCounter
 from mgimm_plugin.data.measures import POSITIONS, SIZES, position_word, relative_side, size_word
@@ -96,6 +97,10 @@ class _Records:
     def add(self, record: Record) -> None:
         record_format = format_of(record)
         record_format.check(record)
+        if record.image is not None:
+            _, problems = misplaced_regions(record, told_size(record))
+            if problems:
+                raise problems[0]
         self.formats[record_format.name] += 1
         self.kinds["with_regions" if record.regions else "without_regions"] += 1
         self.kinds["with_image"] += record.image is not None

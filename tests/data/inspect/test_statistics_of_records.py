@@ -9,6 +9,7 @@ from transformers import AutoTokenizer
 
 from mgimm_plugin.data.inspect.distribution import Distribution
 from mgimm_plugin.data.inspect.plots import draw_statistics
+from mgimm_plugin.data.inspect.problems import Tally, find_problems
 from mgimm_plugin.data.inspect.statistics import HEAT_CELLS, collect_statistics
 from mgimm_plugin.data.inspect.tables import statistics_table
 from mgimm_plugin.errors import MgimmError
@@ -43,6 +44,22 @@ def test_records_images_and_objects_are_counted_apart(tmp_path):
     assert statistics["images"]["records_per_image"]["summary"]["max"] == 3
     assert statistics["categories"] == {"ship": 2, "harbor": 1}
     assert statistics["attributes"] == {"color": {"gray": 1}}
+
+
+def test_records_with_regions_that_are_not_in_their_image_are_bad_as_in_validate(tmp_path):
+    polygon = [[70, 40], [80, 40], [80, 50]]
+    records = [
+        region_record("outside", regions=[{"bbox": [900, 900, 950, 950], "category": "plane"}]),
+        region_record("apart", regions=[{"bbox": [10, 10, 40, 30], "category": "plane", "polygon": polygon}]),
+        region_record("partly", regions=[{"bbox": [80, 50, 100, 70], "category": "ship"}]),
+        region_record("unknown size", width=None, height=None, regions=[{"bbox": [900, 900, 950, 950]}]),
+    ]
+    statistics = counted(tmp_path, records)
+    assert (statistics["records"]["good"], statistics["records"]["bad"]) == (2, 2)
+    assert statistics["categories"] == {"ship": 1}
+    assert statistics["boxes"]["relative_side"]["summary"]["count"] == 1
+    tally = Tally()
+    assert [problem.record for problem in find_problems(tmp_path / "data.jsonl", tally)] == ["outside", "apart"]
 
 
 def test_boxes_are_measured_in_their_image(tmp_path):
