@@ -290,6 +290,6 @@ def _said(record: Record, marks: Sequence[Mark]) -> list[Said]:
 
 def _repeats(said: Said) -> bool:
     """Whether an answer about one region is only the phrase that stands below the picture anyway."""
-    if len(said.marks) != 1:
+    if len(said.marks) != 1 or not said.answer:
         return False
     return said.answer.rstrip(" .") == said.marks[0].label.rstrip(" .")

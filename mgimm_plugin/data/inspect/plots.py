@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,9 @@ def draw_statistics(statistics: Mapping[str, Any], path: str | Path) -> None:
         )
         for place, draw in _panels():
             draw(figure.add_subplot(grid[place]), statistics)
-        with written_whole(path) as partial:
+        with written_whole(path) as partial, warnings.catch_warnings():
+            # Letters that the typeface lacks are boxes on the page; stats.json has them.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
             FigureCanvasAgg(figure).print_png(str(partial), pil_kwargs={"optimize": True}, metadata={"Software": None})
 
 

@@ -92,6 +92,13 @@ def test_regions_within_a_question_are_told_by_their_numbers(tmp_path):
     ]
 
 
+def test_a_question_without_an_answer_is_shown_though_its_region_has_no_label(tmp_path):
+    record = region_record(regions=[{"bbox": [10, 10, 40, 30]}], conversations=turns("<region>\nWhat is it?"))
+    (tile,) = tiles_of(tmp_path, [record])
+    assert [(said.question, said.answer) for said in tile.said] == [("What is it?", "")]
+    assert "What is it?" in page_of(tmp_path, [tile])
+
+
 def test_boxes_are_drawn_where_they_are_and_numbers_beside_them(tmp_path):
     save_image(tmp_path / "a.png")
     polygon = [[50, 5], [88, 30], [50, 55]]

@@ -165,6 +165,13 @@ def test_whatever_a_file_holds_is_told_and_drawn(tmp_path, records):
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
+@pytest.mark.filterwarnings("error")
+def test_names_in_a_script_that_the_page_has_no_letters_for_are_drawn_without_warnings(tmp_path):
+    record = region_record(regions=[{"bbox": [5, 5, 6, 6], "category": "港口", "attributes": {"color": "灰色"}}])
+    draw_statistics(counted(tmp_path, [record]), tmp_path / "page.png")
+    assert (tmp_path / "page.png").stat().st_size > 10_000
+
+
 def test_the_table_tells_what_is_not_counted(tmp_path):
     text = statistics_table(counted(tmp_path, [region_record(), "no json"]))
     assert "not counted" in text
