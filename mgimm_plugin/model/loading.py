@@ -20,6 +20,7 @@ from transformers import AutoTokenizer, GenerationConfig, PretrainedConfig
 import mgimm_plugin
 from mgimm_plugin.errors import CheckpointError
 from mgimm_plugin.model.config import is_llava_type, load_config, read_config_dict
+from mgimm_plugin.model.devices import usable_device
 from mgimm_plugin.model.families import FAMILIES, family_of
 from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_CONFIG, LORA_FILE, CheckpointKind, checkpoint_kind
 from mgimm_plugin.model.keys import (
@@ -88,9 +89,10 @@ def load_model(
     Raises:
         CheckpointError: The folder is of no known kind or half-written, or a tensor is missing, unexpected or of
             another shape.
+        MgimmError: There is no such device here.
     """
     mgimm_plugin.register()
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = usable_device(device)
     dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
     folder = local_folder(str(path))
     kind = checkpoint_kind(folder)

@@ -123,8 +123,9 @@ class ModelShelf:
         def load() -> None:
             try:
                 self.get(Options(self.names[0]))
-            except MgimmError as error:
-                logger.error("the page is there, but its first model is not: %s", error)
+            except Exception as error:  # a thread's traceback would bury it; who asks gets it into the log
+                what = str(error) if isinstance(error, MgimmError) else f"{type(error).__name__}: {error}"
+                logger.error("the page is there, but its first model is not: %s", " ".join(what.split()))
 
         threading.Thread(target=load, daemon=True, name="model loading").start()
 

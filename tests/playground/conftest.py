@@ -18,9 +18,14 @@ def serving(folder, *models):
         yield page, address
     finally:
         page.close()
-        for thread in threading.enumerate():  # what transformers changes while it loads would reach the next test
-            if thread.name == "model loading":
-                thread.join()
+        wait_for_loading()  # what transformers changes while it loads would reach the next test
+
+
+def wait_for_loading():
+    """Until no model is being loaded any more."""
+    for thread in threading.enumerate():
+        if thread.name == "model loading":
+            thread.join()
 
 
 @pytest.fixture(scope="module")

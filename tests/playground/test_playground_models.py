@@ -16,9 +16,10 @@ from mgimm_plugin.model.folders import CheckpointKind
 from mgimm_plugin.model.saving import save_checkpoint
 from mgimm_plugin.region_settings import RegionSettings
 from mgimm_plugin.webpage import models
+from mgimm_plugin.webpage.models import ModelShelf
 from tests.model.checkpoint_tree import SETTINGS as REGIONS
 from tests.model.checkpoint_tree import scramble
-from tests.playground.conftest import client_of, drawing, serving
+from tests.playground.conftest import client_of, drawing, serving, wait_for_loading
 from tests.processes import started
 from tests.tiny import build_loaded
 
@@ -100,6 +101,27 @@ def test_the_page_is_there_before_its_model(checkpoints, tmp_path, held):
         assert "first is being loaded" in next(asked)
         held.set()
         assert 'class="mg-sentence' in list(asked)[-1]
+
+
+@pytest.mark.parametrize(
+    ("names", "device", "told"),
+    [
+        ((), "cuda:99", "there is no (CUDA device|device cuda:99) here"),
+        ((), "bogus", "no device 'bogus'"),
+        (("broken",), "cpu", "ZeroDivisionError"),
+    ],
+)
+def test_a_first_model_that_cannot_be_loaded_is_one_line_of_the_log(tmp_path, caplog, capfd, names, device, told):
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text('{"model_type": "mgimm_llama", "num_attention_heads": 0}')
+        (tmp_path / name / "model.safetensors").touch()
+    ModelShelf([str(tmp_path / name) for name in names], device=device).warm_up()
+    wait_for_loading()
+    (record,) = caplog.records
+    assert re.search(told, record.getMessage())
+    assert "\n" not in record.getMessage()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_the_program_of_a_checkout_serves_the_page_at_the_port_that_is_asked_for(tmp_path):

@@ -1,0 +1,26 @@
+"""A device that is not there is told before anything is loaded."""
+
+import pytest
+import torch
+
+from mgimm_plugin.errors import MgimmError, SettingError
+from mgimm_plugin.model.devices import usable_device
+from mgimm_plugin.model.loading import load_model
+from mgimm_plugin.resources import bundled_model
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "cpu:1"])
+def test_a_device_that_this_machine_lacks_is_told_in_plain_words(device):
+    with pytest.raises(MgimmError, match=r"^there is no .* here; (use cpu|the last one is \w+:\d+)$"):
+        load_model(bundled_model(), device=device)
+
+
+@pytest.mark.parametrize("device", ["bogus", "cuda:x", "meta"])
+def test_a_device_that_is_none_is_bad_usage(device):
+    with pytest.raises(SettingError, match=f"no device '{device}'; write cpu, cuda"):
+        load_model(bundled_model(), device=device)
+
+
+def test_without_a_name_the_best_device_is_taken():
+    assert usable_device(None).type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert usable_device("cpu") == usable_device(torch.device("cpu")) == torch.device("cpu")
