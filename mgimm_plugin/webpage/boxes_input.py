@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from mgimm_plugin.commands.boxes import NamedBox, check_size_told, read_named_boxes
 from mgimm_plugin.data.prepare.source import Source, get_source_format
 from mgimm_plugin.errors import MgimmError, RecordError
 from mgimm_plugin.webpage.session import DrawnBox, Limits
+
+_XML_DECLARATION: Final = re.compile(r"\A<\?xml\s.*?\?>", flags=re.DOTALL)
 
 
 def parse_boxes(text: str, limits: Limits, size: tuple[int, int]) -> list[DrawnBox]:
@@ -29,21 +33,28 @@ def parse_boxes(text: str, limits: Limits, size: tuple[int, int]) -> list[DrawnB
     """
     if len(text) > limits.pasted:
         raise MgimmError(f"the text has {len(text):,} characters; the most are {limits.pasted:,}: paste less")
-    if not text.strip():
+    text = text.strip()
+    if not text:
         raise MgimmError("there is nothing to read: paste boxes first")
-    is_xml = text.lstrip().startswith("<")
+    is_xml, is_coco = text.startswith("<"), _is_coco(text)
+    if is_xml:  # what encoding the file had is of no matter any more: the browser has decoded it
+        text = _XML_DECLARATION.sub("", text)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ("pasted.xml" if is_xml else "pasted.json")
-        path.write_text(text.strip(), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         try:
             if is_xml:
                 found = _annotated(path, "dior-rsvg")
-            elif _is_coco(text):
+            elif is_coco:
                 found = _annotated(path, "coco")
             else:
                 found = read_named_boxes(path)
         except RecordError as error:
-            where = "" if is_xml or error.index is None else f"line {error.index + 1}: "
+            where = ""
+            if is_coco and error.field:  # a path such as annotations[3].bbox
+                where = f"{error.field}: "
+            elif not is_xml and error.index is not None:
+                where = f"line {error.index + 1}: "
             raise MgimmError(where + error.message.replace(str(path), "the pasted text")) from error
         except MgimmError as error:
             message = str(error).replace(f"boxes file {path}", "the pasted text")

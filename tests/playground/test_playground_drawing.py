@@ -41,6 +41,12 @@ def test_boxes_are_read_from_every_form(text, label):
     assert parse_boxes(text, LIMITS, (100, 80)) == [DrawnBox(BOX, label)]
 
 
+@pytest.mark.parametrize("declared", ["UTF-16", "ISO-8859-1", "x-unknown"])
+def test_pasted_xml_is_read_as_it_is_seen_whatever_encoding_its_file_had(declared):
+    text = f'<?xml version="1.0"\n encoding="{declared}"?>\n' + XML.replace(">ship<", ">Küstenschiff 船<")
+    assert parse_boxes(text, LIMITS, (100, 80)) == [DrawnBox(BOX, "Küstenschiff 船")]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -54,6 +60,11 @@ def test_boxes_of_an_image_of_another_size_are_refused(text):
     assert len(parse_boxes(text, LIMITS, (100, 80))) == 1
     with pytest.raises(MgimmError, match="image of 100x80 pixels; this one has 200x160"):
         parse_boxes(text, LIMITS, (200, 160))
+
+
+def test_a_size_of_zero_is_none_that_is_told():
+    text = XML.replace("<object>", "<size><width>0</width><height> 0 </height></size><object>", 1)
+    assert parse_boxes(text, LIMITS, (100, 80)) == [DrawnBox(BOX, "ship")]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +83,11 @@ def test_boxes_of_an_image_of_another_size_are_refused(text):
         ('{"annotations": [1]}', "a list of objects"),
         ('{"regions": 3}', "entry 0: neither a box"),
         ('[{"image_id": 1, "bbox": [1, 2, 30, 40]}]', "may be x, y, width, height"),
+        (
+            json.dumps({**COCO, "annotations": [{"id": 1, "image_id": 1, "bbox": [1]}]}),
+            r"^annotations\[0\]\.bbox: must",
+        ),
+        (json.dumps({**COCO, "images": [*COCO["images"], 3]}), r"^images\[1\]: must be an object"),
         ('{"annotations": null}', "a list of objects"),
         ('{"images": [1], "annotations": []}', "must|no box|object"),
         (f"[[1{'0' * 400}, 0, 1, 1]]", "not a box|too large"),

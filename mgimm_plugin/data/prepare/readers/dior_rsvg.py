@@ -207,8 +207,11 @@ def _text(texts: Mapping[str, str | None], tag: str) -> str | None:
 
 
 def _size(root: Element) -> tuple[int, int] | None:
+    """The size that the file says; some tools write 0 for one that they do not know."""
     width, height = (root.findtext(f"size/{name}") for name in ("width", "height"))
-    return None if width is None or height is None else checked_size(width, height)
+    if width is None or height is None or {width.strip(), height.strip()} == {"0"}:
+        return None
+    return checked_size(width, height)
 
 
 register_source_format(
