@@ -16,12 +16,19 @@ if TYPE_CHECKING:
     from mgimm_plugin.growing_answers import GrowingAnswer
     from mgimm_plugin.predictor import Predictor, Question
 
+_NUMBER: Final = r"#?\d{1,4}\b(?!\.\d|,\d{3}\b)"
+"""No part of 2.5, nor of 2,500."""
+_TO: Final = r"(?:\s*[-–]\s*|\s+(?:to|through)\s+)"
+_AND: Final = r"(?:\s*,\s*(?:and|or)\s+|\s+(?:and|or)\s+|\s*&\s*)"
+_SPAN: Final = rf"{_NUMBER}(?:{_TO}{_NUMBER})?"
+# In "in region 1, 20 planes are parked" 20 is a count. After one region, or after "and", a comma leads to another only
+# in what is plainly a list: it has an "and" to come, or ends where the sentence or a part of it does.
+_LISTED: Final = rf"(?:\s*,\s*{_SPAN})+(?:{_AND}{_SPAN}|(?=\s*(?:[.;:?!)]|\Z)))"
 _MENTION: Final = re.compile(
-    r"\bregions?\s*#?\d{1,4}\b"
-    r"(?:(?:\s*,\s*and\s+|\s*,\s*|\s+and\s+|\s*&\s*|\s+or\s+|\s*[-–]\s*|\s+to\s+)#?\d{1,4}\b)*",
-    flags=re.IGNORECASE,
+    rf"\b(?:regions\s*{_SPAN}(?:\s*,\s*{_SPAN})*|region\s*{_SPAN})(?:{_AND}{_SPAN}|{_LISTED})*", flags=re.IGNORECASE
 )
-_RANGE: Final = re.compile(r"(\d+)(?:\s*[-–]\s*|\s+to\s+)#?(\d+)", flags=re.IGNORECASE)
+_RANGE: Final = re.compile(rf"(\d+){_TO}#?(\d+)", flags=re.IGNORECASE)
+_THROUGH: Final = re.compile(r"(\d+)\s+through\s+#?(\d+)", flags=re.IGNORECASE)
 _NAMED: Final = re.compile(r"^regions?\s*", flags=re.IGNORECASE)
 
 
@@ -115,9 +122,9 @@ def with_regions(message: str, boxes: Sequence[DrawnBox]) -> tuple[str, list[Box
         return ", ".join(map(str, range(first, last + 1))) if first < last else f"{first}, {last}"
 
     def tokens(mention: re.Match[str]) -> str:
-        numbers = _NAMED.sub("", mention[0])
-        if mention[0].lower().startswith("regions"):  # "compare region 1 to 3" speaks of two, "regions 1 to 3" of three
-            numbers = _RANGE.sub(numbers_of, numbers)
+        # "Compare region 1 to 3" speaks of two, "regions 1 to 3" and "region 1 through 3" of three.
+        ranges = _RANGE if mention[0].lower().startswith("regions") else _THROUGH
+        numbers = ranges.sub(numbers_of, _NAMED.sub("", mention[0]))
         return re.sub(r"#?(\d+)", token_of, numbers)
 
     return _MENTION.sub(tokens, message.strip()), found

@@ -22,7 +22,8 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
 }
 """The words of the drawn scenes; a phrase in other words has no attributes in the table."""
 
-_SENTENCE: Final = re.compile(r"[^.!?]+[.!?]*\s*")
+_SENTENCE: Final = re.compile(r".+?(?:[.!?]+(?=\s)|\Z)\s*", flags=re.DOTALL)
+"""A dot inside a number or an abbreviation ends none: 2.5, U.S."""
 
 
 def attributes_of(phrase: str) -> dict[str, str]:

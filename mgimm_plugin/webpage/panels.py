@@ -79,7 +79,9 @@ def told(session: Session) -> str:
         marks = "".join(f'<sup style="{_colors(number, box)}">{number}</sup>' for number, box in boxes.items())
         classes = " ".join(f"mg-r{number}" for number in numbers)
         focus = ' tabindex="0"' if numbers else ""
-        parts.append(f'<span class="mg-sentence {classes}"{focus}>{escape(sentence.strip())}{marks}</span> ')
+        words = sentence.rstrip()
+        after = sentence[len(words) :]  # line breaks are the model's, and are shown as they are
+        parts.append(f'<span class="mg-sentence {classes}"{focus}>{escape(words)}{marks}</span>{after}')
     return f'<p class="mg-told">{"".join(parts)}</p>'
 
 

@@ -48,6 +48,7 @@ _STYLE = """
 .mg-low { color: var(--error-text-color, #b3261e); }
 .mg-empty { color: var(--body-text-color-subdued); }
 .mg-told { line-height: 1.7; margin: .2rem 0; }
+.mg-told, .mg-phrase { white-space: pre-wrap; }
 .mg-sentence { border-radius: .3rem; transition: background .12s; }
 .mg-sentence[tabindex] { cursor: default; border-bottom: 1px dotted var(--body-text-color-subdued); }
 :is(.mg-row, .mg-sentence[tabindex]):is(:hover, :focus) { background: var(--color-accent-soft); outline: none; }

@@ -1,6 +1,7 @@
 """What becomes of answers, without a browser: sessions, questions about regions, links, exports, corrections."""
 
 import math
+import re
 
 import pytest
 from PIL import Image
@@ -13,7 +14,7 @@ from mgimm_plugin.webpage import panels
 from mgimm_plugin.webpage.answers import reply, with_regions
 from mgimm_plugin.webpage.boxes_input import parse_boxes
 from mgimm_plugin.webpage.exports import correct, write_exports
-from mgimm_plugin.webpage.linking import attributes_of, regions_of
+from mgimm_plugin.webpage.linking import attributes_of, regions_of, sentences_of
 from mgimm_plugin.webpage.models import ModelShelf, Options
 from mgimm_plugin.webpage.session import (
     Description,
@@ -24,6 +25,7 @@ from mgimm_plugin.webpage.session import (
     Session,
     Turn,
 )
+from mgimm_plugin.webpage.theme import css
 
 BOX = (10.0, 20.0, 40.0, 60.0)
 
@@ -89,6 +91,14 @@ def test_region_numbers_in_a_question_become_tokens_with_their_boxes(drawing):
         ("Compare region 1 to 2.", "Compare <region> to <region>.", [1, 2]),
         ("region1?", "<region>?", [1]),
         ("Are the 2 regions alike?", "Are the 2 regions alike?", []),
+        ("Are regions 1 through 2 alike?", "Are <region>, <region> alike?", [1, 2]),
+        ("Describe region 1 through 2.", "Describe <region>, <region>.", [1, 2]),
+        ("In region 1, 20 planes are parked, right?", "In <region>, 20 planes are parked, right?", [1]),
+        ("In region 1, 2 planes are parked?", "In <region>, 2 planes are parked?", [1]),
+        ("In regions 1 and 2, 2 planes each?", "In <region> and <region>, 2 planes each?", [1, 2]),
+        ("Is 2.5 km of region 1, 2.5 or 2,000 wide?", "Is 2.5 km of <region>, 2.5 or 2,000 wide?", [1]),
+        ("Is region 1, 2, and 1 alike?", "Is <region>, <region>, and <region> alike?", [1, 2, 1]),
+        ("What is in region 2, 1?", "What is in <region>, <region>?", [2, 1]),
     ],
 )
 def test_several_regions_in_one_breath(drawing, question, asked, numbers):
@@ -153,6 +163,24 @@ def test_sentences_are_linked_by_class_and_place(session):
     assert regions_of("The stadiums are red.", session.rows, size) == [2]
     assert regions_of("Something is in the bottom right.", [Row(DrawnBox((60, 50, 99, 79)))], size) == [1]
     assert regions_of("Seen from above is water.", session.rows, size) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        (
+            "The runway is 2.5 km long, near U.S. soil.\n\n1. One ship. ",
+            ["The runway is 2.5 km long, near U.S. ", "soil.\n\n", "1. ", "One ship. "],
+        ),
+        ("... and so on. Is it?! v1.2 is", ["... ", "and so on. ", "Is it?! ", "v1.2 is"]),
+        ("", []),
+    ],
+)
+def test_a_description_is_shown_in_the_models_own_words_and_lines(session, text, sentences):
+    assert sentences_of(text) == sentences
+    session.description = Description(text, (), "model A")
+    assert re.sub(r"<sup.*?</sup>|<[^>]+>", "", panels.told(session)) == text
+    assert "pre-wrap" in css(Limits())
 
 
 def test_corrected_answers_are_marked_as_the_visitors(session, drawing, tmp_path):
