@@ -88,12 +88,12 @@ class Handlers:
         return canvas_value(*examples()[index])
 
     def open(self, path: str) -> Iterator[dict[str, Any]]:
-        """An uploaded file, TIFF and GeoTIFF included, which browsers do not show by themselves."""
-        try:
-            with told_as_toasts(), as_png(open_upload(path, self.limits)) as png:
-                yield canvas_value(png, [])
-        finally:
-            Path(path).unlink(missing_ok=True)  # the component has its own copy by now
+        """An uploaded file, TIFF and GeoTIFF included, which browsers do not show by themselves.
+
+        The upload stays until gradio deletes it: of equal files it keeps one, which may be another visitor's as well.
+        """
+        with told_as_toasts(), as_png(open_upload(path, self.limits)) as png:
+            yield canvas_value(png, [])
 
     def paste(self, value: dict[str, Any] | None, text: str) -> Iterator[dict[str, Any]]:
         """Pasted boxes, after those that are there; a box that is there already is not there twice."""
@@ -113,13 +113,13 @@ class Handlers:
         with told_as_toasts():
             drawing, options = read_drawing(value, self.limits), _options(settings)
             session.show(drawing)
-            image = session.image
+            image, moment = session.image, session.next_moment()
             for seconds in self.shelf.loading(options):
                 yield session, panels.loading(options.model, seconds)
             for grown in answers.describe_regions(self.shelf.get(options), drawing, options):
                 if session.image != image:
                     return  # the visitor has opened another one meanwhile
-                session.hear(drawing.boxes, grown, options.model)
+                session.hear(drawing.boxes, grown, options.model, moment)
                 yield session, panels.table(session.rows)
 
     def describe_image(
@@ -129,14 +129,14 @@ class Handlers:
         with told_as_toasts():
             drawing, options = read_drawing(value, self.limits), _options(settings)
             session.show(drawing)
-            image, guides = session.image, drawing.boxes if guided else ()
+            image, moment, guides = session.image, session.next_moment(), drawing.boxes if guided else ()
             for seconds in self.shelf.loading(options):
                 yield session, panels.loading(options.model, seconds)
             for answer in answers.describe_image(self.shelf.get(options), drawing, options, guided=guided):
                 if session.image != image:
                     return
                 if answer.text or answer.done:  # before the first word, the description of before stays
-                    session.description = Description(answer.text, guides, options.model) if answer.text else None
+                    session.hear_of_image(Description(answer.text, guides, options.model, moment))
                 yield session, panels.told(session)
 
     def compare(self, value: dict[str, Any] | None, second: str, *settings: Any) -> Iterator[tuple[str, str]]:
@@ -187,7 +187,7 @@ class Handlers:
             yield [str(path) for path in write_exports(Path(folder), drawing, session)]
 
     def correct(
-        self, value: dict[str, Any] | None, session: Session, number: float, text: str
+        self, value: dict[str, Any] | None, session: Session, number: float | None, text: str
     ) -> tuple[Session, str, str, str]:
         """The visitor's own words for a region, or for the image (0): onto the page, and into the file."""
         import gradio as gr
@@ -196,17 +196,21 @@ class Handlers:
             check_written(text, self.limits)
             drawing = read_drawing(value, self.limits)
             session.show(drawing)
-            words, at = text.strip(), int(number or 0)
+            words = text.strip()
             if not words:
                 raise MgimmError("the correction is empty: write what is really there")
+            if number is None:  # as the field sends it when it was emptied
+                raise MgimmError("it is not said what is corrected: name a region, or 0 for the image")
+            at = int(number)
             if not 0 <= at <= len(session.rows):
                 raise MgimmError(f"there is no region {at}; the image has {len(session.rows)}")
             if at:
-                row = Row(session.rows[at - 1].box, words)
+                row = Row(session.rows[at - 1].box, words, moment=session.next_moment())
                 correct(self.corrections, drawing, row)
                 session.rows[at - 1] = row
             else:
-                description = Description(words, session.description.boxes if session.description else (), "")
+                guides = session.description.boxes if session.description else ()
+                description = Description(words, guides, "", session.next_moment())
                 correct(self.corrections, drawing, description, session.rows)
                 session.description = description
         gr.Info(f"Kept in {self.corrections.name}", title="Thank you")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,15 @@ def _names_url(value: Any) -> bool:
 def _image_of(file: FileData | None, limits: Limits) -> Any:
     with told_as_toasts():
         return None if file is None else open_upload(file.path, limits)
+
+
+def _boxes_of(boxes: list[dict[str, Any]], parse: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> Any:
+    """What the component reads, but its colors only where it was sent some of its own, which are texts."""
+    texts = [{key: value for key, value in box.items() if key != "color" or isinstance(value, str)} for box in boxes]
+    return [
+        read if "color" in text else {**read, "color": box.get("color")}
+        for box, text, read in zip(boxes, texts, parse(texts), strict=True)
+    ]
 
 
 def build(shelf: ModelShelf, limits: Limits, corrections: Path) -> gr.Blocks:
@@ -131,6 +141,8 @@ def _draw_column(limits: Limits) -> tuple[Any, ...]:
     )
     # The component decodes whatever Pillow can open, of any size, before a handler sees it.
     canvas.preprocess_image = partial(_image_of, limits=limits)
+    # It takes a box without a color for a black one.
+    canvas.preprocess_boxes = partial(_boxes_of, parse=canvas.preprocess_boxes)
     gallery = gr.Gallery(
         [path for path, _ in examples()],
         label="Examples",

@@ -85,12 +85,14 @@ class Row:
         phrase: The model's words, or the visitor's correction of them.
         confidence: exp of the mean log-probability of its tokens; nan where it is not known.
         model: Who said it; empty for a visitor.
+        moment: ``Session.next_moment`` when it was asked for, or corrected.
     """
 
     box: DrawnBox
     phrase: str = ""
     confidence: float = math.nan
     model: str = ""
+    moment: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +102,14 @@ class Description:
     Attributes:
         text: The words.
         boxes: Those that guided it.
-        model: Who said it.
+        model: Who said it; empty for a visitor.
+        moment: ``Session.next_moment`` when it was asked for, or corrected.
     """
 
     text: str
     boxes: tuple[DrawnBox, ...]
     model: str
+    moment: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,7 @@ class Session:
         rows: One a box.
         description: Of the whole image; None before there is one.
         turns: The chat; another list for each conversation.
+        moment: The last one; it only grows, with another image too.
     """
 
     image: str = ""
@@ -142,6 +147,7 @@ class Session:
     rows: list[Row] = field(default_factory=list)
     description: Description | None = None
     turns: list[Turn] = field(default_factory=list)
+    moment: int = 0
 
     def show(self, drawing: Drawing) -> bool:
         """Take over a drawing; what was said of a box that has not moved stays, and nothing that is of another image.
@@ -163,12 +169,29 @@ class Session:
         self.image, self.size, self.rows, self.description = "", (1, 1), [], None
         self.forget_chat()
 
-    def hear(self, boxes: Sequence[DrawnBox], answers: Sequence[GrowingAnswer], model: str) -> None:
-        """Take over what is said of boxes, where they still are: a visitor may go on drawing meanwhile."""
+    def next_moment(self) -> int:
+        """What puts questions and corrections in order: an answer may still grow when it is corrected."""
+        self.moment += 1
+        return self.moment
+
+    def hear(self, boxes: Sequence[DrawnBox], answers: Sequence[GrowingAnswer], model: str, moment: int) -> None:
+        """Take over what is said of boxes, where they still are: a visitor may go on drawing and correcting meanwhile.
+
+        Args:
+            boxes: That were asked about.
+            answers: One a box.
+            model: Who answers.
+            moment: Of the question; what was said of a box later stays.
+        """
         said = {box.bbox: answer for box, answer in zip(boxes, answers, strict=True)}
         for row in self.rows:
-            if (answer := said.get(row.box.bbox)) is not None:
-                row.phrase, row.confidence, row.model = answer.text, answer.confidence, model
+            if (answer := said.get(row.box.bbox)) is not None and row.moment <= moment:
+                row.phrase, row.confidence, row.model, row.moment = answer.text, answer.confidence, model, moment
+
+    def hear_of_image(self, description: Description) -> None:
+        """Take over what is said of the whole image; no words are no description, and what was said later stays."""
+        if self.description is None or self.description.moment <= description.moment:
+            self.description = description if description.text else None
 
     def forget_chat(self) -> None:
         """Begin a new conversation."""

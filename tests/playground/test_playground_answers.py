@@ -67,7 +67,7 @@ def test_a_box_drawn_during_an_answer_does_not_disturb_it(drawing):
     session = Session()
     session.show(drawing)
     session.show(Drawing(drawing.image, (DrawnBox((1, 1, 9, 9)), drawing.boxes[1])))
-    session.hear(drawing.boxes, [GrowingAnswer("A ship.", 0.5, True), GrowingAnswer("A building.", 0.7, True)], "A")
+    session.hear(drawing.boxes, [GrowingAnswer("A ship.", 0.5, True), GrowingAnswer("A building.", 0.7, True)], "A", 1)
     assert [(row.phrase, row.confidence) for row in session.rows[1:]] == [("A building.", 0.7)]
     assert session.rows[0].phrase == ""
 

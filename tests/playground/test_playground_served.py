@@ -12,6 +12,7 @@ from PIL import Image
 pytest.importorskip("gradio_image_annotation")
 
 from mgimm_plugin.webpage.examples import examples
+from mgimm_plugin.webpage.session import COLORS
 from tests.playground.conftest import client_of, drawing
 
 SETTINGS = ("mgimm-mini", "auto", "auto", 0, 1, 40)
@@ -90,14 +91,32 @@ def test_uploads_are_limited_together_and_not_by_one(address):
     assert httpx.post(f"{address}gradio_api/upload", content=iter([b"a"])).status_code == 411
 
 
-def test_an_upload_is_deleted_once_it_is_shown(address, tmp_path):
+def test_opening_a_file_leaves_equal_files_of_other_visitors_and_the_examples_alone(address, tmp_path):
     Image.effect_noise((40, 30), 60).convert("RGB").save(tmp_path / "a.tif")
-    with (tmp_path / "a.tif").open("rb") as file:
-        (kept,) = httpx.post(f"{address}gradio_api/upload", files={"files": file}).json()
-    assert Path(kept).exists()
-    value = client_of(address).predict({"path": kept, "meta": {"_type": "gradio.FileData"}}, api_name="/open_file")
-    assert Image.open(value["image"]).size == (40, 30)
-    assert not Path(kept).exists()
+    for path in (tmp_path / "a.tif", Path(examples()[0][0])):
+        with Image.open(path) as image:
+            size = image.size
+        uploads = [
+            httpx.post(f"{address}gradio_api/upload", files={"files": (path.name, path.read_bytes())}).json()[0]
+            for _visitor in range(2)
+        ]
+        for upload in uploads:  # of equal files, gradio keeps one
+            value = client_of(address).predict(
+                {"path": upload, "meta": {"_type": "gradio.FileData"}}, api_name="/open_file"
+            )
+            assert Image.open(value["image"]).size == size
+    gallery = next(part for part in httpx.get(f"{address}config").json()["components"] if part["type"] == "gallery")
+    for example in gallery["props"]["value"]:
+        assert httpx.get(f"{address}gradio_api/file={example['image']['path']}").status_code == 200
+
+
+def test_boxes_that_a_program_sends_are_told_apart_by_their_colors(address):
+    client, given = client_of(address), drawing([(9, 39, 49, 80), (150, 14, 216, 80)])
+    given["boxes"][0]["color"] = "rgb(1, 2, 3)"  # of the last one
+    value = client.predict(given, "10 20 40 60", api_name="/paste_boxes")
+    for boxes in (given["boxes"], value["boxes"][1:]):  # as they were sent, and as they came back
+        table = client.predict({**given, "boxes": boxes}, *SETTINGS[:-1], 8, api_name="/describe_regions")
+        assert re.findall(r"--c:(#\w+)", table) == [COLORS[0], "#010203"]
 
 
 def test_more_boxes_than_a_batch_of_others_has(address):
