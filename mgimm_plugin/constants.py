@@ -22,6 +22,9 @@ BOX_UNITS = 1 << 16
 DEFAULT_MAX_PIXELS = 2 * 89_478_485
 """Images with more pixels are refused: where Pillow itself takes an image for a decompression bomb."""
 
+MIN_TEMPERATURE = 0.01
+"""Lowest temperature that samples. Logits are divided by it: far below, they overflow and the probabilities are NaN."""
+
 REGION_QUESTION = "Describe the basic attributes of the main object in this region."
 IMAGE_QUESTION = "Describe this remote sensing image in detail."
 

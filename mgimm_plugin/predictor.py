@@ -208,7 +208,7 @@ class Predictor:
             max_new_tokens: Longest answer, in tokens; one number for all questions, or one for each.
             batch_size: Questions answered together.
             num_beams: 1 is greedy.
-            temperature: Above 0 samples; the answers then differ from call to call.
+            temperature: 0 is greedy; 0.01 and above sample, and the answers differ from call to call.
             on_progress: Called after every batch with the number of questions answered so far.
             on_token: Called with the position of a question, and the id and the log-probability of each token of its
                 answer as it comes, to its end token (one of ``end_ids``); True ends that answer. Not with beams, which
@@ -259,7 +259,7 @@ class Predictor:
             text: The user's words, with ``<image>`` or one ``<region>`` for each box.
             boxes: xyxy in pixels of the image.
             max_new_tokens: Longest answer, in tokens.
-            temperature: Above 0 samples.
+            temperature: 0 is greedy; 0.01 and above sample.
 
         Raises:
             RecordError: The question cannot be asked; raised by the call, before the first piece.
@@ -287,7 +287,7 @@ class Predictor:
             max_new_tokens: Longest answer, in tokens.
             batch_size: Questions answered together.
             num_beams: 1 is greedy.
-            temperature: Above 0 samples.
+            temperature: 0 is greedy; 0.01 and above sample.
 
         Returns:
             All answers so far, in the order of the questions, again and again until all have ended.

@@ -7,7 +7,8 @@ from typing import Any
 
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.constants import MIN_TEMPERATURE
+from mgimm_plugin.errors import SettingError
 from mgimm_plugin.model.decoding import decode_greedily
 from mgimm_plugin.model.listening import EndWhenUnwanted, EndWhereTold, Reader, ScoresAtHand
 
@@ -22,16 +23,15 @@ def search_settings(
         pad_id: Fills what follows an end; None takes the first end token.
         max_new_tokens: Longest answer, in tokens.
         num_beams: 1 is greedy.
-        temperature: Above 0 samples.
+        temperature: 0 is greedy; 0.01 and above sample.
 
     Raises:
-        MgimmError: A number makes no sense.
+        SettingError: A number makes no sense.
     """
-    if max_new_tokens < 1 or num_beams < 1 or temperature < 0:
-        raise MgimmError(
-            f"max_new_tokens {max_new_tokens} and num_beams {num_beams} must be at least 1, "
-            f"temperature {temperature} at least 0"
-        )
+    if max_new_tokens < 1 or num_beams < 1:
+        raise SettingError(f"max_new_tokens {max_new_tokens} and num_beams {num_beams} must be at least 1")
+    if not (temperature == 0 or temperature >= MIN_TEMPERATURE):
+        raise SettingError(f"temperature is {temperature}; use 0 for greedy, or at least {MIN_TEMPERATURE}")
     return GenerationConfig(
         max_new_tokens=max_new_tokens,
         num_beams=num_beams,

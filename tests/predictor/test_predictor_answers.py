@@ -185,7 +185,15 @@ def test_the_pixel_limit_can_be_set(predictor, images, tmp_path):
         Predictor(loaded, max_pixels=100).set_image(tmp_path / "a.png")
 
 
-@pytest.mark.parametrize("setting", [{"max_new_tokens": 0}, {"batch_size": 0}, {"num_beams": 0}, {"temperature": -1}])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"max_new_tokens": 0},
+        {"batch_size": 0},
+        {"num_beams": 0},
+        *({"temperature": number} for number in (-1, 1e-300, 1e-38, 0.009, float("nan"))),
+    ],
+)
 def test_settings_that_make_no_sense_are_refused(predictor, setting):
     with pytest.raises(MgimmError, match=next(iter(setting))):
         predictor.answer([], **setting)
