@@ -115,6 +115,12 @@ def _evaluate(use_cpu: bool) -> tuple[_Seconds, _Seconds]:
     return _Seconds(one[0], two[0], at_once[0]), _Seconds(one[1], two[1], at_once[1])
 
 
+def _gpu(number: int) -> str:
+    """The name of one of the GPUs that the user lets us see, counted from 0; empty where there are fewer."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return str(number) if visible is None else "".join(visible.split(",")[number : number + 1])
+
+
 def _run(jobs: Sequence[list[str]], ranks: int = 1) -> list[str]:
     """Run modules with their arguments at the same time, each in so many ranks; returns what each printed.
 
@@ -127,7 +133,7 @@ def _run(jobs: Sequence[list[str]], ranks: int = 1) -> list[str]:
         # Where no Java is found, there are no caption scores.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": str(Path(sys.executable).parent)}
         if ranks == 1:
-            environment["CUDA_VISIBLE_DEVICES"] = str(number)  # a process has one GPU, as a rank has
+            environment["CUDA_VISIBLE_DEVICES"] = _gpu(number)  # a process has one GPU, as a rank has
         command = [sys.executable, *launcher, "-m", *job]
         running.append(
             subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import socket
 import subprocess
 import sys
@@ -42,12 +43,12 @@ def serving(device: torch.device) -> Iterator[Measurement]:
         ):
 
             def usual(requests: list[dict[str, Any]] = requests) -> list[str]:
-                with httpx.Client(base_url=address, timeout=600) as client:
+                with httpx.Client(base_url=address, timeout=600, trust_env=False) as client:
                     return [_answer(client.post("/v1/chat/completions", json=request)) for request in requests]
 
             async def at_once(requests: list[dict[str, Any]]) -> list[str]:
                 limits = httpx.Limits(max_connections=CLIENTS)
-                async with httpx.AsyncClient(base_url=address, timeout=600, limits=limits) as client:
+                async with httpx.AsyncClient(base_url=address, timeout=600, limits=limits, trust_env=False) as client:
                     sent = [client.post("/v1/chat/completions", json=request) for request in requests]
                     return [_answer(response) for response in await asyncio.gather(*sent)]
 
@@ -102,18 +103,23 @@ def _answer(response: Any) -> str:
 
 @contextmanager
 def _served(device: torch.device) -> Iterator[str]:
-    """The bundled model, served by a process of its own; its address."""
+    """The bundled model, served by a process of its own; its address. The user's own key is not asked for."""
     import httpx
 
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mgimm_plugin", "serve", "--port", str(port), "--device", str(device)]
-    server = subprocess.Popen([*command, "--dtype", "float32"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        [*command, "--dtype", "float32"],
+        env={name: value for name, value in os.environ.items() if name != "MGIMM_API_KEY"},
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(_STARTING_SECONDS * 10):
             try:
-                httpx.get(f"{address}/health").raise_for_status()
+                httpx.get(f"{address}/health", trust_env=False).raise_for_status()
                 break
             except httpx.TransportError:
                 if server.poll() is not None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
 from mgimm_plugin.bench import BENCHMARKS, get_benchmark
 
+if TYPE_CHECKING:
+    from mgimm_plugin.bench.measuring import Measurement
+
 
 def run(only: Sequence[str], *, device: str | None = None, as_json: bool = False) -> None:
-    """Measure, and print a table as the figures come, or JSON at the end.
+    """Measure, and print a table as the figures come, or JSON at the end, also where that is an error.
 
     Args:
         only: Names of benchmarks; all where there are none.
@@ -30,14 +34,33 @@ def run(only: Sequence[str], *, device: str | None = None, as_json: bool = False
     transformers.utils.logging.disable_progress_bar()
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     measured = []
-    for name, benchmark in chosen.items():
-        typer.echo(f"{name} ...", err=True)
-        for measurement in benchmark(where):
-            measured.append(measurement.as_dict())
-            if not as_json:
-                typer.echo(
-                    f"{name:13} {measurement.ratio:7.2f} x  {measurement.usual_s:9.4f} s  {measurement.ours_s:9.4f} s  "
-                    f"{measurement.case}"
-                )
-    if as_json:
-        typer.echo(json.dumps(measured, indent=2))
+    if not as_json:
+        typer.echo(_line("benchmark", "ratio", "usual", "ours", "largest difference", "case"))
+    try:
+        for name, benchmark in chosen.items():
+            typer.echo(f"{name} ...", err=True)
+            for measurement in benchmark(where):
+                measured.append(measurement.as_dict())
+                if not as_json:
+                    typer.echo(_row(measurement))
+    finally:  # what took minutes to measure is not lost to what fails after it
+        if as_json:
+            typer.echo(json.dumps(measured, indent=2))
+
+
+def _row(measurement: Measurement) -> str:
+    difference = "-"
+    if measurement.max_difference is not None:
+        difference = f"{measurement.max_difference:.3g} {measurement.more.get('max_difference_is', '')}".rstrip()
+    return _line(
+        measurement.name,
+        f"{measurement.ratio:.2f} x",
+        f"{measurement.usual_s:.4f} s",
+        f"{measurement.ours_s:.4f} s",
+        difference,
+        measurement.case,
+    )
+
+
+def _line(name: str, ratio: str, usual: str, ours: str, difference: str, case: str) -> str:
+    return f"{name:13} {ratio:>9}  {usual:>11}  {ours:>11}  {difference:>21}  {case}"

@@ -1,6 +1,7 @@
 """The benchmarks compare two ways that give the same, and say so."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from typer.testing import CliRunner
 from mgimm_plugin.bench import BENCHMARKS, get_benchmark
 from mgimm_plugin.bench.measuring import Measurement, in_turns
 from mgimm_plugin.cli import app
-from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.errors import MgimmError, MissingExtraError
 
 CPU = torch.device("cpu")
 
@@ -93,6 +94,82 @@ def test_json_is_a_list_of_measurements(monkeypatch):
     rows = json.loads(result.stdout)
     assert [row["name"] for row in rows] == ["rim", "rim"]
     assert {"name", "usual_s", "ours_s", "ratio", "max_difference"} <= rows[0].keys()
+
+
+@pytest.fixture
+def ends_early(monkeypatch):
+    """Two benchmarks: one has figures, the other fails."""
+
+    def measured(device):
+        more = {"max_difference_is": "answers that differ"}
+        yield Measurement(name="rim", case="forward", usual_s=3.0, ours_s=1.5, max_difference=2.9e-06)
+        yield Measurement(name="rim", case="answers", usual_s=3.0, ours_s=1.5, max_difference=2.0, more=more)
+        yield Measurement(name="rim", case="alone", usual_s=3.0, ours_s=1.5)
+
+    def failing(device):
+        raise MissingExtraError("httpx", "serve", "mgimm bench --only serving")
+
+    benchmarks = {"rim": measured, "serving": failing}
+    monkeypatch.setattr("mgimm_plugin.commands.bench.get_benchmark", benchmarks.__getitem__)
+
+
+def test_what_was_measured_before_a_failure_is_printed(ends_early):
+    result = CliRunner().invoke(app, ["bench", "--only", "rim,serving", "--json", "--device", "cpu"])
+    assert result.exit_code == 1
+    assert "pip install" in result.stderr
+    assert [row["case"] for row in json.loads(result.stdout)] == ["forward", "answers", "alone"]
+
+
+def test_the_table_says_how_much_the_two_ways_differ(ends_early):
+    result = CliRunner().invoke(app, ["bench", "--only", "rim", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    head, *rows = [re.split(r"  +", line) for line in result.stdout.splitlines()]
+    assert head == ["benchmark", "ratio", "usual", "ours", "largest difference", "case"]
+    assert rows == [
+        ["rim", "2.00 x", "3.0000 s", "1.5000 s", "2.9e-06", "forward"],
+        ["rim", "2.00 x", "3.0000 s", "1.5000 s", "2 answers that differ", "answers"],
+        ["rim", "2.00 x", "3.0000 s", "1.5000 s", "-", "alone"],
+    ]
+
+
+@pytest.mark.slow
+def test_a_key_or_proxy_of_the_users_is_not_between_the_benchmark_and_its_server(monkeypatch):
+    pytest.importorskip("fastapi")
+    get_benchmark("serving")
+    from mgimm_plugin.bench import serving, workload
+
+    monkeypatch.setenv("MGIMM_API_KEY", "secret")
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # where nobody listens
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setattr(serving, "CLIENTS", 2)
+    monkeypatch.setattr(workload, "SCENES", 2)
+    row = next(get_benchmark("serving")(CPU))
+    assert row.max_difference == 0
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [
+        (None, ["0", "1"]),
+        ("3,5", ["3", "5"]),
+        ("GPU-a,GPU-b,GPU-c", ["GPU-a", "GPU-b"]),
+        ("3", ["3", ""]),
+        ("", ["", ""]),
+    ],
+)
+def test_processes_of_one_gpu_take_those_that_the_user_lets_them_see(monkeypatch, tmp_path, visible, expected):
+    get_benchmark("scale-out")
+    from mgimm_plugin.bench.scale_out import _run
+
+    (tmp_path / "tell_gpu.py").write_text("import os; print(os.environ['CUDA_VISIBLE_DEVICES'])")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert [printed.strip() for printed in _run([["tell_gpu"], ["tell_gpu"]])] == expected
 
 
 @pytest.mark.parametrize("stage", ["region", "image"])
