@@ -62,7 +62,9 @@ def describe(
     dtype: DtypeOption = None,
     max_new_tokens: TokensOption = 200,
     num_beams: BeamsOption = 1,
-    temperature: Annotated[float, typer.Option("--temperature", min=0, help="Above 0 samples.")] = 0.0,
+    temperature: Annotated[
+        float, typer.Option("--temperature", min=0, help="0 is greedy; 0.01 and above sample.")
+    ] = 0.0,
     max_pixels: PixelsOption = DEFAULT_MAX_PIXELS,
 ) -> None:
     """Describe an image, or each of its regions.
@@ -148,6 +150,10 @@ def serve(
     base: BaseOption = None,
     host: Annotated[str, typer.Option("--host", help="Where to listen; 0.0.0.0 is everywhere.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8000,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option("--allowed-host", metavar="NAME", help="Another name to answer under: a proxy's; repeatable."),
+    ] = None,
     api_key: Annotated[
         str | None, typer.Option("--api-key", envvar="MGIMM_API_KEY", help="Asked of every client. Default: none.")
     ] = None,
@@ -167,8 +173,9 @@ def serve(
     from mgimm_plugin.commands.serve import run
 
     run(
-        model, base, host=host, port=port, api_key=api_key, allow_remote_images=allow_remote_images,
-        batch_size=batch_size, queue_length=queue_length, max_pixels=max_pixels, device=device, dtype=dtype,
+        model, base, host=host, port=port, allowed_hosts=allowed_host or (), api_key=api_key,
+        allow_remote_images=allow_remote_images, batch_size=batch_size, queue_length=queue_length,
+        max_pixels=max_pixels, device=device, dtype=dtype,
     )  # fmt: skip
 
 

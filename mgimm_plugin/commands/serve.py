@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from mgimm_plugin.commands.loading import load_predictor
@@ -18,6 +20,7 @@ def run(
     *,
     host: str,
     port: int,
+    allowed_hosts: Sequence[str],
     api_key: str | None,
     allow_remote_images: bool,
     device: str | None,
@@ -33,6 +36,7 @@ def run(
         base: Base model of an adapter or LoRA checkpoint.
         host: Address to listen on.
         port: Port to listen on.
+        allowed_hosts: Names that a proxy before the server is known by.
         api_key: Asked of every client.
         allow_remote_images: Whether http(s) images are loaded.
         device: Such as ``cpu`` or ``cuda``.
@@ -43,6 +47,7 @@ def run(
 
     Raises:
         MissingExtraError: The packages of ``[serve]`` are not installed.
+        SettingError: One of ``allowed_hosts`` is no host name.
         MgimmError: The model cannot be loaded.
     """
     try:
@@ -54,18 +59,20 @@ def run(
         raise MissingExtraError(error.name or "fastapi", "serve", "mgimm serve") from error
     if not is_loopback(host) and not api_key:
         logger.warning("everybody who reaches %s may ask: set MGIMM_API_KEY to ask for a key", host)
+    guards = host_guards(host, allowed_hosts)
     predictor, loaded = load_predictor(model, base, device=device, dtype=dtype, max_pixels=max_pixels)
 
     from mgimm_plugin.serve.app import create_app
     from mgimm_plugin.serve.settings import Limits
 
-    name = Path(loaded).name if Path(loaded).is_dir() else loaded  # a folder's place is nobody's business
+    # A folder's place is nobody's business. abspath gives "." a name, and leaves a link the one that was chosen for it.
+    name = Path(os.path.abspath(loaded)).name if Path(loaded).is_dir() else loaded
     app = create_app(
         predictor,
         name,
         limits=Limits(pixels=max_pixels, batch_size=batch_size, queue_length=queue_length),
         api_key=api_key or None,
         allow_remote_images=allow_remote_images,
-        middleware=host_guards(host),
+        middleware=guards,
     )
     uvicorn.run(app, host=host, port=port, proxy_headers=False, server_header=False, timeout_graceful_shutdown=5)

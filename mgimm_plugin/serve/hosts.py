@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import urlsplit
+
+from mgimm_plugin.errors import SettingError
+from mgimm_plugin.serve.settings import RequestRefused
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 
 def is_loopback(host: str) -> bool:
@@ -15,35 +22,62 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def host_guards(host: str) -> list[Any]:
-    """Starlette middleware that refuses other names than those of this machine, where ``host`` is one of these.
+def host_guards(host: str, allowed: Sequence[str] = ()) -> list[Any]:
+    """Starlette middleware that refuses other names than those of this machine and those that are allowed.
 
-    A page of another site may make its own name lead here; a browser then sends that name.
+    A page of another site may make its own name lead here; a browser then sends that name. Nothing is refused where
+    others reach ``host`` and no name is allowed.
+
+    Args:
+        host: Address that the server listens at.
+        allowed: Further names, as a proxy passes them on.
+
+    Raises:
+        SettingError: What is allowed is no host name.
     """
     from starlette.middleware import Middleware
 
-    return [Middleware(LoopbackNamesOnly)] if is_loopback(host) else []
+    for name in allowed:
+        if not _HOST_NAME.fullmatch(name) or not _host_of(name):
+            raise SettingError(
+                f"--allowed-host {name!r} is no host name; give the name alone, such as mgimm.example.org, without "
+                "scheme, port, path or *"
+            )
+    names = frozenset(_host_of(name) for name in allowed)
+    return [Middleware(KnownNamesOnly, allowed=names)] if names or is_loopback(host) else []
 
 
-class LoopbackNamesOnly:
-    """ASGI middleware that answers 400 to requests whose ``Host`` is no name of this machine."""
+class KnownNamesOnly:
+    """ASGI middleware that answers 400 to requests whose ``Host`` is no name of this machine, nor an allowed one."""
 
-    def __init__(self, app: Any) -> None:
-        self._app = app
+    def __init__(self, app: Any, allowed: Collection[str]) -> None:
+        self._app, self._allowed = app, allowed
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass the request on, or refuse it."""
-        if scope["type"] in ("http", "websocket") and not is_loopback(_host_of(scope)):
-            from starlette.responses import PlainTextResponse
+        if scope["type"] in ("http", "websocket") and not self._knows(given := _given(scope)):
+            from starlette.responses import JSONResponse
 
-            refusal = PlainTextResponse("this server answers under names of its own machine only", status_code=400)
-            await refusal(scope, receive, send)
+            refusal = RequestRefused(
+                f"the host {given[:100]!r} is no name of this machine; ask for 127.0.0.1 or localhost; where a proxy "
+                "passes its own name on, start mgimm serve with --allowed-host NAME",
+                code="unknown_host",
+            )
+            await JSONResponse(refusal.as_dict(), status_code=refusal.status)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
+    def _knows(self, given: str) -> bool:
+        name = _host_of(given)
+        return name in self._allowed or is_loopback(name)
 
-def _host_of(scope: Any) -> str:
-    given = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+
+def _given(scope: Any) -> str:
+    return str(dict(scope["headers"]).get(b"host", b"").decode("latin-1"))
+
+
+def _host_of(given: str) -> str:
+    """A host without its port, in lower case and without brackets."""
     try:
         return urlsplit(f"//{given}").hostname or ""
     except ValueError:

@@ -5,6 +5,7 @@ import asyncio
 import httpx
 import pytest
 
+from mgimm_plugin.errors import SettingError
 from mgimm_plugin.serve.hosts import host_guards, is_loopback
 
 
@@ -13,21 +14,47 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": b"in"})
 
 
-def status(host, guarded_by):
-    (guard,) = host_guards(guarded_by)
+def response(host, guarded_by, allowed=()):
+    (guard,) = host_guards(guarded_by, allowed)
     transport = httpx.ASGITransport(guard.cls(app, *guard.args, **guard.kwargs))
 
     async def ask():
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-            return (await client.get("/", headers={"host": host})).status_code
+            return await client.get("/", headers={"host": host})
 
     return asyncio.run(ask())
+
+
+def status(*args):
+    return response(*args).status_code
 
 
 @pytest.mark.parametrize("listens", ["127.0.0.1", "localhost", "::1", "127.0.0.2"])
 def test_whatever_the_loopback_address_only_names_of_this_machine_come_in(listens):
     assert [status(host, listens) for host in ("127.0.0.1:8000", "localhost", "[::1]:8000")] == [200] * 3
     assert [status(host, listens) for host in ("evil.example", "127.0.0.1.evil.example:8000", "[::1", "")] == [400] * 4
+
+
+@pytest.mark.parametrize("listens", ["127.0.0.1", "0.0.0.0"])
+def test_names_that_are_allowed_come_in_too_and_no_others(listens):
+    allowed = ["Mgimm.example", "[fd00::1]"]
+    hosts = ("mgimm.example", "MGIMM.example:443", "[FD00::1]:8000", "localhost:8000")
+    assert [status(host, listens, allowed) for host in hosts] == [200] * 4
+    assert [status(host, listens, allowed) for host in ("evil.example", "www.mgimm.example", "", "[")] == [400] * 4
+
+
+def test_a_refusal_says_what_to_do_as_openai_does():
+    error = response("mgimm.example", "127.0.0.1").json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert (error["type"], error["code"]) == ("invalid_request_error", "unknown_host")
+    assert "'mgimm.example' is no name of this machine" in error["message"]
+    assert "--allowed-host" in error["message"]
+
+
+@pytest.mark.parametrize("name", ["", "https://mgimm.example", "mgimm.example:443", "*", "a b", "[:::]", "a,b", "a/b"])
+def test_what_is_no_host_name_cannot_be_allowed(name):
+    with pytest.raises(SettingError, match="is no host name"):
+        host_guards("127.0.0.1", [name])
 
 
 def test_who_lets_others_in_takes_every_name():
