@@ -42,6 +42,8 @@ def is_public(text: str) -> bool:
         wrapped = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
         if wrapped is not None:
             return is_public(str(wrapped))
+        if address.is_site_local:  # fec0::/10, once what fc00::/7 is now; is_global has forgotten it
+            return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
