@@ -85,8 +85,8 @@ class _Server:
         self.started = int(time.time())
 
     async def health(self) -> Response:
-        alive = self.batcher.alive
-        return JSONResponse({"status": "ok" if alive else "failed"}, status_code=200 if alive else 503)
+        healthy = self.batcher.healthy
+        return JSONResponse({"status": "ok" if healthy else "failed"}, status_code=200 if healthy else 503)
 
     async def show_metrics(self, request: Request) -> Response:
         self._check_key(request)
@@ -156,7 +156,7 @@ class _Server:
             )
         async with self.reading:
             question, tokens = await run_in_threadpool(ask, chat, drafted, content, self.predictor, self.limits)
-        job = Job(question, chat.new_tokens, chat.temperature or 0.0, chat.stop or (), stream=chat.stream)
+        job = Job(question, chat.new_tokens, chat.temperature or 0.0, chat.stop or (), stream=bool(chat.stream))
         return job, tokens
 
     async def _whole(self, job: Job, completion: Completion, arrived: float, request: Request) -> Response:
@@ -205,8 +205,11 @@ class _Server:
     def _check_key(self, request: Request) -> None:
         if self.api_key is None:
             return
-        given = request.headers.get("authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {self.api_key}".encode()):
+        # The bytes as they came, in a header's latin-1; those of the key as the shell had them, in UTF-8 or not.
+        given = request.headers.get("authorization", "").encode("latin-1")
+        scheme, _, key = given.partition(b" ")
+        expected = self.api_key.encode(errors="surrogateescape")
+        if scheme.lower() != b"bearer" or not hmac.compare_digest(key.strip(), expected):
             raise RequestRefused(
                 "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'",
                 status=401, code="invalid_api_key",

@@ -19,11 +19,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import torch
+
 from mgimm_plugin.growing_text import GrowingText, cut_at_stop
 from mgimm_plugin.predictor import Predictor, Question
 from mgimm_plugin.serve.settings import Limits, RequestRefused
 
 logger = logging.getLogger(__name__)
+
+_FAILURES_IN_A_ROW = 3
+"""So many failed batches are no longer the fault of what was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +116,20 @@ class Batcher:
         self._waiting: deque[Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._failures = 0
         self._thread = threading.Thread(target=self._work, name="mgimm-serve-model", daemon=True)
         self._thread.start()
 
     @property
-    def alive(self) -> bool:
-        """Whether requests are being worked on."""
-        return self._thread.is_alive()
+    def healthy(self) -> bool:
+        """Whether requests are being worked on, and not in vain; after failures, the next success makes it true."""
+        return self._thread.is_alive() and self._failures < _FAILURES_IN_A_ROW
 
     def __len__(self) -> int:
-        """How many jobs wait."""
-        return len(self._waiting)
+        """How many jobs wait that somebody waits for."""
+        with self._changed:
+            self._drop_cancelled()
+            return len(self._waiting)
 
     def submit(self, job: Job) -> None:
         """Put a job into the queue.
@@ -150,8 +158,10 @@ class Batcher:
             self._observer.batch_started(len(batch))
             try:
                 self._answer(batch)
-            except Exception:  # the thread's outermost frame: a defect of one batch must not end the server
+                self._failures = 0
+            except Exception as error:  # the thread's outermost frame: a defect of one batch must not end the server
                 logger.exception("a batch of %d requests failed", len(batch))
+                self._failures = _FAILURES_IN_A_ROW if _is_of_device(error) else self._failures + 1
                 for job in batch:
                     job.tell(Failed())
 
@@ -192,6 +202,12 @@ class Batcher:
 
     def _closing(self) -> bool:
         return self._closed
+
+
+def _is_of_device(error: Exception) -> bool:
+    """Whether the GPU itself has failed: its context is lost then, and so is every batch of this process."""
+    # torch 2.7 has no AcceleratorError; it raises a RuntimeError with these words, as cuBLAS and cuDNN still do.
+    return isinstance(error, getattr(torch, "AcceleratorError", ())) or "CUDA error" in str(error)
 
 
 def queue_is_full(waiting: int) -> RequestRefused:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError, PydanticKnownError
 
+from mgimm_plugin.constants import MIN_TEMPERATURE
 from mgimm_plugin.serve.settings import Limits, RequestRefused
 
 DEFAULT_NEW_TOKENS = 200
@@ -51,11 +52,23 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _nothing(value: object) -> None:
+    if value not in (None, "", []):
+        raise PydanticKnownError("extra_forbidden")
+
+
+def _no_overflow(temperature: float) -> float:
+    if 0 < temperature < MIN_TEMPERATURE:
+        raise PydanticCustomError("temperature_too_low", f"use 0 for greedy, or at least {MIN_TEMPERATURE}")
+    return temperature
+
+
 Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 Content = Annotated[list[Part], BeforeValidator(_as_parts), Field(min_length=1)]
 
 
 StopTexts = Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=4)]
+Nothing = Annotated[None, BeforeValidator(_nothing)]
 
 
 class Message(_Strict):
@@ -64,6 +77,12 @@ class Message(_Strict):
     role: Literal["system", "developer", "user", "assistant"]
     content: Content
     name: str | None = None
+    # Answers have these, empty here, and clients send an answer back as it came.
+    refusal: Nothing = None
+    annotations: Nothing = None
+    audio: Nothing = None
+    tool_calls: Nothing = None
+    function_call: Nothing = None
 
 
 class Region(_Strict):
@@ -91,13 +110,13 @@ class ChatRequest(_Strict):
     messages: Annotated[list[Message], Field(min_length=1)]
     regions: list[Annotated[Region, BeforeValidator(_as_region)]] = []
     box_units: Literal["pixels", "fractions"] = "pixels"
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2), AfterValidator(_no_overflow)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     stop: Annotated[StopTexts | None, BeforeValidator(_as_list)] = None
-    stream: bool = False
+    stream: bool | None = None
     stream_options: StreamOptions | None = None
-    n: Literal[1] = 1
+    n: Literal[1] | None = None
     # Clients send these by default; other values would change nothing here.
     top_p: Annotated[float, Field(ge=1, le=1)] | None = None
     presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None

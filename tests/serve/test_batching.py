@@ -115,12 +115,12 @@ def test_a_defect_ends_its_batch_and_not_the_server(tiny_loaded, monkeypatch):
             first = await end_of(broken)
         after = job()
         batcher.submit(after)
-        return first, await end_of(after), batcher.alive
+        return first, await end_of(after), batcher.healthy
 
-    (first, second, alive), _ = with_batcher(predictor, use)
+    (first, second, healthy), _ = with_batcher(predictor, use)
     assert isinstance(first, Failed)
     assert isinstance(second, Finished)
-    assert alive
+    assert healthy
 
 
 def test_closing_tells_those_that_wait(held):

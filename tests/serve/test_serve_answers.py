@@ -75,6 +75,18 @@ def test_a_conversation_goes_on(client, tiny_predictor, pictures):
     assert said(post(client, messages, regions=BOXES)) == expected
 
 
+def test_an_answer_may_be_sent_back_as_it_came(client, tiny_predictor, pictures):
+    asked = user("What is it?", data_url(pictures[2]))
+    answer = post(client, [asked]).json()["choices"][0]["message"]
+    expected = alone(tiny_predictor, pictures[2], "And where?", earlier=("<image>\nWhat is it?", answer["content"]))
+    assert said(post(client, [asked, answer, user("And where?")])) == expected
+
+
+def test_null_is_as_good_as_nothing(client, tiny_predictor):
+    response = post(client, [user("Hello?")], stream=None, n=None, temperature=None, stop=None)
+    assert said(response) == alone(tiny_predictor, None, "Hello?")
+
+
 def test_words_alone_are_answered(client, tiny_predictor):
     assert said(post(client, [user("Hello?")])) == alone(tiny_predictor, None, "Hello?")
 
@@ -93,7 +105,7 @@ def events(response):
     return [json.loads(line) for line in lines]
 
 
-@pytest.mark.parametrize("temperature", [0, 1.5])
+@pytest.mark.parametrize("temperature", [0, 0.01, 1.5])
 def test_a_stream_has_the_same_answer_in_pieces(client, tiny_predictor, pictures, temperature):
     response = post(
         client,
@@ -145,6 +157,18 @@ def test_the_official_client_sends_regions(address, tiny_predictor, pictures):
             extra_body={"regions": BOXES[:1]},
         )
     assert answer.choices[0].message.content == alone(tiny_predictor, pictures[0], "<region>\nWhat?", BOXES[:1])
+
+
+@pytest.mark.parametrize("sent_back", [lambda message: message, lambda message: message.model_dump()])
+def test_the_official_client_sends_an_answer_back(address, tiny_predictor, sent_back):
+    from openai import OpenAI
+
+    with OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as openai:
+        options = {"model": "tiny", "max_tokens": LENGTH}
+        first = openai.chat.completions.create(messages=[user("Hello?")], **options).choices[0].message
+        messages = [user("Hello?"), sent_back(first), user("More?")]
+        second = openai.chat.completions.create(messages=messages, **options).choices[0].message
+    assert second.content == alone(tiny_predictor, None, "More?", earlier=("Hello?", first.content))
 
 
 def test_health_and_metrics_say_how_it_goes(tiny_predictor, pictures):

@@ -4,6 +4,7 @@ import http.client
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -63,6 +64,25 @@ def test_a_body_that_does_not_arrive_in_time_is_refused(tiny_predictor):
         connection.close()
         after = httpx.post(f"{address}/v1/chat/completions", json={**ASKED, "max_tokens": 2}, timeout=60)
         assert after.status_code == 200
+
+
+def test_clients_that_have_gone_make_room_at_once(held):
+    body = json.dumps(ASKED)
+    with running(held, limits=Limits(queue_length=2, batch_size=1)) as address, ThreadPoolExecutor() as threads:
+        place = f"{address}/v1/chat/completions"
+        first = threads.submit(httpx.post, place, json={**ASKED, "max_tokens": 2}, timeout=60)
+        assert held.asked.wait(60)
+        queued = [http.client.HTTPConnection(address.removeprefix("http://")) for _ in range(2)]
+        for connection in queued:
+            connection.request("POST", "/v1/chat/completions", body, {"content-type": "application/json"})
+        wait_for(address, "mgimm_queue_length 2.0")
+        for connection in queued:
+            connection.close()
+        wait_for(address, 'mgimm_requests_total{status="gone"} 2.0')
+        after = threads.submit(httpx.post, place, json={**ASKED, "max_tokens": 2}, timeout=60)
+        wait_for(address, "mgimm_queue_length 1.0")
+        held.let_go.set()
+        assert (first.result().status_code, after.result().status_code) == (200, 200)
 
 
 def test_a_full_queue_is_told_with_a_time_to_come_again(held):

@@ -1,9 +1,10 @@
 """A bad request is refused with a reason that names what is wrong, and the next good one is answered."""
 
+import httpx
 import pytest
 
 from tests.serve.bad_requests import BODIES, GOOD, LIMITS, REQUESTS
-from tests.serve.conftest import client_of
+from tests.serve.conftest import client_of, running
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +57,18 @@ def test_a_wrong_key_is_refused(tiny_predictor, header, path):
         assert client.post("/v1/chat/completions", json=GOOD).status_code == 401
         assert client.get("/health").status_code == 200
         assert client.get(path, headers={"authorization": "Bearer secret"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("key", "header"),
+    [
+        ("secret", b"bearer secret"),
+        ("secret", b"BEARER  secret"),
+        ("Schl\u00fcssel", "Bearer Schl\u00fcssel".encode()),
+        ("Schl\udcfcssel", b"Bearer Schl\xfcssel"),  # as os.environ has what is not UTF-8
+    ],
+)
+def test_a_right_key_is_taken_however_its_scheme_and_letters_are_written(tiny_predictor, key, header):
+    with running(tiny_predictor, api_key=key) as address:  # over HTTP: the test client has its own idea of bytes
+        assert httpx.get(f"{address}/v1/models", headers={"authorization": header}).status_code == 200
+        assert httpx.get(f"{address}/v1/models", headers={"authorization": header + b"x"}).status_code == 401
