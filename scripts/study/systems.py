@@ -86,6 +86,20 @@ _ROWS: Final = (
         model_flags=_encoder("interactive_roi_residual"),
         modes=dict(MODES),
     ),
+    System(
+        "interactive_biased",
+        "RIM biased to its box",
+        "improved",
+        model_flags=_encoder("interactive_biased"),
+        modes=dict(MODES),
+    ),
+    System(
+        "interactive_biased_depth_1",
+        "RIM biased to its box, depth 1",
+        "improved",
+        model_flags=(*_encoder("interactive_biased"), "--mm_region_depth", "1"),
+        modes=dict(MODES),
+    ),
     # GeoChat trains everything at once, so it is set against the RIM trained at once; the other row is for the stages.
     System("box_text", "boxes as text, one stage", recipe=Recipe.ONE_STAGE, model_flags=_encoder("box_text")),
     System("box_text_two_stages", "boxes as text, two stages", model_flags=_encoder("box_text")),
@@ -180,6 +194,17 @@ COMPARISONS: Final = (
     Comparison(
         "interactive_roi_residual", TRUE, "roi_align", TRUE, PRIMARY_OUTCOMES, False, "kept seeds against RoIAlign"
     ),
+    Comparison(
+        "interactive_biased",
+        TRUE,
+        "multi_grained",
+        TRUE,
+        PRIMARY_OUTCOMES,
+        False,
+        "attention biased to the box",
+    ),
+    Comparison("interactive_biased", TRUE, "roi_align", TRUE, PRIMARY_OUTCOMES, False, "biased RIM against RoIAlign"),
+    Comparison("interactive_biased_depth_1", TRUE, "roi_align", TRUE, PRIMARY_OUTCOMES, False, "the same, depth 1"),
     Comparison("one_stage", TRUE, "box_text", TRUE, PRIMARY_OUTCOMES, False, "RIM against boxes as text, one stage"),
     Comparison("multi_grained", TRUE, "box_text_two_stages", TRUE, PRIMARY_OUTCOMES, False, "the same, two stages"),
     Comparison("multi_grained", TRUE, "multi_grained", BLANK, PRIMARY_OUTCOMES, False, "what the pixels bring"),

@@ -15,6 +15,7 @@ from tests.train.conftest import losses
 
 VARIANTS = {
     "roi_align": {"mm_region_encoder": "roi_align"},
+    "interactive_biased": {"mm_region_encoder": "interactive_biased"},
     "interactive_roi": {"mm_region_encoder": "interactive_roi"},
     "interactive_roi_residual": {"mm_region_encoder": "interactive_roi_residual"},
     "four tokens": {"mm_region_tokens": 4, "mm_region_image_update": False},

@@ -10,9 +10,12 @@ from torch import Tensor, nn
 from mgimm_plugin.errors import CheckpointError, RecordError
 from mgimm_plugin.model.regions.box_encoder import CORNERS, BoxEncoder
 from mgimm_plugin.model.regions.interactive import RegionInteractiveModule
-from mgimm_plugin.model.regions.roi import RoiReader, box_average, roi_cells
+from mgimm_plugin.model.regions.roi import RoiReader, box_average, box_shares, roi_cells
 from mgimm_plugin.model.seeded import IdentityLinear, reset_leaf, reset_seeded
 from mgimm_plugin.region_settings import RegionSettings
+
+OUTSIDE = -6.0
+"""Logit of a patch that a box has no part in: tokens may still look there, where that is worth it."""
 
 
 class RegionEncoder(nn.Module):
@@ -83,12 +86,27 @@ class InteractiveRegionEncoder(RegionEncoder):
         dtype = self.interaction.final_norm.weight.dtype
         tokens = self.tokens(features, boxes, image_index, grid).to(dtype)
         positions = self.box_encoder.grid(*grid).to(dtype)
-        out = self.interaction(tokens, features.to(dtype), image_index, positions)
+        inside = self.inside(boxes, grid)
+        inside = None if inside is None else inside.to(dtype)
+        out = self.interaction(tokens, features.to(dtype), image_index, positions, inside)
         return out.mean(dim=1, keepdim=True) if self.averages_tokens else out
 
     def tokens(self, features: Tensor, boxes: Tensor, image_index: Tensor, grid: tuple[int, int]) -> Tensor:
         """The tokens that the module starts from, ``[R, 2 or 4, C]``; the arguments are those of ``forward``."""
         return self.box_encoder(boxes)
+
+    def inside(self, boxes: Tensor, grid: tuple[int, int]) -> Tensor | None:
+        """What is added to the logits with which a box looks at the patches, ``[R, T]``; by default nothing."""
+        return None
+
+
+class BiasedInteractiveRegionEncoder(InteractiveRegionEncoder):
+    """The region interactive module, told which patches are in the box: its tokens' attention is biased to them."""
+
+    def inside(self, boxes: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Logarithm of each patch's part in the box, of the largest such part, and at least ``OUTSIDE``."""
+        shares = box_shares(boxes, grid)
+        return (shares / shares.amax(dim=1, keepdim=True)).log().clamp(min=OUTSIDE)
 
 
 class SeededInteractiveRegionEncoder(InteractiveRegionEncoder):
@@ -153,6 +171,7 @@ class NoRegionTokens(nn.Module):
 REGION_ENCODERS: dict[str, type[RegionEncoder | NoRegionTokens]] = {
     "box_text": NoRegionTokens,
     "interactive": InteractiveRegionEncoder,
+    "interactive_biased": BiasedInteractiveRegionEncoder,
     "interactive_roi": SeededInteractiveRegionEncoder,
     "interactive_roi_residual": ResidualInteractiveRegionEncoder,
     "none": NoRegionTokens,

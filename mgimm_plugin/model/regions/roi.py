@@ -32,11 +32,26 @@ def box_average(features: Tensor, boxes: Tensor, image_index: Tensor, grid: tupl
     Returns:
         ``[R, C]`` float32.
     """
-    unit = boxes.to(torch.float32) / BOX_UNITS
-    shares = [_shares(unit[:, axis], unit[:, axis + 2], patches) for axis, patches in ((1, grid[0]), (0, grid[1]))]
-    weights = (shares[0][:, :, None] * shares[1][:, None]).flatten(1)
+    weights = box_shares(boxes, grid)
     place, room = places(image_index, features.shape[0])
     return (laid_out(weights, place, features.shape[0], room) @ features.float()).flatten(0, 1)[place]
+
+
+def box_shares(boxes: Tensor, grid: tuple[int, int]) -> Tensor:
+    """How a box is divided among the patches: the shares of its area, which sum to one.
+
+    Args:
+        boxes: ``[R, 4]`` integers, xyxy in units of 1/65536 of the tower's frame.
+        grid: ``(height, width)`` of the patches.
+
+    Returns:
+        ``[R, T]`` float32.
+    """
+    unit = boxes.to(torch.float32) / BOX_UNITS
+    rows, columns = (
+        _shares(unit[:, axis], unit[:, axis + 2], patches) for axis, patches in ((1, grid[0]), (0, grid[1]))
+    )
+    return (rows[:, :, None] * columns[:, None]).flatten(1)
 
 
 def _shares(low: Tensor, high: Tensor, patches: int) -> Tensor:

@@ -1,16 +1,22 @@
 """What every kind of region encoder promises, and what each kind does with a box."""
 
 import copy
+import math
 
 import pytest
 import torch
 
 from mgimm_plugin.constants import BOX_UNITS
-from mgimm_plugin.model.regions.encoders import REGION_ENCODERS, InteractiveRegionEncoder, RoiAlignRegionEncoder
+from mgimm_plugin.model.regions.encoders import (
+    OUTSIDE,
+    REGION_ENCODERS,
+    InteractiveRegionEncoder,
+    RoiAlignRegionEncoder,
+)
 from mgimm_plugin.model.regions.roi import box_average, interactive_size, roi_cells
 from mgimm_plugin.region_settings import RegionSettings
 
-KINDS = ["interactive", "interactive_roi", "interactive_roi_residual", "roi_align"]
+KINDS = ["interactive", "interactive_biased", "interactive_roi", "interactive_roi_residual", "roi_align"]
 SMALL = {"mm_region_mlp_dim": 64, "mm_region_heads": 4}
 
 
@@ -116,7 +122,7 @@ def test_a_box_thinner_than_a_patch_sees_its_own_place(kind):
 
 
 @pytest.mark.parametrize("settings", STUDIED, ids=str)
-@pytest.mark.parametrize("kind", ["interactive", "interactive_roi", "interactive_roi_residual"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "roi_align"])
 def test_settings_of_the_interactive_module_keep_the_promises(kind, settings):
     encoder = encoder_of(kind, **settings)
     tokens = settings.get("mm_region_tokens", 2)
@@ -215,6 +221,29 @@ def test_seeded_tokens_start_as_corners_plus_what_the_box_shows():
     added = encoder.tokens(features, boxes, image_index, grid) - encoder.box_encoder(boxes)
     torch.testing.assert_close(added[:, 0], torch.nn.functional.layer_norm(average, (32,)))
     torch.testing.assert_close(added[:, 0], added[:, 1])
+
+
+def test_the_biased_module_looks_at_its_box():
+    """What changes elsewhere reaches a region less than it does in the plain module, and what changes inside more."""
+    changes = {}
+    for kind in ("interactive", "interactive_biased"):
+        encoder, (features, _, _, grid) = encoder_of(kind, mm_region_image_update=False), random_batch(1, [])
+        box = torch.tensor([[0, 0, BOX_UNITS // 2, BOX_UNITS // 2]])  # the first four patches of 16
+        with torch.no_grad():
+            before = encoder(features, box, torch.tensor([0]), grid)
+            for part, patches in (("inside", slice(0, 2)), ("outside", slice(2, 4))):
+                changed = features.clone()
+                changed.view(4, 4, 32)[:2, patches] += 1 + torch.arange(32) % 3
+                changes[kind, part] = (encoder(changed, box, torch.tensor([0]), grid) - before).abs().mean()
+    assert changes["interactive_biased", "inside"] > changes["interactive", "inside"]
+    assert 0 < changes["interactive_biased", "outside"] < 0.1 * changes["interactive", "outside"]
+
+
+def test_the_bias_is_the_part_that_patches_have_in_the_box():
+    boxes = torch.tensor([[0, 0, BOX_UNITS * 3 // 8, BOX_UNITS // 4]])  # a patch and half of the next
+    inside = encoder_of("interactive_biased").inside(boxes, (4, 4)).view(4, 4)
+    torch.testing.assert_close(inside[0], torch.tensor([0, math.log(0.5), OUTSIDE, OUTSIDE]))
+    assert (inside[1:] == OUTSIDE).all()
 
 
 def test_the_residual_module_keeps_what_the_box_shows():
