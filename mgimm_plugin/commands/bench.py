@@ -24,15 +24,16 @@ def run(only: Sequence[str], *, device: str | None = None, as_json: bool = False
             and further figures.
 
     Raises:
-        MgimmError: A name is unknown.
+        MgimmError: A name is unknown, or there is no such device here.
     """
-    import torch
     import transformers
+
+    from mgimm_plugin.model.devices import usable_device
 
     chosen = {name: get_benchmark(name) for name in only or BENCHMARKS}
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = usable_device(device)
     measured = []
     if not as_json:
         typer.echo(_line("benchmark", "ratio", "usual", "ours", "largest difference", "case"))

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from mgimm_plugin.cli import app
 from mgimm_plugin.errors import MgimmError, SettingError
 from mgimm_plugin.model.devices import usable_device
 from mgimm_plugin.model.loading import load_model
@@ -19,6 +21,18 @@ def test_a_device_that_this_machine_lacks_is_told_in_plain_words(device):
 def test_a_device_that_is_none_is_bad_usage(device):
     with pytest.raises(SettingError, match=f"no device '{device}'; write cpu, cuda"):
         load_model(bundled_model(), device=device)
+
+
+@pytest.mark.parametrize(
+    "command", [("describe", bundled_model().parent / "examples/images/000000.jpg"), ("bench", "--only", "rim")]
+)
+@pytest.mark.parametrize(
+    ("device", "told", "code"), [("cuda:99", "there is no ", 1), ("bogus", "no device 'bogus'", 2)]
+)
+def test_commands_tell_it_as_one_line(command, device, told, code):
+    result = CliRunner().invoke(app, [*map(str, command), "--device", device])
+    assert result.exit_code == code
+    assert result.stderr.startswith(f"mgimm {command[0]}: {told}")
 
 
 def test_without_a_name_the_best_device_is_taken():
