@@ -103,7 +103,8 @@ def _sections(results: Results) -> Iterable[str]:
     yield "### Attributes and objects\n\n" + details_table(results, DETAILS)
     about = "Of image descriptions, against five references; means over images, so BLEU-4 is that of each by itself."
     yield f"### Caption metrics\n\n{about}\n\n" + details_table(results, CAPTION_OUTCOMES)
-    yield "### Comparisons\n\nFirst minus second.\n\n" + comparisons_table(results)
+    if any(judged.difference for judged in judge(results)):
+        yield "### Comparisons\n\nFirst minus second.\n\n" + comparisons_table(results)
     yield "### What is shown at test time\n\n" + modes_table(results)
     if any(asked["style"] != "standard" for result in results.files for asked in result["evaluations"]):
         yield "### Shifted scenes\n\n" + shifted_table(results)
