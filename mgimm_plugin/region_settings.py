@@ -10,9 +10,13 @@ from mgimm_plugin.constants import REGION_TOKENS_PER_BOX
 
 @dataclass(frozen=True, slots=True)
 class RegionSettings:
-    """The ``mm_region_*`` keys of a config; the defaults are the paper's, for all that read a config or make one."""
+    """The ``mm_region_*`` keys of a config, for all that read one or make one.
 
-    mm_region_encoder: str = "interactive"
+    The defaults are the paper's, but for the encoder: the paper's is ``interactive``, which has to find out by itself
+    where a box lies. ``docs/benchmark_rim.md`` has what that costs.
+    """
+
+    mm_region_encoder: str = "interactive_roi_biased"
     mm_region_depth: int = 2
     mm_region_heads: int = 8
     mm_region_mlp_dim: int = 2048

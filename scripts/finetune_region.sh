@@ -19,7 +19,7 @@ if [ -n "${DATA_PATH:-}" ]; then
     tower_of "$MODEL" openai/clip-vit-large-patch14-336
     files_of "$DATA_PATH"
     choose_precision
-    # The paper's settings (4 GPUs x 64). On other GPU counts, keep 256 boxes a step through accumulation.
+    # The paper's rates and batches (4 GPUs x 64). On other GPU counts, keep 256 boxes a step through accumulation.
     train "${common[@]}" "${tower[@]}" \
         --model_name_or_path "$MODEL" \
         --data_path "${files[@]}" --image_folder "${IMAGE_FOLDER:-.}" \
@@ -28,7 +28,6 @@ if [ -n "${DATA_PATH:-}" ]; then
         "${precision[@]}" --gradient_checkpointing True --model_max_length 2048 \
         --save_strategy epoch --logging_steps 10 --dataloader_num_workers 4 "$@"
 else
-    # The module of the paper learns where a box is too late for a few hundred steps (docs/benchmark.md).
     make_sample
     use_one_gpu
     MODEL="${MODEL:-$PLAYGROUND/mini-llama}"
@@ -38,6 +37,6 @@ else
         --data_path "$SAMPLE/train/region.jsonl" --image_folder "$SAMPLE/train" \
         --output_dir "${OUTPUT_DIR:-runs/sample-region}" \
         --per_device_train_batch_size 32 --num_train_epochs 2 --learning_rate 2e-3 \
-        --mm_region_encoder interactive_roi_residual --mm_region_mlp_dim 256 --model_max_length 512 \
+        --mm_region_mlp_dim 256 --model_max_length 512 \
         --save_strategy epoch --logging_steps 20 "$@"
 fi

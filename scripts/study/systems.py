@@ -49,7 +49,7 @@ class System:
     seeds: int = 3
     recipe: Recipe = Recipe.TWO_STAGES
     guided: bool = True
-    model_flags: tuple[str, ...] = ()
+    model_flags: tuple[str, ...] = ("--mm_region_encoder", "interactive")
     image_flags: tuple[str, ...] = ()
     modes: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict(_TWO_LISTS))
     own_trials: bool = True
@@ -57,7 +57,7 @@ class System:
     @property
     def region_stage(self) -> str:
         """Name of its region stage: systems that differ in the image stage alone share it."""
-        return "-".join(flag.removeprefix("--mm_region_") for flag in self.model_flags) or "interactive"
+        return "-".join(flag.removeprefix("--mm_region_") for flag in self.model_flags)
 
 
 def _encoder(name: str) -> tuple[str, str]:
@@ -100,6 +100,13 @@ _ROWS: Final = (
         model_flags=(*_encoder("interactive_biased"), "--mm_region_depth", "1"),
         modes=dict(MODES),
     ),
+    System(
+        "interactive_roi_biased",
+        "seeded RIM that keeps its seeds, biased to its box",
+        "improved",
+        model_flags=_encoder("interactive_roi_biased"),
+        modes=dict(MODES),
+    ),
     # GeoChat trains everything at once, so it is set against the RIM trained at once; the other row is for the stages.
     System("box_text", "boxes as text, one stage", recipe=Recipe.ONE_STAGE, model_flags=_encoder("box_text")),
     System("box_text_two_stages", "boxes as text, two stages", model_flags=_encoder("box_text")),
@@ -119,7 +126,7 @@ def _variant(group: str, name: str, title: str, seeds: int, **flags: tuple[str, 
 
 
 _RIM: Final = tuple(
-    _variant("rim", f"rim_{name}", f"RIM, {title}", 1, model_flags=flags)
+    _variant("rim", f"rim_{name}", f"RIM, {title}", 1, model_flags=(*_encoder("interactive"), *flags))
     for name, title, flags in (
         ("tokens_1", "1 token (mean)", ("--mm_region_tokens", "1")),
         ("tokens_4", "4 tokens", ("--mm_region_tokens", "4")),
@@ -205,6 +212,11 @@ COMPARISONS: Final = (
     ),
     Comparison("interactive_biased", TRUE, "roi_align", TRUE, PRIMARY_OUTCOMES, False, "biased RIM against RoIAlign"),
     Comparison("interactive_biased_depth_1", TRUE, "roi_align", TRUE, PRIMARY_OUTCOMES, False, "the same, depth 1"),
+    Comparison(
+        "interactive_roi_biased", TRUE, "multi_grained", TRUE, PRIMARY_OUTCOMES, False, "seeds and bias against neither"
+    ),
+    Comparison("interactive_roi_biased", TRUE, "roi_align", TRUE, PRIMARY_OUTCOMES, False, "both against RoIAlign"),
+    Comparison("interactive_roi_biased", NONE, "roi_align", NONE, IMAGE_OUTCOMES, False, "the same, none at test"),
     Comparison("one_stage", TRUE, "box_text", TRUE, PRIMARY_OUTCOMES, False, "RIM against boxes as text, one stage"),
     Comparison("multi_grained", TRUE, "box_text_two_stages", TRUE, PRIMARY_OUTCOMES, False, "the same, two stages"),
     Comparison("multi_grained", TRUE, "multi_grained", BLANK, PRIMARY_OUTCOMES, False, "what the pixels bring"),

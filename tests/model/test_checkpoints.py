@@ -96,7 +96,7 @@ def test_config_describes_the_model(checkpoint_tree, kind):
     config = json.loads((checkpoint_tree.checkpoint(kind) / "config.json").read_text())
     assert config["model_type"] == "mgimm_llama"
     wanted = {
-        "mm_region_encoder": "interactive",
+        "mm_region_encoder": "interactive_roi_biased",
         "mm_region_depth": SETTINGS.mm_region_depth,
         "mm_region_heads": SETTINGS.mm_region_heads,
         "mm_region_mlp_dim": SETTINGS.mm_region_mlp_dim,

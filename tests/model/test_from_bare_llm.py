@@ -177,7 +177,7 @@ def test_a_missing_vision_tower_is_named(tiny_llm):
         ),
         (
             RegionSettings(mm_region_tokens=3),
-            "mm_region_tokens is 3; the interactive encoder makes 1, 2, 4 tokens a box",
+            "mm_region_tokens is 3; the interactive_roi_biased encoder makes 1, 2, 4 tokens a box",
         ),
     ],
 )

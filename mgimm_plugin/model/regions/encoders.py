@@ -131,6 +131,10 @@ class ResidualInteractiveRegionEncoder(SeededInteractiveRegionEncoder):
     keeps_start = True
 
 
+class BiasedResidualInteractiveRegionEncoder(BiasedInteractiveRegionEncoder, ResidualInteractiveRegionEncoder):
+    """The residual module with attention biased to the box: tokens start from what it shows, and look there first."""
+
+
 class RoiAlignRegionEncoder(RegionEncoder):
     """RoIAlign in place of attention, as in GPT4RoI (Zhang et al. 2023), with the same encoded corners."""
 
@@ -173,6 +177,7 @@ REGION_ENCODERS: dict[str, type[RegionEncoder | NoRegionTokens]] = {
     "interactive": InteractiveRegionEncoder,
     "interactive_biased": BiasedInteractiveRegionEncoder,
     "interactive_roi": SeededInteractiveRegionEncoder,
+    "interactive_roi_biased": BiasedResidualInteractiveRegionEncoder,
     "interactive_roi_residual": ResidualInteractiveRegionEncoder,
     "none": NoRegionTokens,
     "roi_align": RoiAlignRegionEncoder,

@@ -16,7 +16,14 @@ from mgimm_plugin.model.regions.encoders import (
 from mgimm_plugin.model.regions.roi import box_average, interactive_size, roi_cells
 from mgimm_plugin.region_settings import RegionSettings
 
-KINDS = ["interactive", "interactive_biased", "interactive_roi", "interactive_roi_residual", "roi_align"]
+KINDS = [
+    "interactive",
+    "interactive_biased",
+    "interactive_roi",
+    "interactive_roi_biased",
+    "interactive_roi_residual",
+    "roi_align",
+]
 SMALL = {"mm_region_mlp_dim": 64, "mm_region_heads": 4}
 
 
