@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from mgimm_plugin.errors import MgimmError
 
+from .comparisons import COMPARISONS, Comparison
 from .outcomes import OUTCOMES
 from .statistics import Difference, difference, holm, paired_differences
-from .systems import COMPARISONS, MULTI_GRAINED, SYSTEMS, Comparison
+from .systems import MULTI_GRAINED, SYSTEMS
 
 Result = dict[str, Any]
 Key = tuple[str, str, str]

@@ -11,6 +11,7 @@ from mgimm_plugin.data.measures import SIZES
 from mgimm_plugin.data.whole_files import write_whole
 from mgimm_plugin.errors import MgimmError
 
+from .comparisons import PRIMARY_OUTCOMES
 from .outcomes import CAPTION_OUTCOMES, DENSITIES, OUTCOMES
 from .plots import draw_plots
 from .results import Result, Results, judge, spread
@@ -18,7 +19,6 @@ from .systems import (
     BLANK,
     MODES,
     NONE,
-    PRIMARY_OUTCOMES,
     ROW_GROUPS,
     SCALES,
     SHIFTED_MODES,

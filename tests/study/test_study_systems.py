@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 
 import mgimm_plugin
+from scripts.study.comparisons import COMPARISONS
 from scripts.study.outcomes import OUTCOMES
 from scripts.study.recipes import Bases, image_arguments, region_arguments, region_share
-from scripts.study.systems import COMPARISONS, MODES, SCALES, SYSTEMS, Recipe, Scale
+from scripts.study.systems import MODES, SCALES, SYSTEMS, Recipe, Scale
 
 mgimm_plugin.register()
 from mgimm_plugin.train.arguments import parse_arguments  # noqa: E402 - LLaVA's trainer imports once the plugin is active
