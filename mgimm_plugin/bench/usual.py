@@ -14,17 +14,29 @@ from mgimm_plugin.model.lora import without_lora
 from mgimm_plugin.model.regions.interactive import MultiHeadAttention, RegionInteractiveModule
 
 
-def attend(attention: MultiHeadAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Multi-head attention over ``[..., Q, C]``, ``[..., K, C]``, ``[..., K, C]``, every projection written out."""
+def attend(
+    attention: MultiHeadAttention, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    """Multi-head attention over ``[..., Q, C]``, ``[..., K, C]``, ``[..., K, C]``, every projection written out.
+
+    ``bias [..., K]`` is added to the logits of all heads and queries.
+    """
     q, k, v = (
         attention.split(projection(x)).transpose(-3, -2)
         for projection, x in ((attention.q_proj, query), (attention.k_proj, key), (attention.v_proj, value))
     )
-    return attention.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(-3, -2).flatten(-2))
+    mask = None if bias is None else bias[..., None, None, :]
+    return attention.out_proj(F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(-3, -2).flatten(-2))
 
 
-def one_box(module: RegionInteractiveModule, corners: Tensor, image: Tensor, positions: Tensor) -> Tensor:
-    """The region interactive module on ``[..., Q, C]`` corners and their own ``[..., T, C]`` features."""
+def one_box(
+    module: RegionInteractiveModule,
+    corners: Tensor,
+    image: Tensor,
+    positions: Tensor,
+    inside: Tensor | None = None,
+) -> Tensor:
+    """The region interactive module on ``[..., Q, C]`` corners, and their own ``[..., T, C]`` features and bias."""
     tokens = corners
     block: Any
     for block in module.blocks:
@@ -34,11 +46,12 @@ def one_box(module: RegionInteractiveModule, corners: Tensor, image: Tensor, pos
             tokens = tokens + attend(block.self_attention, tokens + corners, tokens + corners, tokens)
         tokens = block.self_norm(tokens)
         keys = image + positions
-        tokens = block.token_norm(tokens + attend(block.token_to_image, tokens + corners, keys, image))
+        tokens = block.token_norm(tokens + attend(block.token_to_image, tokens + corners, keys, image, inside))
         tokens = block.mlp_norm(tokens + block.mlp(tokens))
         if block.image_update:
             image = block.image_norm(image + attend(block.image_to_token, keys, tokens + corners, tokens))
-    return module.final_norm(tokens + attend(module.final_attention, tokens + corners, image + positions, image))
+    seen = attend(module.final_attention, tokens + corners, image + positions, image, inside)
+    return module.final_norm(tokens + seen)
 
 
 def loop_over_boxes(
@@ -57,9 +70,16 @@ class CopiesOfTheImage(nn.Module):
         self.final_norm = module.final_norm  # the region encoder asks it for the dtype
         self._module = module
 
-    def forward(self, corners: Tensor, features: Tensor, image_index: Tensor, positions: Tensor) -> Tensor:
+    def forward(
+        self,
+        corners: Tensor,
+        features: Tensor,
+        image_index: Tensor,
+        positions: Tensor,
+        inside: Tensor | None = None,
+    ) -> Tensor:
         """As ``RegionInteractiveModule.forward``."""
-        return one_box(self._module, corners, features[image_index], positions)
+        return one_box(self._module, corners, features[image_index], positions, inside)
 
 
 @contextmanager

@@ -110,7 +110,7 @@ def test_the_order_of_initialisation_and_the_precision_do_not_matter(tiny_llm, t
 
 def test_another_region_seed_makes_other_modules(tiny_llm, tiny_tower):
     first, second = (adapter_tensors(load(tiny_llm("llama"), tiny_tower, seed=seed)) for seed in (0, 1))
-    constant = {name for name in first if "norm" in name}
+    constant = {name for name in first if "norm" in name or ".average." in name}  # the latter starts as the identity
     for name in first.keys() - constant:
         assert not torch.equal(first[name], second[name]), name
 

@@ -47,8 +47,9 @@ def test_fifty_at_once_get_their_own_answers(tiny_predictor, noise):
 def fifty_questions(pictures):
     """Each picture twice, as a whole and at a box of its own, in other words and at other lengths of answer."""
     for number, image in enumerate(pictures):
-        yield Question(image, f"<image>\nWhat is number {number}?"), 8 + number % 5
-        yield Question(image, f"Is <region> of number {number} red?", [(number, 5, number + 40, 50)]), 12 - number % 5
+        yield Question(image, f"<image>\nWhat is number {number}?"), 14 + number % 5
+        text = f"Is <region> {number}, or {7 * number}, red?"
+        yield Question(image, text, [(number, 5, number + 40, 50)]), 20 - number % 5
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")

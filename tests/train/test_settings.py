@@ -103,7 +103,7 @@ def test_what_is_not_there_fails_in_one_line(bench, fail, tmp_path, changes, wor
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"mm_region_encoder": "box_text"}, "has mm_region_encoder interactive, not box_text"),
+        ({"mm_region_encoder": "box_text"}, "has mm_region_encoder interactive_roi_biased, not box_text"),
         ({"mm_region_fourier_scale": 4}, "has mm_region_fourier_scale 1.0, not 4.0"),
     ],
 )
