@@ -32,7 +32,7 @@ timed "scenes and bases" python -m scripts.mini_bases.train --output "$out" --ca
 common=(--vision_feature_cache "$RUN/features" --bf16 False --tf32 False --gradient_checkpointing False
     --dataloader_num_workers 1 --save_strategy steps --save_steps 100 --logging_steps 20 --report_to none)
 stage region DATA_PATH="$RUN/train/region.jsonl" IMAGE_FOLDER="$RUN/train" MODEL="$out/mini-llama" VISION_TOWER="$out/mini-clip" \
-    bash scripts/finetune_region.sh "${common[@]}" --mm_region_encoder interactive_roi --mm_region_mlp_dim 512 \
+    bash scripts/finetune_region.sh "${common[@]}" --mm_region_mlp_dim 512 \
     --per_device_train_batch_size $((32 / NPROC)) --num_train_epochs 3 --learning_rate 2e-3 --model_max_length 512
 stage image DATA_PATH="$RUN/train/image.jsonl" REGION_DATA_PATH="$RUN/train/region.jsonl" IMAGE_FOLDER="$RUN/train" \
     MODEL="$out/region" bash scripts/finetune_image.sh "${common[@]}" --lora_r 16 --lora_alpha 64 --lora_dropout 0 \

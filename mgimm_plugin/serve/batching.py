@@ -158,7 +158,6 @@ class Batcher:
             self._observer.batch_started(len(batch))
             try:
                 self._answer(batch)
-                self._failures = 0
             except Exception as error:  # the thread's outermost frame: a defect of one batch must not end the server
                 logger.exception("a batch of %d requests failed", len(batch))
                 self._failures = _FAILURES_IN_A_ROW if _is_of_device(error) else self._failures + 1
@@ -188,7 +187,7 @@ class Batcher:
         self._waiting = deque(job for job in self._waiting if not job.cancelled.is_set())
 
     def _answer(self, batch: Sequence[Job]) -> None:
-        rows = [_Row(job, self._predictor, self._closing) for job in batch]
+        rows = [_Row(job, self._predictor, self._closing, self._succeed) for job in batch]
         self._predictor.answer(
             [job.question for job in batch],
             max_new_tokens=[job.max_new_tokens for job in batch],
@@ -202,6 +201,9 @@ class Batcher:
 
     def _closing(self) -> bool:
         return self._closed
+
+    def _succeed(self) -> None:
+        self._failures = 0
 
 
 def _is_of_device(error: Exception) -> bool:
@@ -221,8 +223,11 @@ def queue_is_full(waiting: int) -> RequestRefused:
 class _Row:
     """One job's row of a batch."""
 
-    def __init__(self, job: Job, predictor: Predictor, closing: Callable[[], bool]) -> None:
-        self._job, self._decode, self._end_ids, self._closing = job, predictor.decode, predictor.end_ids, closing
+    def __init__(
+        self, job: Job, predictor: Predictor, closing: Callable[[], bool], succeed: Callable[[], None]
+    ) -> None:
+        self._job, self._decode, self._end_ids = job, predictor.decode, predictor.end_ids
+        self._closing, self._succeed = closing, succeed
         self._ids: list[int] = []
         self._text = GrowingText(job.stop)
 
@@ -251,4 +256,5 @@ class _Row:
         text = cut_at_stop(self._decode(self._ids), self._job.stop).rstrip()
         if self._job.stream and (piece := self._text.rest(text)):
             self._job.tell(Piece(piece))
+        self._succeed()  # before it is told: who has an answer and then asks for /health must not hear of failures
         self._job.tell(Finished(text, len(self._ids), reason))
