@@ -28,7 +28,7 @@ stage() { # stage NAME ENVIRONMENT_AND_COMMAND...: unless it is complete
 }
 
 timed "scenes and bases" python -m scripts.mini_bases.train --output "$out" --cache "$RUN/bases" "$@"
-[ -f "$RUN/train/dataset.json" ] || mgimm scenes --count 3000 --split train --seed 301 --output "$RUN/train"
+[ -f "$RUN/train/dataset.json" ] || mgimm scenes --count 6000 --split train --seed 301 --output "$RUN/train"
 common=(--vision_feature_cache "$RUN/features" --bf16 False --tf32 False --gradient_checkpointing False
     --dataloader_num_workers 1 --save_strategy steps --save_steps 100 --logging_steps 20 --report_to none)
 stage region DATA_PATH="$RUN/train/region.jsonl" IMAGE_FOLDER="$RUN/train" MODEL="$out/mini-llama" VISION_TOWER="$out/mini-clip" \
@@ -36,6 +36,6 @@ stage region DATA_PATH="$RUN/train/region.jsonl" IMAGE_FOLDER="$RUN/train" MODEL
     --per_device_train_batch_size $((32 / NPROC)) --num_train_epochs 3 --learning_rate 2e-3 --model_max_length 512
 stage image DATA_PATH="$RUN/train/image.jsonl" REGION_DATA_PATH="$RUN/train/region.jsonl" IMAGE_FOLDER="$RUN/train" \
     MODEL="$out/region" bash scripts/finetune_image.sh "${common[@]}" --lora_r 16 --lora_alpha 64 --lora_dropout 0 \
-    --per_device_train_batch_size $((16 / NPROC)) --gradient_accumulation_steps 1 --num_train_epochs 3 \
+    --per_device_train_batch_size $((16 / NPROC)) --gradient_accumulation_steps 1 --num_train_epochs 2 \
     --learning_rate 2e-3 --mm_projector_lr 2e-3 --model_max_length 1024
 timed "scores" python -m scripts.mini_bases.bundle "$RUN"

@@ -43,10 +43,15 @@ def write_bundle(run: Path) -> Path:
     for name in _COPIED:
         shutil.copy(checkpoint / name, partial_name(bundle) / name)
     for name in (ADAPTER_FILE, LORA_FILE):
-        halves = {key: tensor.to(torch.bfloat16) for key, tensor in load_file(checkpoint / name).items()}
-        save_file(halves, partial_name(bundle) / name, metadata={"format": "pt"})
+        tensors = {key: _rounded(key, tensor) for key, tensor in load_file(checkpoint / name).items()}
+        save_file(tensors, partial_name(bundle) / name, metadata={"format": "pt"})
     publish(bundle)
     return bundle
+
+
+def _rounded(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    # Places are told by phases, of which rounded frequencies make others.
+    return tensor if name.endswith("fourier_matrix") else tensor.to(torch.bfloat16)
 
 
 def draw_held_out(folder: Path) -> Path:
