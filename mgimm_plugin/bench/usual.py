@@ -15,17 +15,17 @@ from mgimm_plugin.model.regions.interactive import MultiHeadAttention, RegionInt
 
 
 def attend(
-    attention: MultiHeadAttention, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None
+    attention: MultiHeadAttention, query: Tensor, key: Tensor, value: Tensor, attention_bias: Tensor | None = None
 ) -> Tensor:
     """Multi-head attention over ``[..., Q, C]``, ``[..., K, C]``, ``[..., K, C]``, every projection written out.
 
-    ``bias [..., K]`` is added to the logits of all heads and queries.
+    ``attention_bias [..., K]`` is added to the logits of all heads and queries.
     """
     q, k, v = (
         attention.split(projection(x)).transpose(-3, -2)
         for projection, x in ((attention.q_proj, query), (attention.k_proj, key), (attention.v_proj, value))
     )
-    mask = None if bias is None else bias[..., None, None, :]
+    mask = None if attention_bias is None else attention_bias[..., None, None, :]
     return attention.out_proj(F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(-3, -2).flatten(-2))
 
 
@@ -34,7 +34,7 @@ def one_box(
     corners: Tensor,
     image: Tensor,
     positions: Tensor,
-    inside: Tensor | None = None,
+    attention_bias: Tensor | None = None,
 ) -> Tensor:
     """The region interactive module on ``[..., Q, C]`` corners, and their own ``[..., T, C]`` features and bias."""
     tokens = corners
@@ -46,11 +46,11 @@ def one_box(
             tokens = tokens + attend(block.self_attention, tokens + corners, tokens + corners, tokens)
         tokens = block.self_norm(tokens)
         keys = image + positions
-        tokens = block.token_norm(tokens + attend(block.token_to_image, tokens + corners, keys, image, inside))
+        tokens = block.token_norm(tokens + attend(block.token_to_image, tokens + corners, keys, image, attention_bias))
         tokens = block.mlp_norm(tokens + block.mlp(tokens))
         if block.image_update:
             image = block.image_norm(image + attend(block.image_to_token, keys, tokens + corners, tokens))
-    seen = attend(module.final_attention, tokens + corners, image + positions, image, inside)
+    seen = attend(module.final_attention, tokens + corners, image + positions, image, attention_bias)
     return module.final_norm(tokens + seen)
 
 
@@ -76,10 +76,10 @@ class CopiesOfTheImage(nn.Module):
         features: Tensor,
         image_index: Tensor,
         positions: Tensor,
-        inside: Tensor | None = None,
+        attention_bias: Tensor | None = None,
     ) -> Tensor:
         """As ``RegionInteractiveModule.forward``."""
-        return one_box(self._module, corners, features[image_index], positions, inside)
+        return one_box(self._module, corners, features[image_index], positions, attention_bias)
 
 
 @contextmanager

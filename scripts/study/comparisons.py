@@ -35,54 +35,39 @@ REGION_OUTCOMES: Final = ("appearance_accuracy",)
 IMAGE_OUTCOMES: Final = ("CIDEr", "hallucination_rate")
 PRIMARY_OUTCOMES: Final = REGION_OUTCOMES + IMAGE_OUTCOMES
 
+
+def _shown_boxes(first: str, second: str, claim: str, primary: bool = False) -> Comparison:
+    return Comparison(first, TRUE, second, TRUE, PRIMARY_OUTCOMES, primary, claim)
+
+
+def _shown_none(first: str, second: str, claim: str, primary: bool = False) -> Comparison:
+    return Comparison(first, NONE, second, NONE, IMAGE_OUTCOMES, primary, claim)
+
+
 COMPARISONS: Final = (
-    Comparison("multi_grained", NONE, "global", NONE, IMAGE_OUTCOMES, True, "regions in the image stage, none at test"),
+    _shown_none("multi_grained", "global", "regions in the image stage, none at test", primary=True),
     Comparison("multi_grained", TRUE, "no_region_stage", TRUE, IMAGE_OUTCOMES, True, "the region stage"),
-    Comparison("multi_grained", TRUE, "one_stage", TRUE, PRIMARY_OUTCOMES, True, "two stages against one"),
-    Comparison("multi_grained", TRUE, "roi_align", TRUE, PRIMARY_OUTCOMES, True, "RIM against RoIAlign"),
+    _shown_boxes("multi_grained", "one_stage", "two stages against one", primary=True),
+    _shown_boxes("multi_grained", "roi_align", "RIM against RoIAlign", primary=True),
     Comparison(
         "multi_grained", TRUE, "global", NONE, IMAGE_OUTCOMES, False, "the paper's pair: tuning and input differ"
     ),
     Comparison("multi_grained", TRUE, "global", TRUE, IMAGE_OUTCOMES, False, "the same, true boxes for both"),
-    Comparison("multi_grained", NONE, "image_only", NONE, IMAGE_OUTCOMES, False, "against a model without regions"),
-    Comparison("multi_grained", NONE, "no_region_stage", NONE, IMAGE_OUTCOMES, False, "the region stage, none at test"),
-    Comparison("interactive_roi", TRUE, "multi_grained", TRUE, PRIMARY_OUTCOMES, False, "RoI seeds for the RIM"),
-    Comparison("interactive_roi", TRUE, "roi_align", TRUE, PRIMARY_OUTCOMES, False, "seeded RIM against RoIAlign"),
-    Comparison(
-        "interactive_roi_residual", TRUE, "interactive_roi", TRUE, PRIMARY_OUTCOMES, False, "seeds kept or replaced"
-    ),
-    Comparison(
-        "interactive_roi_residual", TRUE, "roi_align", TRUE, PRIMARY_OUTCOMES, False, "kept seeds against RoIAlign"
-    ),
-    Comparison(
-        "interactive_biased",
-        TRUE,
-        "multi_grained",
-        TRUE,
-        PRIMARY_OUTCOMES,
-        False,
-        "attention biased to the box",
-    ),
-    Comparison("interactive_biased", TRUE, "roi_align", TRUE, PRIMARY_OUTCOMES, False, "biased RIM against RoIAlign"),
-    Comparison("interactive_biased_depth_1", TRUE, "roi_align", TRUE, PRIMARY_OUTCOMES, False, "the same, depth 1"),
-    Comparison(
-        "interactive_roi_biased", TRUE, "multi_grained", TRUE, PRIMARY_OUTCOMES, False, "our RIM against the paper's"
-    ),
-    Comparison("interactive_roi_biased", TRUE, "roi_align", TRUE, PRIMARY_OUTCOMES, False, "our RIM against RoIAlign"),
-    Comparison("interactive_roi_biased", NONE, "roi_align", NONE, IMAGE_OUTCOMES, False, "the same, none at test"),
-    Comparison(
-        "interactive_roi_biased_depth_1",
-        TRUE,
-        "roi_align",
-        TRUE,
-        PRIMARY_OUTCOMES,
-        False,
-        "with depth 1 against RoIAlign",
-    ),
-    Comparison(
-        "interactive_roi_biased_depth_1", NONE, "roi_align", NONE, IMAGE_OUTCOMES, False, "the same, none at test"
-    ),
-    Comparison("one_stage", TRUE, "box_text", TRUE, PRIMARY_OUTCOMES, False, "RIM against boxes as text, one stage"),
-    Comparison("multi_grained", TRUE, "box_text_two_stages", TRUE, PRIMARY_OUTCOMES, False, "the same, two stages"),
+    _shown_none("multi_grained", "image_only", "against a model without regions"),
+    _shown_none("multi_grained", "no_region_stage", "the region stage, none at test"),
+    _shown_boxes("interactive_roi", "multi_grained", "RoI seeds for the RIM"),
+    _shown_boxes("interactive_roi", "roi_align", "seeded RIM against RoIAlign"),
+    _shown_boxes("interactive_roi_residual", "interactive_roi", "seeds kept or replaced"),
+    _shown_boxes("interactive_roi_residual", "roi_align", "kept seeds against RoIAlign"),
+    _shown_boxes("interactive_biased", "multi_grained", "attention biased to the box"),
+    _shown_boxes("interactive_biased", "roi_align", "biased RIM against RoIAlign"),
+    _shown_boxes("interactive_biased_depth_1", "roi_align", "the same, depth 1"),
+    _shown_boxes("interactive_roi_biased", "multi_grained", "our RIM against the paper's"),
+    _shown_boxes("interactive_roi_biased", "roi_align", "our RIM against RoIAlign"),
+    _shown_none("interactive_roi_biased", "roi_align", "the same, none at test"),
+    _shown_boxes("interactive_roi_biased_depth_1", "roi_align", "with depth 1 against RoIAlign"),
+    _shown_none("interactive_roi_biased_depth_1", "roi_align", "the same, none at test"),
+    _shown_boxes("one_stage", "box_text", "RIM against boxes as text, one stage"),
+    _shown_boxes("multi_grained", "box_text_two_stages", "the same, two stages"),
     Comparison("multi_grained", TRUE, "multi_grained", BLANK, PRIMARY_OUTCOMES, False, "what the pixels bring"),
 )

@@ -51,7 +51,7 @@ class Results:
         """Result files by system, of all groups or of some."""
         found: dict[str, list[Result]] = defaultdict(list)
         for result in self.files:
-            if not groups or result["group"] in groups:
+            if not groups or SYSTEMS[result["system"]].group in groups:
                 found[result["system"]].append(result)
         return found
 

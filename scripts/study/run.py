@@ -103,7 +103,7 @@ def run_seed(study: Study, system: System, seed: int, sets: list[SceneSet], resu
     for (name, task, mode), scenes in _wanted(study, system, sets).items():
         found = _ask(study, system, seed, factor, scenes, task, mode)
         asked[name, task, mode] = {"set": name, "style": scenes.style, "task": task, "mode": mode, **found}
-    head = {"system": system.name, "title": system.title, "group": system.group, "seed": seed, "rate_factor": factor}
+    head = {"system": system.name, "seed": seed, "rate_factor": factor}
     for stage in stages.values():
         del stage["flags"]  # they name folders of this machine
     bases = {"llm": study.bases.llm.name, "tower": study.bases.tower.name}

@@ -60,8 +60,18 @@ class System:
         return "-".join(flag.removeprefix("--mm_region_") for flag in self.model_flags)
 
 
-def _encoder(name: str) -> tuple[str, str]:
+def _encoder(name: str) -> tuple[str, ...]:
     return ("--mm_region_encoder", name)
+
+
+def _improved(encoder: str, title: str, depth: int | None = None) -> System:
+    flags = _encoder(encoder)
+    if depth is None:
+        return System(encoder, title, "improved", model_flags=flags, modes=dict(MODES))
+    flags = (*flags, "--mm_region_depth", str(depth))
+    return System(
+        f"{encoder}_depth_{depth}", f"{title}, depth {depth}", "improved", model_flags=flags, modes=dict(MODES)
+    )
 
 
 MULTI_GRAINED: Final = System("multi_grained", "MGIMM, multi-grained", "headline", 5, modes=dict(MODES))
@@ -79,41 +89,11 @@ _ROWS: Final = (
         model_flags=_encoder("interactive_roi"),
         modes=dict(MODES),
     ),
-    System(
-        "interactive_roi_residual",
-        "seeded RIM that keeps its seeds",
-        "improved",
-        model_flags=_encoder("interactive_roi_residual"),
-        modes=dict(MODES),
-    ),
-    System(
-        "interactive_biased",
-        "RIM biased to its box",
-        "improved",
-        model_flags=_encoder("interactive_biased"),
-        modes=dict(MODES),
-    ),
-    System(
-        "interactive_biased_depth_1",
-        "RIM biased to its box, depth 1",
-        "improved",
-        model_flags=(*_encoder("interactive_biased"), "--mm_region_depth", "1"),
-        modes=dict(MODES),
-    ),
-    System(
-        "interactive_roi_biased",
-        "our RIM: seeds kept, biased to its box",
-        "improved",
-        model_flags=_encoder("interactive_roi_biased"),
-        modes=dict(MODES),
-    ),
-    System(
-        "interactive_roi_biased_depth_1",
-        "our RIM: seeds kept, biased to its box, depth 1",
-        "improved",
-        model_flags=(*_encoder("interactive_roi_biased"), "--mm_region_depth", "1"),
-        modes=dict(MODES),
-    ),
+    _improved("interactive_roi_residual", "seeded RIM that keeps its seeds"),
+    _improved("interactive_biased", "RIM biased to its box"),
+    _improved("interactive_biased", "RIM biased to its box", depth=1),
+    _improved("interactive_roi_biased", "our RIM: seeds kept, biased to its box"),
+    _improved("interactive_roi_biased", "our RIM: seeds kept, biased to its box", depth=1),
     # GeoChat trains everything at once, so it is set against the RIM trained at once; the other row is for the stages.
     System("box_text", "boxes as text, one stage", recipe=Recipe.ONE_STAGE, model_flags=_encoder("box_text")),
     System("box_text_two_stages", "boxes as text, two stages", model_flags=_encoder("box_text")),

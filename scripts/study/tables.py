@@ -103,8 +103,8 @@ def _sections(results: Results) -> Iterable[str]:
     yield "### Attributes and objects\n\n" + details_table(results, DETAILS)
     about = "Of image descriptions, against five references; means over images, so BLEU-4 is that of each by itself."
     yield f"### Caption metrics\n\n{about}\n\n" + details_table(results, CAPTION_OUTCOMES)
-    if any(judged.difference for judged in judge(results)):
-        yield "### Comparisons\n\nFirst minus second.\n\n" + comparisons_table(results)
+    if comparisons := comparisons_table(results):
+        yield f"### Comparisons\n\nFirst minus second.\n\n{comparisons}"
     yield "### What is shown at test time\n\n" + modes_table(results)
     if any(asked["style"] != "standard" for result in results.files for asked in result["evaluations"]):
         yield "### Shifted scenes\n\n" + shifted_table(results)
@@ -126,7 +126,7 @@ def rows_table(results: Results, *groups: str) -> str:
         scores = [
             spread(results.seed_means(name, "standard", _mode_of(outcome, mode), outcome)) for outcome in MAIN_OUTCOMES
         ]
-        rows.append([files[0]["title"], mode, str(len(files)), *scores, *_cost(files)])
+        rows.append([_title(name), mode, str(len(files)), *scores, *_cost(files)])
     if "multi_grained" in results.systems() and not groups:
         scores = [spread(results.seed_means("multi_grained", "standard", BLANK, outcome)) for outcome in MAIN_OUTCOMES]
         seeds = str(len(results.systems()["multi_grained"]))
@@ -164,10 +164,13 @@ def _cost(files: Sequence[Result]) -> list[str]:
 def comparisons_table(results: Results) -> str:
     """All comparisons; primary ones first, with Holm's p-value and the verdict of the plan's rule.
 
-    Secondary ones of rows that were not run are named below the table.
+    Secondary ones of rows that were not run are named below the table. Where nothing can be compared there is no table.
     """
     rows, missing, known_rows = [], [], set(results.systems())
-    for judged in sorted(judge(results), key=lambda each: not each.comparison.primary):
+    tests = judge(results)
+    if not any(judged.difference for judged in tests):
+        return ""
+    for judged in sorted(tests, key=lambda each: not each.comparison.primary):
         pair, known = judged.comparison, judged.difference
         if not pair.primary and not {pair.first, pair.second} <= known_rows:
             missing += [name for name in (pair.first, pair.second) if name not in known_rows]
@@ -243,7 +246,14 @@ def runs_table(results: Results) -> str:
         note = "resumed: seconds of the last part" if any(stage["is_resumed"] for stage in stages) else ""
         commits = ", ".join(dict.fromkeys([*(stage["commit"] for stage in stages), *result["commits"]]))
         rows.append(
-            [result["title"], str(result["seed"]), f"{result['rate_factor']:.3g}", f"{seconds:.0f}", commits, note]
+            [
+                _title(result["system"]),
+                str(result["seed"]),
+                f"{result['rate_factor']:.3g}",
+                f"{seconds:.0f}",
+                commits,
+                note,
+            ]
         )
     return markdown(["row", "seed", "rate factor", "seconds of training", "commit", ""], rows)
 

@@ -27,14 +27,14 @@ def evaluation(task, mode, values, style="standard"):
     return {"set": "test", "style": style, "task": task, "mode": mode, "outcomes": outcomes, "groups": groups}
 
 
-def result(system, seed, group="headline", ahead=0.0, has_cider=True):
+def result(system, seed, ahead=0.0, has_cider=True):
     cider = {"CIDEr": 1 + ahead} if has_cider else {}
     image = {**cider, "hallucination_rate": 0.1, "object_recall": 0.9}
     asked = [evaluation("region", "true", {"appearance_accuracy": 0.8 + ahead})]
     asked += [evaluation("image", mode, image) for mode in ("true", "none")]
     asked.append(evaluation("image", "true", image, style="winter"))
     stage = {"trained_parameters": 1234, "examples": 50, "flops": 2e15, "seconds": 3.0, "is_resumed": False}
-    head = {"system": system, "title": system, "group": group, "seed": seed, "rate_factor": 1.0, "commits": ["abc123"]}
+    head = {"system": system, "seed": seed, "rate_factor": 1.0, "commits": ["abc123"]}
     bases = {"llm": "l", "tower": "t"}
     stages = {"region": {**stage, "commit": "abc123"}, "image": {**stage, "commit": "abc123"}}
     return {**head, **bases, "stages": stages, "evaluations": asked}
@@ -70,7 +70,7 @@ def test_tests_follow_the_plan_and_missing_ones_count_in_the_family(folder):
 
 def test_a_row_has_scores_seeds_and_costs(folder):
     lines = rows_table(Results.read(folder)).splitlines()
-    row = next(line for line in lines if line.startswith("| multi_grained |"))
+    row = next(line for line in lines if line.startswith("| MGIMM, multi-grained |"))
     assert "| true | 3 |" in row
     assert " 1.121 ± 0.001 " in row
     assert row.endswith("| 1,234 | 100 | 4 |")
@@ -83,6 +83,15 @@ def test_what_was_not_run_is_said_and_not_made_up(folder):
     assert all("not computed" in line for line in lines)
     assert "image only (none)" not in table
     assert "Not run, and not compared: image only" in table
+
+
+def test_a_page_without_comparisons_has_no_heading_of_them(tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (folder / "a.json").write_text(json.dumps(result("rim_tokens_1", 0)))
+    assert comparisons_table(Results.read(folder)) == ""
+    write_results(folder, tmp_path / "page.md", scale="small")
+    assert "### Comparisons" not in (tmp_path / "page.md").read_text()
 
 
 def test_two_seeds_show_nothing(folder):
@@ -146,7 +155,7 @@ def test_shifted_scenes_are_set_against_standard_ones_of_the_same_seeds(folder):
 
 def test_rim_and_lora_rows_are_set_against_mgimm_of_the_same_seeds(folder):
     for name, seed in (("lora_r4_alpha64", 0), ("lora_r4_alpha64", 1), ("lora_r8_alpha128", 1)):
-        (folder / f"{name}-seed{seed}.json").write_text(json.dumps(result(name, seed, "lora", ahead=0.01 * seed)))
+        (folder / f"{name}-seed{seed}.json").write_text(json.dumps(result(name, seed, ahead=0.01 * seed)))
     matched = Results.read(folder).matched("lora")
     assert [(file["system"], file["seed"]) for file in matched.files] == [
         ("multi_grained", 1),
@@ -156,7 +165,7 @@ def test_rim_and_lora_rows_are_set_against_mgimm_of_the_same_seeds(folder):
     write_results(folder, folder / "page.md", scale="small")
     text = (folder / "page.md").read_text()
     section = text[text.index("### LoRA") : text.index("### Runs")]
-    assert "| lora_r4_alpha64 | true | 1 |" in section
+    assert "| LoRA r = 4, alpha = 64 | true | 1 |" in section
     assert "global" not in section
     assert "page-small-lora.png" in text
 

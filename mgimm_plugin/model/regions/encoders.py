@@ -14,8 +14,8 @@ from mgimm_plugin.model.regions.roi import RoiReader, box_average, box_shares, r
 from mgimm_plugin.model.seeded import IdentityLinear, reset_leaf, reset_seeded
 from mgimm_plugin.region_settings import RegionSettings
 
-OUTSIDE = -6.0
-"""Logit of a patch that a box has no part in: tokens may still look there, where that is worth it."""
+OUTSIDE_BIAS = -6.0
+"""Attention bias of a patch that a box has no part in: tokens may still look there, where that is worth it."""
 
 
 class RegionEncoder(nn.Module):
@@ -86,27 +86,27 @@ class InteractiveRegionEncoder(RegionEncoder):
         dtype = self.interaction.final_norm.weight.dtype
         tokens = self.tokens(features, boxes, image_index, grid).to(dtype)
         positions = self.box_encoder.grid(*grid).to(dtype)
-        inside = self.inside(boxes, grid)
-        inside = None if inside is None else inside.to(dtype)
-        out = self.interaction(tokens, features.to(dtype), image_index, positions, inside)
+        bias = self.attention_bias(boxes, grid)
+        bias = None if bias is None else bias.to(dtype)
+        out = self.interaction(tokens, features.to(dtype), image_index, positions, bias)
         return out.mean(dim=1, keepdim=True) if self.averages_tokens else out
 
     def tokens(self, features: Tensor, boxes: Tensor, image_index: Tensor, grid: tuple[int, int]) -> Tensor:
         """The tokens that the module starts from, ``[R, 2 or 4, C]``; the arguments are those of ``forward``."""
         return self.box_encoder(boxes)
 
-    def inside(self, boxes: Tensor, grid: tuple[int, int]) -> Tensor | None:
-        """What is added to the logits with which a box looks at the patches, ``[R, T]``; by default nothing."""
+    def attention_bias(self, boxes: Tensor, grid: tuple[int, int]) -> Tensor | None:
+        """What is added to the logits with which the tokens of a box look at the patches, ``[R, T]``; here nothing."""
         return None
 
 
 class BiasedInteractiveRegionEncoder(InteractiveRegionEncoder):
     """The region interactive module, told which patches are in the box: its tokens' attention is biased to them."""
 
-    def inside(self, boxes: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Logarithm of each patch's part in the box, of the largest such part, and at least ``OUTSIDE``."""
+    def attention_bias(self, boxes: Tensor, grid: tuple[int, int]) -> Tensor:
+        """ln(s / max s), and at least ``OUTSIDE_BIAS``, s being the share of the box that a patch has."""
         shares = box_shares(boxes, grid)
-        return (shares / shares.amax(dim=1, keepdim=True)).log().clamp(min=OUTSIDE)
+        return (shares / shares.amax(dim=1, keepdim=True)).log().clamp(min=OUTSIDE_BIAS)
 
 
 class SeededInteractiveRegionEncoder(InteractiveRegionEncoder):

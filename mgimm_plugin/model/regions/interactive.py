@@ -54,20 +54,22 @@ class TokenToImageAttention(MultiHeadAttention):
     q . (W_k x + b_k) = (W_k^T q) . x + q . b_k, and sum_i a_i (W_v x_i + b_v) = W_v (sum_i a_i x_i) + b_v.
     """
 
-    def forward(self, query: Tensor, image: ImageSide, positions: Tensor, inside: Tensor | None = None) -> Tensor:
+    def forward(
+        self, query: Tensor, image: ImageSide, positions: Tensor, attention_bias: Tensor | None = None
+    ) -> Tensor:
         """``[N, M, Q, C]`` queries to ``[N, M, Q, C]``.
 
         Args:
             query: Of the tokens.
             image: The features.
             positions: ``[T, C]``, added to the keys.
-            inside: ``[N, M, 1, T]``, added to the logits of all tokens of a box.
+            attention_bias: ``[N, M, 1, T]``, added to the logits of all tokens of a box.
         """
         q = self.split(self.q_proj(query)) * self.scale
         asked = torch.einsum("nmqhd,hdc->nmqhc", q, _by_head(self.k_proj.weight, self.heads)).flatten(2, 3)
-        bias = (q * self.split(self.k_proj.bias)).sum(-1).flatten(2)[..., None]
-        logits = image.dot(asked) + asked @ positions.T + bias
-        attention = (logits if inside is None else logits + inside).softmax(dim=-1)
+        key_bias = (q * self.split(self.k_proj.bias)).sum(-1).flatten(2)[..., None]
+        logits = image.dot(asked) + asked @ positions.T + key_bias
+        attention = (logits if attention_bias is None else logits + attention_bias).softmax(dim=-1)
         seen = image.weighted_sum(attention).unflatten(2, (-1, self.heads))
         values = torch.einsum("nmqhc,hdc->nmqhd", seen, _by_head(self.v_proj.weight, self.heads)).flatten(-2)
         return self.out_proj(values + self.v_proj.bias)
@@ -123,18 +125,18 @@ class TwoWayBlock(nn.Module):
             self.image_norm = nn.LayerNorm(channels)
 
     def forward(
-        self, tokens: Tensor, image: ImageSide, corners: Tensor, positions: Tensor, inside: Tensor | None = None
+        self, tokens: Tensor, image: ImageSide, corners: Tensor, positions: Tensor, attention_bias: Tensor | None = None
     ) -> tuple[Tensor, ImageSide]:
         """Update ``tokens [N, M, Q, C]`` and the image.
 
-        ``corners`` and ``positions`` are their encodings, ``inside`` is ``TokenToImageAttention``'s.
+        ``corners`` and ``positions`` are their encodings, ``attention_bias`` is ``TokenToImageAttention``'s.
         """
         if self.first:  # the tokens still are their own encodings
             tokens = self.self_attention(tokens, tokens)
         else:
             tokens = tokens + self.self_attention(tokens + corners, tokens)
         tokens = self.self_norm(tokens)
-        tokens = self.token_norm(tokens + self.token_to_image(tokens + corners, image, positions, inside))
+        tokens = self.token_norm(tokens + self.token_to_image(tokens + corners, image, positions, attention_bias))
         tokens = self.mlp_norm(tokens + self.mlp(tokens))
         if not self.image_update:
             return tokens, image
@@ -179,7 +181,7 @@ class RegionInteractiveModule(nn.Module):
         features: Tensor,
         image_index: Tensor,
         positions: Tensor,
-        inside: Tensor | None = None,
+        attention_bias: Tensor | None = None,
     ) -> Tensor:
         """Run all boxes of all images at once.
 
@@ -188,19 +190,19 @@ class RegionInteractiveModule(nn.Module):
             features: ``[N, T, C]``, the features of the images.
             image_index: ``[R]``, the image that each box is in.
             positions: ``[T, C]``, the encoded patch centres.
-            inside: ``[R, T]``, added to the logits with which the tokens of a box look at the patches.
+            attention_bias: ``[R, T]``, added to the logits with which the tokens of a box look at the patches.
 
         Returns:
             ``[R, Q, C]`` region features.
         """
         place, boxes = places(image_index, features.shape[0])
         tokens = encoded = laid_out(corners, place, features.shape[0], boxes)
-        if inside is not None:
-            inside = laid_out(inside, place, features.shape[0], boxes)[:, :, None]
+        if attention_bias is not None:
+            attention_bias = laid_out(attention_bias, place, features.shape[0], boxes)[:, :, None]
         image = ImageSide.of(features, boxes)
         for block in self.blocks:
-            tokens, image = block(tokens, image, encoded, positions, inside)
-        tokens = self.final_norm(tokens + self.final_attention(tokens + encoded, image, positions, inside))
+            tokens, image = block(tokens, image, encoded, positions, attention_bias)
+        tokens = self.final_norm(tokens + self.final_attention(tokens + encoded, image, positions, attention_bias))
         return tokens.flatten(0, 1)[place]
 
 

@@ -8,7 +8,7 @@ import torch
 
 from mgimm_plugin.constants import BOX_UNITS
 from mgimm_plugin.model.regions.encoders import (
-    OUTSIDE,
+    OUTSIDE_BIAS,
     REGION_ENCODERS,
     InteractiveRegionEncoder,
     RoiAlignRegionEncoder,
@@ -246,11 +246,11 @@ def test_the_biased_module_looks_at_its_box():
     assert 0 < changes["interactive_biased", "outside"] < 0.1 * changes["interactive", "outside"]
 
 
-def test_the_bias_is_the_part_that_patches_have_in_the_box():
+def test_the_attention_bias_is_the_share_of_the_box_that_patches_have():
     boxes = torch.tensor([[0, 0, BOX_UNITS * 3 // 8, BOX_UNITS // 4]])  # a patch and half of the next
-    inside = encoder_of("interactive_biased").inside(boxes, (4, 4)).view(4, 4)
-    torch.testing.assert_close(inside[0], torch.tensor([0, math.log(0.5), OUTSIDE, OUTSIDE]))
-    assert (inside[1:] == OUTSIDE).all()
+    bias = encoder_of("interactive_biased").attention_bias(boxes, (4, 4)).view(4, 4)
+    torch.testing.assert_close(bias[0], torch.tensor([0, math.log(0.5), OUTSIDE_BIAS, OUTSIDE_BIAS]))
+    assert (bias[1:] == OUTSIDE_BIAS).all()
 
 
 def test_the_residual_module_keeps_what_the_box_shows():
