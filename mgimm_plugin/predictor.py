@@ -35,7 +35,8 @@ from mgimm_plugin.model.listening import OnToken, Reader
 from mgimm_plugin.model.loading import LoadedModel, load_model
 from mgimm_plugin.model.paths import resolve_folder
 from mgimm_plugin.model.searching import search, search_settings
-from mgimm_plugin.questions import Box, EncodedImage, ImageLike, PreparedImage, Question, QuestionEncoder
+from mgimm_plugin.question_encoder import QuestionEncoder
+from mgimm_plugin.questions import Box, EncodedImage, ImageLike, PreparedImage, Question
 from mgimm_plugin.resources import bundled_model
 from mgimm_plugin.tokenization import end_token_ids
 

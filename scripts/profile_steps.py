@@ -154,14 +154,14 @@ def answering(name: str, device: torch.device) -> Clock:
 @contextmanager
 def watching(clock: Clock, model: Any) -> Iterator[None]:
     """Count the parts of loading and of the model."""
-    from mgimm_plugin import questions
+    from mgimm_plugin import question_encoder
     from mgimm_plugin.data import encoding
 
     decoder = model.get_model()
     with ExitStack() as stack:
         for owner, function, part in (
             (encoding, "tokenize_conversation", "tokenizing"),
-            (questions, "tokenize_prompt", "tokenizing"),
+            (question_encoder, "tokenize_prompt", "tokenizing"),
             (encoding, "open_image", "opening images"),
             (encoding, "preprocess_image", "resizing and normalizing images"),
         ):

@@ -79,6 +79,7 @@ LAYERS = (
     {"tokenization"},
     {"data", "model"},
     {"registration", "questions", "growing_answers", "train"},
+    {"question_encoder"},
     {"predictor"},
     {"evaluate"},
     {"bench", "serve"},
