@@ -11,10 +11,8 @@ Example:
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +39,6 @@ from mgimm_plugin.resources import bundled_model
 from mgimm_plugin.tokenization import end_token_ids
 
 __all__ = ["EncodedImage", "Predictor", "PreparedImage", "Question"]
-
-logger = logging.getLogger(__name__)
 
 
 class Predictor:
@@ -235,7 +231,7 @@ class Predictor:
         order = sorted(range(len(questions)), key=lambda i: -len(prompts[i]))
         answers: dict[int, str] = {}
         at_hand: dict[object, EncodedImage] = {}
-        with self._asking, self._warning_of_clipped_boxes():
+        with self._asking, self._encoder.telling_of_clipped_boxes():
             for start in range(0, len(order), batch_size):
                 if is_unwanted is not None and is_unwanted():
                     break
@@ -312,16 +308,6 @@ class Predictor:
             )
 
         return growing_answers(ask, len(questions), self.end_ids, self.decode)
-
-    @contextmanager
-    def _warning_of_clipped_boxes(self) -> Iterator[None]:
-        """Say once, at the end, how many boxes were clipped inside."""
-        before = self._encoder.clipped_boxes
-        yield
-        if clipped := self._encoder.clipped_boxes - before:
-            logger.warning(
-                "boxes that stuck out of what the model sees of their image, and were clipped to it: %d", clipped
-            )
 
     def _settings(self, max_new_tokens: int, num_beams: int, temperature: float) -> GenerationConfig:
         return search_settings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -23,6 +24,8 @@ from mgimm_plugin.model.vision_features import VisionFeatures
 from mgimm_plugin.questions import EncodedImage, ImageLike, PreparedImage, Question
 from mgimm_plugin.tokenization import build_prompt, tokenize_prompt
 
+logger = logging.getLogger(__name__)
+
 _TEXTS_AT_HAND = 1024
 _LONGEST_AT_HAND = 500
 """In characters. Longer texts are hardly asked twice, and a server's clients would fill its memory with them."""
@@ -35,9 +38,6 @@ class QuestionEncoder:
         loaded: The model with its tokenizer and image processor.
         template: Name of the conversation template.
         max_pixels: Larger image files are refused.
-
-    Attributes:
-        clipped_boxes: Number of boxes so far that stuck out of their image and were clipped.
     """
 
     def __init__(self, loaded: LoadedModel, template: str, max_pixels: int) -> None:
@@ -51,7 +51,7 @@ class QuestionEncoder:
             max_pixels,
         )
         self.regions = RegionInput.of(config)
-        self.clipped_boxes = 0
+        self._clipped_boxes = 0
         self._tokens_per_view = self.model.get_vision_tower().num_patches
         # Most questions of a file are asked in the same words. A partial rather than a method: the cache would keep the
         # encoder, and with it the model, in memory when nobody has them any more.
@@ -145,7 +145,7 @@ class QuestionEncoder:
                 with _naming(questions[row]):
                     mapped, clipped = self.images.encode_boxes(questions[row].boxes, *size)
                 boxes.append(mapped if self.regions.takes_boxes else mapped[:0])
-                self.clipped_boxes += clipped
+                self._clipped_boxes += clipped
             counts = torch.tensor([len(group) for group in boxes])
             batch |= {
                 "image_features": _join([encoded[key].features for key in distinct]),
@@ -180,6 +180,16 @@ class QuestionEncoder:
             )
             for i, image in enumerate(images)
         ]
+
+    @contextmanager
+    def telling_of_clipped_boxes(self) -> Iterator[None]:
+        """Say once, at the end, how many boxes of the batches made inside were clipped to their image."""
+        before = self._clipped_boxes
+        yield
+        if clipped := self._clipped_boxes - before:
+            logger.warning(
+                "boxes that stuck out of what the model sees of their image, and were clipped to it: %d", clipped
+            )
 
     def _as_asked(self, question: Question) -> tuple[str, ...]:
         """All that is said, with regions as this model takes them."""

@@ -197,3 +197,16 @@ def test_the_pixel_limit_can_be_set(predictor, images, tmp_path):
 def test_settings_that_make_no_sense_are_refused(predictor, setting):
     with pytest.raises(MgimmError, match=next(iter(setting))):
         predictor.answer([], **setting)
+
+
+def test_boxes_that_stick_out_are_clipped_and_counted_once(predictor, images, caplog):
+    inside, outside = [(60, 10, 90, 60)], [(60, 10, 200, 75)]
+    asked = [Question(images[0], "<region>\nWhat is it?", boxes) for boxes in (inside, outside, outside)]
+    answers = predictor.answer(asked, batch_size=1, **LENGTH)
+    assert len(set(answers)) == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "boxes that stuck out of what the model sees of their image, and were clipped to it: 2"
+    ]
+    caplog.clear()
+    predictor.answer(asked[:1], **LENGTH)
+    assert not caplog.records
