@@ -29,8 +29,9 @@ def stages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stages")
     common = {"SAMPLE": folder / "sample", "SAMPLE_TRAIN": 6, "SAMPLE_TEST": 2}
     quick = ("--max_steps", "2", "--per_device_train_batch_size", "4", "--report_to", "none", "--save_strategy", "no")
-    run_script("finetune_region.sh", *quick, OUTPUT_DIR=folder / "region", **common)
-    run_script("finetune_image.sh", *quick, MODEL=folder / "region", OUTPUT_DIR=folder / "image", **common)
+    region = run_script("finetune_region.sh", *quick, OUTPUT_DIR=folder / "region", **common)
+    image = run_script("finetune_image.sh", *quick, MODEL=folder / "region", OUTPUT_DIR=folder / "image", **common)
+    (folder / "stderr.txt").write_text(region.stderr + image.stderr)
     return folder
 
 
@@ -39,6 +40,12 @@ def test_both_stages_run_on_the_bundled_sample_without_arguments_and_write_their
     assert not (stages / "region" / "adapter_config.json").exists()
     assert (stages / "image" / "adapter_model.safetensors").is_file()
     assert (stages / "image" / "mgimm_adapter.safetensors").is_file()
+
+
+def test_training_does_not_pass_on_what_libraries_will_rename(stages):
+    printed = (stages / "stderr.txt").read_text()
+    assert "INFO: region stage: " in printed
+    assert "FutureWarning" not in printed
 
 
 def test_evaluation_of_both_stages_writes_scores_of_tuned_and_blank_for_both_tasks(stages):

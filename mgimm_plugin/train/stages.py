@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -135,6 +136,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry of ``python -m mgimm_plugin.train``; returns the exit status."""
     logging.basicConfig(level=logging.INFO if is_first_rank() else logging.WARNING, format="%(levelname)s: %(message)s")
     transformers.logging.set_verbosity_warning()
+    # What libraries will call otherwise in their next version: nothing that who trains could change.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|accelerate|peft|torch)\.")
     try:
         arguments = parse_arguments(argv)
     except MgimmError as error:
