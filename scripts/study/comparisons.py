@@ -52,7 +52,7 @@ COMPARISONS: Final = (
     Comparison(
         "multi_grained", TRUE, "global", NONE, IMAGE_OUTCOMES, False, "the paper's pair: tuning and input differ"
     ),
-    Comparison("multi_grained", TRUE, "global", TRUE, IMAGE_OUTCOMES, False, "the same, true boxes for both"),
+    Comparison("multi_grained", TRUE, "global", TRUE, IMAGE_OUTCOMES, False, "multi-grained against global, true boxes for both"),
     _shown_none("multi_grained", "image_only", "against a model without regions"),
     _shown_none("multi_grained", "no_region_stage", "the region stage, none at test"),
     _shown_boxes("interactive_roi", "multi_grained", "RoI seeds for the RIM"),
@@ -61,13 +61,13 @@ COMPARISONS: Final = (
     _shown_boxes("interactive_roi_residual", "roi_align", "kept seeds against RoIAlign"),
     _shown_boxes("interactive_biased", "multi_grained", "attention biased to the box"),
     _shown_boxes("interactive_biased", "roi_align", "biased RIM against RoIAlign"),
-    _shown_boxes("interactive_biased_depth_1", "roi_align", "the same, depth 1"),
+    _shown_boxes("interactive_biased_depth_1", "roi_align", "biased RIM, depth 1, against RoIAlign"),
     _shown_boxes("interactive_roi_biased", "multi_grained", "our RIM against the paper's"),
     _shown_boxes("interactive_roi_biased", "roi_align", "our RIM against RoIAlign"),
-    _shown_none("interactive_roi_biased", "roi_align", "the same, none at test"),
-    _shown_boxes("interactive_roi_biased_depth_1", "roi_align", "with depth 1 against RoIAlign"),
-    _shown_none("interactive_roi_biased_depth_1", "roi_align", "the same, none at test"),
+    _shown_none("interactive_roi_biased", "roi_align", "our RIM against RoIAlign, none at test"),
+    _shown_boxes("interactive_roi_biased_depth_1", "roi_align", "our RIM, depth 1, against RoIAlign"),
+    _shown_none("interactive_roi_biased_depth_1", "roi_align", "our RIM, depth 1, against RoIAlign, none at test"),
     _shown_boxes("one_stage", "box_text", "RIM against boxes as text, one stage"),
-    _shown_boxes("multi_grained", "box_text_two_stages", "the same, two stages"),
+    _shown_boxes("multi_grained", "box_text_two_stages", "RIM against boxes as text, two stages"),
     Comparison("multi_grained", TRUE, "multi_grained", BLANK, PRIMARY_OUTCOMES, False, "what the pixels bring"),
 )

@@ -49,11 +49,11 @@ def asked_sets(scale: Scale, fresh: int = 0) -> list[SceneSet]:
 
     Args:
         scale: Whether there are shifted ones.
-        fresh: 0 for the sets of the plan; N for the N-th fresh ones, of other seeds.
+        fresh: 0 for the sets of the plan; N for the N-th fresh test set, of another seed.
     """
-    sets = [TEST, *(SHIFTED if scale.is_shifted_tested else ())]
-    prefix = f"fresh-{fresh}-" if fresh else ""
-    return [SceneSet(prefix + each.name, each.split, each.seed + FRESH_SEEDS * fresh, each.style) for each in sets]
+    if fresh:
+        return [SceneSet(f"fresh-{fresh}-{TEST.name}", TEST.split, TEST.seed + FRESH_SEEDS * fresh, TEST.style)]
+    return [TEST, *(SHIFTED if scale.is_shifted_tested else ())]
 
 
 def draw(sets: list[SceneSet], scale: Scale, folder: Path) -> None:

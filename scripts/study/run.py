@@ -233,7 +233,7 @@ def main() -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=range(5), help="some of the seeds, from 0")
     parser.add_argument("--modes", nargs="+", choices=MODES["image"], help="some of what is shown at test time")
     parser.add_argument("--jobs", type=int, default=2, help="trainings and evaluations at once")
-    parser.add_argument("--fresh", type=int, default=0, help="N > 0: exploratory, on the N-th fresh test sets")
+    parser.add_argument("--fresh", type=int, default=0, help="N > 0: exploratory, on the N-th fresh test set")
     parser.add_argument("--docs", type=Path, help="file whose results part is written, with images/ beside it")
     options = parser.parse_args()
     # Jobs with more threads than cores between them wait for each other.
