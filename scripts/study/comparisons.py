@@ -52,7 +52,15 @@ COMPARISONS: Final = (
     Comparison(
         "multi_grained", TRUE, "global", NONE, IMAGE_OUTCOMES, False, "the paper's pair: tuning and input differ"
     ),
-    Comparison("multi_grained", TRUE, "global", TRUE, IMAGE_OUTCOMES, False, "multi-grained against global, true boxes for both"),
+    Comparison(
+        "multi_grained",
+        TRUE,
+        "global",
+        TRUE,
+        IMAGE_OUTCOMES,
+        False,
+        "multi-grained against global, true boxes for both",
+    ),
     _shown_none("multi_grained", "image_only", "against a model without regions"),
     _shown_none("multi_grained", "no_region_stage", "the region stage, none at test"),
     _shown_boxes("interactive_roi", "multi_grained", "RoI seeds for the RIM"),
