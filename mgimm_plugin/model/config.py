@@ -17,7 +17,19 @@ from mgimm_plugin.region_settings import RegionSettings
 _LLAVA_DEFAULTS = {"mm_projector_type": "linear", "image_aspect_ratio": "square"}
 """What LLaVA takes a key that is missing to mean."""
 
-_DROPPED = ("model_type", "architectures", "transformers_version", "_name_or_path", "auto_map", "torch_dtype", "dtype")
+TUNED_TOWER = "unfreeze_mm_vision_tower"
+"""LLaVA's key of a checkpoint whose tower was trained too, as LLaVA-1.6's; its folder holds the tower's weights."""
+
+_DROPPED = (
+    TUNED_TOWER,
+    "model_type",
+    "architectures",
+    "transformers_version",
+    "_name_or_path",
+    "auto_map",
+    "torch_dtype",
+    "dtype",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +166,9 @@ def _without_regions(folder: str, values: dict[str, Any]) -> PretrainedConfig:
     given["mm_vision_tower"] = named_folder(given["mm_vision_tower"], folder, "vision tower")
     if "image_grid_pinpoints" in given:
         given["image_grid_pinpoints"] = _canvases(folder, given["image_grid_pinpoints"])
-    return multimodal_config(folder, VisionSettings(**given), RegionSettings(mm_region_encoder="none"))
+    config = multimodal_config(folder, VisionSettings(**given), RegionSettings(mm_region_encoder="none"))
+    setattr(config, TUNED_TOWER, bool(values.get(TUNED_TOWER)))
+    return config
 
 
 def _canvases(folder: str, value: Any) -> tuple[tuple[int, int], ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+import transformers
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
@@ -42,8 +44,19 @@ def compare_keys(where: object, expected: Iterable[str], found: Iterable[str]) -
         raise CheckpointError(f"{where}: {'; '.join(problems)}")
 
 
-def read_safetensors(file: Path) -> dict[str, Tensor]:
-    """Read a safetensors file.
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Keep transformers' own table of missing keys back, where they are compared anyway."""
+    verbosity = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+
+
+def read_safetensors(file: Path, *, prefix: str = "") -> dict[str, Tensor]:
+    """Read the tensors of a safetensors file whose names begin with ``prefix``.
 
     Raises:
         CheckpointError: It is missing, truncated or no safetensors file.
@@ -52,7 +65,8 @@ def read_safetensors(file: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{file}: missing")
     try:
         with safe_open(file, framework="pt") as tensors:
-            return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - not a mapping
+            names = [name for name in tensors.keys() if name.startswith(prefix)]  # noqa: SIM118 - not a mapping
+            return {name: tensors.get_tensor(name) for name in names}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{file}: not readable, probably cut short: {error}") from error
 

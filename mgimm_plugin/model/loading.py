@@ -5,21 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
-import transformers
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from transformers import AutoTokenizer, GenerationConfig, PretrainedConfig
 
 import mgimm_plugin
 from mgimm_plugin.errors import CheckpointError
-from mgimm_plugin.model.config import is_llava_type, load_config, read_config_dict
+from mgimm_plugin.model.config import TUNED_TOWER, is_llava_type, load_config, read_config_dict
 from mgimm_plugin.model.devices import usable_device
 from mgimm_plugin.model.families import FAMILIES, family_of
 from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_CONFIG, LORA_FILE, CheckpointKind, checkpoint_kind
@@ -29,11 +26,13 @@ from mgimm_plugin.model.keys import (
     compare_keys,
     compare_tensors,
     copy_into,
+    quiet_loading,
     read_safetensors,
 )
 from mgimm_plugin.model.paths import named_folder, resolve_folder
 from mgimm_plugin.model.placement import embedding_device, keep_parts_together, sparing_parts
 from mgimm_plugin.model.regions.box_encoder import BoxEncoder
+from mgimm_plugin.model.tower import load_tuned_tower
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +109,8 @@ def load_model(
             load_adapter(model, folder)
         tokenizer = load_tokenizer(folder, source)
         model = finish(model, tokenizer, device=None if device_map is not None else device, dtype=dtype)
+        if getattr(config, TUNED_TOWER, False):
+            load_tuned_tower(model.get_vision_tower(), folder)
         image_processor = model.get_vision_tower().image_processor
         if kind is CheckpointKind.LORA:
             model = load_lora(model, folder)
@@ -140,12 +141,19 @@ def load_weights(source: str, config: PretrainedConfig, **options: Any) -> Any:
     are then as the seed makes them.
 
     Raises:
-        CheckpointError: Anything else is missing or unexpected, or a file is cut short.
+        CheckpointError: Anything else is missing or unexpected, a file is cut short, or ``source`` has a tower of its
+            own, which ``config`` does not take over.
     """
+    base = read_config_dict(source)
+    if base.get(TUNED_TOWER) and not getattr(config, TUNED_TOWER, False):
+        raise CheckpointError(
+            f"{source}: its vision tower was tuned ({TUNED_TOWER}), which no checkpoint of ours holds: it can be "
+            "asked, but not be started from; start from one with a frozen tower, such as LLaVA-1.5"
+        )
     model_class: Any = family_of(config.model_type).model_class
     options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}  # reported, and refused below
     try:
-        with _quiet():
+        with quiet_loading():
             model, report = model_class.from_pretrained(source, config=config, **options)
     except (SafetensorError, EOFError) as error:
         raise CheckpointError(f"{source}: a weight file is not readable, probably cut short: {error}") from error
@@ -155,7 +163,7 @@ def load_weights(source: str, config: PretrainedConfig, **options: Any) -> Any:
         raise CheckpointError(f"{source}: {error}") from error
     missing = set(report["missing_keys"])
     names = set(model.state_dict())
-    model_type = read_config_dict(source).get("model_type", "")
+    model_type = base.get("model_type", "")
     if not model_type.startswith("mgimm_"):
         may_lack = ADAPTER_PREFIXES[1:] if is_llava_type(model_type) else ADAPTER_PREFIXES
         for prefix in may_lack:  # a bare model has no projector, a LLaVA model one; half a part is an error
@@ -220,12 +228,7 @@ def finish(model: Any, tokenizer: Any, *, device: torch.device | None, dtype: to
         CheckpointError: The vision tower cannot be read.
     """
     tower = model.get_vision_tower()
-    if not tower.is_loaded:
-        try:
-            with _quiet():
-                tower.load_model()
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"vision tower {tower.vision_tower_name}: {error}") from error
+    tower.load_model()
     # The tower came after the weights; buffers of the box encoder keep float32 by themselves.
     if dtype is not None:
         tower.to(device=device or embedding_device(model), dtype=dtype)
@@ -266,17 +269,6 @@ def local_folder(path: str) -> Path:
         raise CheckpointError(
             f"{path}: no such folder, and not to be had from the Hub ({type(error).__name__})"
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers' own table of missing keys back: this module compares them itself."""
-    verbosity = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers.logging.set_verbosity(verbosity)
 
 
 __all__ = ["FAMILIES", "LoadedModel", "is_mgimm_folder", "load_model"]

@@ -17,9 +17,11 @@ from huggingface_hub import snapshot_download
 from transformers import AutoModelForCausalLM
 
 from mgimm_plugin.errors import CheckpointError, MgimmError
+from mgimm_plugin.model.config import TUNED_TOWER
 from mgimm_plugin.model.keys import compare_keys, copy_into
 from mgimm_plugin.model.loading import load_tokenizer
 from mgimm_plugin.model.paths import resolve_folder
+from mgimm_plugin.model.tower import load_tuned_tower
 
 CLASSES = {
     "llava": "LlavaLlamaForCausalLM",  # the name that LLaVA 1.0 to 1.5 wrote
@@ -79,7 +81,8 @@ def load_folder(folder: Path, base: str | None, options: dict[str, Any]) -> tupl
     model = _merge_lora(model, folder) if is_lora else model
     tokenizer = load_tokenizer(folder, source)
     _add_image_tokens(model, tokenizer)
-    return tokenizer, model, _load_tower(model), _context(model.config)
+    tuned = local_folder(source) if settings.get(TUNED_TOWER) else None
+    return tokenizer, model, _load_tower(model, tuned), _context(model.config)
 
 
 def _multimodal(folder: Path, source: str, kind: str, settings: dict[str, Any], options: dict[str, Any]) -> Any:
@@ -146,10 +149,11 @@ def _add_image_tokens(model: Any, tokenizer: Any) -> None:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
 
 
-def _load_tower(model: Any) -> Any:
+def _load_tower(model: Any, tuned: Path | None) -> Any:
     tower = model.get_vision_tower()
-    if not tower.is_loaded:
-        tower.load_model()
+    tower.load_model()
+    if tuned is not None:
+        load_tuned_tower(tower, tuned)
     tower.to(device=model.device, dtype=model.dtype)
     return tower.image_processor
 

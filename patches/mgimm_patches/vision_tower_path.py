@@ -1,4 +1,4 @@
-"""``mm_vision_tower`` may be relative to the checkpoint, and name any CLIP.
+"""``mm_vision_tower`` may be relative to the checkpoint, and name any CLIP, whose weights must all be there.
 
 Changes: ``build_vision_tower`` of ``llava.model.multimodal_encoder.builder``, also where it has been imported by name.
 Necessary since: LLaVA looks for the path from the working directory, and accepts a name that is not a path only when it
@@ -21,10 +21,11 @@ def _replace_builder(encoder_builder: ModuleType) -> bool:
     def build_vision_tower(vision_tower_cfg: Any, **kwargs: Any) -> Any:
         """Build the tower that a config (``mm_vision_tower``) or LLaVA's arguments (``vision_tower``) name."""
         from mgimm_plugin.model.paths import resolve_folder
+        from mgimm_plugin.model.tower import WholeVisionTower
 
         name = getattr(vision_tower_cfg, "mm_vision_tower", None) or vision_tower_cfg.vision_tower
         folder = resolve_folder(name, relative_to=getattr(vision_tower_cfg, "_name_or_path", None) or None)
-        return encoder_builder.CLIPVisionTower(folder, args=vision_tower_cfg, **kwargs)
+        return WholeVisionTower(folder, args=vision_tower_cfg, **kwargs)
 
     encoder_builder.build_vision_tower = build_vision_tower  # type: ignore[attr-defined]
     rebind(original, build_vision_tower)

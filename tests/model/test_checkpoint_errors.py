@@ -116,6 +116,30 @@ def test_a_vision_tower_without_one_of_its_files_is_named(copied_tree, name):
     fail(copied_tree.checkpoint(FULL), "vision tower", copied_tree.root / "bases" / "tower")
 
 
+def lacks_a_layer(tensors):
+    for name in [name for name in tensors if "layers.0." in name]:
+        del tensors[name]
+
+
+def has_other_names(tensors):
+    for name in list(tensors):
+        tensors[f"model.vision_tower.vision_tower.{name}"] = tensors.pop(name)
+
+
+def is_wider(tensors):
+    name = next(name for name in tensors if name.endswith("fc1.bias"))
+    tensors[name] = torch.cat((tensors[name], tensors[name]))
+
+
+@pytest.mark.parametrize("edit", [lacks_a_layer, has_other_names, is_wider])
+def test_a_vision_tower_of_other_weights_is_named(copied_tree, edit):
+    file = copied_tree.root / "bases" / "tower" / "model.safetensors"
+    tensors = load_file(file)
+    edit(tensors)
+    save_file(tensors, file, metadata={"format": "pt"})
+    fail(copied_tree.checkpoint(FULL), "vision tower", file.parent, "are missing or of another shape")
+
+
 @pytest.mark.parametrize(("kind", "name"), [(FULL, COMPLETE_MARK), (LORA, LORA_CONFIG), (LORA, "tokenizer.json")])
 def test_settings_that_are_no_json_are_named(copied_tree, kind, name):
     folder = copied_tree.checkpoint(kind)

@@ -6,9 +6,11 @@ from fnmatch import fnmatch
 
 import pytest
 import torch
+from llava.model import builder
 from llava.model.language_model.llava_llama import LlavaConfig, LlavaLlamaForCausalLM
 from safetensors.torch import load_file, save_file
 
+import mgimm_plugin
 from mgimm_plugin.errors import CheckpointError
 from mgimm_plugin.model import loading
 from mgimm_plugin.model.config import load_config
@@ -61,6 +63,51 @@ def test_it_is_loaded_as_a_model_that_takes_no_regions(llava):
     assert ours.config.image_aspect_ratio == "square"  # as it was
     images = torch.randn(1, 3, SIDE, SIDE)
     torch.testing.assert_close(ours(IDS, images=images).logits, theirs(IDS, images=images).logits, atol=1e-4, rtol=1e-4)
+
+
+def tuned(folder):
+    """The same checkpoint after its tower was trained too, as LLaVA-1.6's."""
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, "unfreeze_mm_vision_tower": True}))
+    tensors = load_file(folder / "model.safetensors")
+    for name in tensors:
+        if name.startswith("model.vision_tower.") and "layer_norm" in name:
+            tensors[name] = tensors[name] + 0.5
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_a_tower_that_was_tuned_is_the_checkpoints_own(llava):
+    folder, theirs = llava
+    images = torch.randn(1, 3, SIDE, SIDE)
+    before = theirs(IDS, images=images).logits
+    tuned(folder)
+    theirs.load_state_dict(load_file(folder / "model.safetensors"))
+    wanted = theirs(IDS, images=images).logits
+    assert (wanted - before).abs().max() > 0.01
+    torch.testing.assert_close(
+        load_model(folder, device="cpu").model(IDS, images=images).logits, wanted, atol=1e-4, rtol=1e-4
+    )
+    mgimm_plugin.register()
+    loaded = builder.load_pretrained_model(str(folder), None, "llava", device="cpu")[1]
+    logits = loaded(IDS, images=images).logits[..., : wanted.shape[-1]]  # LLaVA adds a token
+    torch.testing.assert_close(logits, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_a_tuned_tower_that_is_not_there_is_an_error(llava):
+    folder, _ = llava
+    tuned(folder)
+    tensors = load_file(folder / "model.safetensors")
+    rest = {name: tensor for name, tensor in tensors.items() if "vision_tower" not in name}
+    save_file(rest, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match="whose vision tower was tuned: missing embeddings"):
+        load_model(folder, device="cpu")
+
+
+def test_training_does_not_start_from_a_tuned_tower(llava, tiny_tower):
+    folder, _ = llava
+    tuned(folder)
+    with pytest.raises(CheckpointError, match=r"its vision tower was tuned .* start from one with a frozen tower"):
+        build_loaded(folder, tiny_tower)
 
 
 def test_keys_that_are_missing_mean_what_they_mean_to_llava(llava):
