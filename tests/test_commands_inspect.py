@@ -1,6 +1,8 @@
 """``mgimm validate``, ``stats`` and ``preview``: what they print, write and return."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -62,6 +64,29 @@ def test_a_file_without_records_is_not_good(tmp_path, capsys):
 def test_a_file_that_is_not_there_is_named(tmp_path, command):
     with pytest.raises(RecordError, match=r"gone\.jsonl: cannot be read"):
         command([tmp_path / "gone.jsonl"])
+
+
+@pytest.mark.parametrize("layout", [json.dumps, lambda records: "\n\n" + "\n".join(map(json.dumps, records))])
+def test_a_pipe_is_read_from_its_first_record_to_its_last(tmp_path, layout, capsys):
+    def pipe():
+        output, put = os.pipe()
+        os.write(put, layout([region_record("r0"), region_record("r1")]).encode())
+        os.close(put)
+        outputs.append(output)
+        return Path(f"/dev/fd/{output}")
+
+    outputs = []
+    save_image(tmp_path / "a.png")
+    try:
+        assert validate.run([pipe()]) == 0
+        assert "good records: 2 region-instruction" in capsys.readouterr().err
+        stats.run([pipe()])
+        assert "2 region-instruction" in capsys.readouterr().out
+        preview.run([pipe()], tmp_path / "sheet", images=tmp_path)
+        assert "the first 2 records, of 1 image" in (tmp_path / "sheet" / "index.html").read_text()
+    finally:
+        for output in outputs:
+            os.close(output)
 
 
 @pytest.mark.parametrize(

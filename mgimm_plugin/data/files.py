@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 from array import array
+from collections.abc import Iterable
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,9 @@ from numpy.typing import NDArray
 from mgimm_plugin.errors import RecordError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_BLOCK = 1 << 20
+"""Bytes read at a time where only their newlines are counted."""
 
 
 class RecordFile:
@@ -28,18 +33,17 @@ class RecordFile:
         path: The file, UTF-8.
 
     Raises:
-        RecordError: The file cannot be read, or is a JSON array that cannot be decoded; the line is named.
+        RecordError: The file cannot be read, is a pipe, or is a JSON array that cannot be decoded; the line is named.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._values: list[Any] | None = None
-        self._lines: NDArray[np.int64] = np.empty((0, 2), dtype=np.int64)
         try:
-            if is_array(self.path):
-                self._values = self._decode_array()
-            else:
-                self._lines = _line_spans(self.path)
+            with open(self.path, "rb") as stream:
+                if not stream.seekable():
+                    raise RecordError("is a pipe, and records are read in any order: write them to a file", file=path)
+                self._values, lines = array_or_lines(stream, self.path)
+                self._lines = _line_spans(lines)
         except OSError as error:
             raise RecordError(f"cannot be read: {error.strerror or error}", file=path) from error
 
@@ -76,29 +80,44 @@ class RecordFile:
         # Read with pread only, which has no position: forked worker processes may share it.
         return os.open(self.path, os.O_RDONLY)
 
-    def _decode_array(self) -> list[Any]:
-        try:
-            return json.loads(self.path.read_bytes().removeprefix(BYTE_ORDER_MARK))
-        except json.JSONDecodeError as error:
-            raise not_json(error, self.path, error.lineno) from error
-        except UnicodeDecodeError as error:
-            raise not_json(error, self.path, 1 + self._newlines_before(error.start)) from error
-        except (ValueError, RecursionError) as error:
-            raise not_json(error, self.path, 1) from error
-
     def _newlines_before(self, offset: int) -> int:
-        with open(self.path, "rb") as file:
-            return file.read(offset).count(b"\n")
+        blocks = (os.pread(self._descriptor, min(_BLOCK, offset - at), at) for at in range(0, offset, _BLOCK))
+        return sum(block.count(b"\n") for block in blocks)
 
 
-def is_array(path: Path) -> bool:
-    """Whether a file is a JSON array: its first byte that is neither white space nor a byte order mark says so."""
-    with open(path, "rb") as file:
-        for line in file:
-            stripped = line.removeprefix(BYTE_ORDER_MARK).lstrip()
-            if stripped:
-                return stripped.startswith(b"[")
-    return False
+def array_or_lines(stream: BinaryIO, file: Path) -> tuple[list[Any] | None, Iterable[bytes]]:
+    """Tell a JSON array from JSONL: by the first byte that is neither white space nor a byte order mark.
+
+    Args:
+        stream: At its beginning. It is read once and never turned back, since it may be a pipe.
+        file: What is read, for errors.
+
+    Returns:
+        The values of an array and no lines, or None and all lines of JSONL; these are still to be read.
+
+    Raises:
+        RecordError: It is a JSON array that cannot be decoded; the line is named.
+    """
+    head: list[bytes] = []
+    for line in stream:
+        head.append(line)
+        if begun := line.removeprefix(BYTE_ORDER_MARK).lstrip():
+            if begun.startswith(b"["):
+                return _decode_array(b"".join(head) + stream.read(), file), ()
+            break
+    return None, chain(head, stream)
+
+
+def _decode_array(content: bytes, file: Path) -> list[Any]:
+    content = content.removeprefix(BYTE_ORDER_MARK)
+    try:
+        return json.loads(content)
+    except json.JSONDecodeError as error:
+        raise not_json(error, file, error.lineno) from error
+    except UnicodeDecodeError as error:
+        raise not_json(error, file, 1 + content.count(b"\n", 0, error.start)) from error
+    except (ValueError, RecursionError) as error:
+        raise not_json(error, file, 1) from error
 
 
 def not_json(error: ValueError | RecursionError, file: Path, line: int, index: int | None = None) -> RecordError:
@@ -115,14 +134,13 @@ def not_json(error: ValueError | RecursionError, file: Path, line: int, index: i
     return RecordError(message, file=file, index=index)
 
 
-def _line_spans(path: Path) -> NDArray[np.int64]:
+def _line_spans(lines: Iterable[bytes]) -> NDArray[np.int64]:
     """Return ``[N, 2]`` first and last byte offsets of the lines that are not blank."""
     spans = array("q")
     offset = 0
-    with open(path, "rb") as file:
-        for line in file:
-            start = offset + (len(BYTE_ORDER_MARK) if offset == 0 and line.startswith(BYTE_ORDER_MARK) else 0)
-            offset += len(line)
-            if line[start - offset :].strip():
-                spans.extend((start, offset))
+    for line in lines:
+        start = offset + (len(BYTE_ORDER_MARK) if offset == 0 and line.startswith(BYTE_ORDER_MARK) else 0)
+        offset += len(line)
+        if line[start - offset :].strip():
+            spans.extend((start, offset))
     return np.array(spans, dtype=np.int64).reshape(-1, 2)

@@ -2,7 +2,9 @@
 
 import copy
 import json
+import os
 import pickle
+import tracemalloc
 
 import pytest
 
@@ -211,6 +213,31 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(RecordError, match=r"gone\.json: cannot be read: No such file"):
         next(read_records(tmp_path / "gone.json"))
+
+
+def test_a_pipe_cannot_be_read_in_any_order():
+    output, put = os.pipe()
+    os.write(put, b'{"id": "a"}')
+    os.close(put)
+    try:
+        with pytest.raises(RecordError, match=f"/dev/fd/{output}: is a pipe.*write them to a file"):
+            RecordFile(f"/dev/fd/{output}")
+    finally:
+        os.close(output)
+
+
+def test_the_number_of_a_bad_line_is_counted_in_blocks(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": "a"}\n\n' * 500_000 + "no json")
+    file = RecordFile(path)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RecordError, match="index 500000: line 1000001 is not valid JSON"):
+            file.load(500_000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 << 20  # of 6.5 MB
 
 
 def test_a_blank_file_holds_no_records(tmp_path):

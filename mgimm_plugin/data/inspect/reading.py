@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from tqdm import tqdm
 
-from mgimm_plugin.data.files import BYTE_ORDER_MARK, RecordFile, is_array, not_json
+from mgimm_plugin.data.files import BYTE_ORDER_MARK, array_or_lines, not_json
 from mgimm_plugin.errors import RecordError
 
 
@@ -46,7 +46,7 @@ class Entry:
 def entries(file: str | Path, *, progress: bool = False) -> Iterator[Entry]:
     """Go through a file of records.
 
-    Of JSONL one line at a time is in memory; a JSON array is read whole, as JSON has to be.
+    Of JSONL one line at a time is in memory; a JSON array is read whole, as JSON has to be. The file may be a pipe.
 
     Args:
         file: JSON array or JSONL, told apart by content.
@@ -57,19 +57,17 @@ def entries(file: str | Path, *, progress: bool = False) -> Iterator[Entry]:
     """
     path = Path(file)
     try:
-        if is_array(path):
-            yield from _of_array(path, progress)
-            return
         with open(path, "rb") as stream:
-            yield from _of_lines(path, stream, progress)
+            values, lines = array_or_lines(stream, path)
+            yield from _of_lines(path, lines, progress) if values is None else _of_array(path, values, progress)
     except OSError as error:
         raise RecordError(f"cannot be read: {error.strerror or error}", file=file) from error
 
 
-def _of_lines(path: Path, stream: BinaryIO, progress: bool) -> Iterator[Entry]:
+def _of_lines(path: Path, lines: Iterable[bytes], progress: bool) -> Iterator[Entry]:
     index = 0
     with _bar(path, path.stat().st_size, "B", progress) as bar:
-        for number, line in enumerate(stream, 1):
+        for number, line in enumerate(lines, 1):
             content = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
             if content.strip():
                 yield Entry(path, index, number, content)
@@ -77,11 +75,10 @@ def _of_lines(path: Path, stream: BinaryIO, progress: bool) -> Iterator[Entry]:
             bar.update(len(line))
 
 
-def _of_array(path: Path, progress: bool) -> Iterator[Entry]:
-    values = RecordFile(path)
+def _of_array(path: Path, values: list[Any], progress: bool) -> Iterator[Entry]:
     with _bar(path, len(values), " records", progress) as bar:
-        for index in range(len(values)):
-            yield Entry(path, index, None, values.load(index))
+        for index, value in enumerate(values):
+            yield Entry(path, index, None, value)
             bar.update()
 
 
