@@ -145,6 +145,9 @@ def test_a_preview_tells_what_it_shows(data, bad, tmp_path, capsys):
     preview.run([data, bad], tmp_path / "sheet", count=9, images=tmp_path)
     page = (tmp_path / "sheet" / "index.html").read_text()
     assert "the first 4 records, of 1 image; 2 bad records passed over" in page
+    preview.run([data, bad], tmp_path / "sheet", count=9, images=tmp_path, seed=1)
+    page = (tmp_path / "sheet" / "index.html").read_text()
+    assert "4 records chosen by seed 1, of 1 image; at least 2 bad records passed over" in page
     assert str(tmp_path / "sheet" / "index.html") in capsys.readouterr().err
 
 

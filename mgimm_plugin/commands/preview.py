@@ -65,5 +65,7 @@ def run(
 def _subtitle(records: int, images: int, seed: int | None, bad: int) -> str:
     shown = counted(records, "record")
     what = f"the first {shown}" if seed is None else f"{shown} chosen by seed {seed}"
-    passed = f"; {counted(bad, 'bad record')} passed over" if bad else ""
+    # A random choice parses only the records that it would take: there may be more bad ones.
+    least = "" if seed is None else "at least "
+    passed = f"; {least}{counted(bad, 'bad record')} passed over" if bad else ""
     return f"{what}, of {counted(images, 'image')}{passed}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import random
 import re
@@ -53,7 +54,8 @@ class Choice:
 
     Attributes:
         chosen: In the order of the files.
-        bad: Records that were passed over because they cannot be read.
+        bad: Records that were passed over because they cannot be read; of a random choice only those that would have
+            been chosen when their turn came, since no others are parsed.
     """
 
     chosen: tuple[Chosen, ...]
@@ -128,29 +130,29 @@ def choose_records(files: Iterable[str | Path], count: int, *, seed: int | None 
     Args:
         files: JSON arrays or JSONL.
         count: How many records; all of them where there are fewer.
-        seed: Choose at random, each with the same chance; None takes the first.
+        seed: Choose at random, each good record with the same chance; None takes the first.
 
     Raises:
         RecordError: A file as a whole cannot be read.
     """
-    bad = place = 0
-    kept: list[tuple[int, Chosen]] = []
+    bad = 0
+    kept: list[tuple[float, int, Chosen]] = []
     source = random.Random(seed)
-    for entry in (entry for file in files for entry in entries(file)):
-        # Algorithm R: the record at place k replaces one of those kept with the chance count / (k + 1).
-        slot = place if place < count else source.randint(0, place)
-        if slot >= count:
-            place += 1
+    for place, entry in enumerate(entry for file in files for entry in entries(file)):
+        # Every entry draws a number, and the good ones with the largest are kept: bad ones change no one's chance.
+        drawn = -place if seed is None else source.random()
+        if len(kept) == count and drawn < kept[0][0]:
             continue
         record = _read(entry)
         if record is None:
             bad += 1
             continue
-        kept[slot : slot + 1] = [(place, Chosen(entry.file, record))]
-        place += 1
-        if seed is None and place == count:
+        heapq.heappush(kept, (drawn, place, Chosen(entry.file, record)))
+        if len(kept) > count:
+            heapq.heappop(kept)
+        if seed is None and len(kept) == count:
             break
-    return Choice(tuple(chosen for _, chosen in sorted(kept, key=lambda item: item[0])), bad)
+    return Choice(tuple(chosen for _, _, chosen in sorted(kept, key=lambda item: item[1])), bad)
 
 
 def make_tiles(chosen: Iterable[Chosen], images: str | Path | None = None) -> list[Tile]:

@@ -56,6 +56,14 @@ def test_the_first_records_or_a_fair_draw(tmp_path):
     assert all(60 < count < 140 for count in drawn.values())
 
 
+def test_a_record_behind_bad_lines_has_the_chance_of_one_before_them(tmp_path):
+    path = write_lines(tmp_path / "data.jsonl", [region_record("a"), *["no json"] * 20, region_record("b")])
+    drawn = Counter(choose_records([path], 1, seed=seed).chosen[0].record.id for seed in range(400))
+    # Half of 400 draws, give or take 10.
+    assert 150 < drawn["a"] < 250
+    assert choose_records([path], 3, seed=0).bad == 20
+
+
 def test_records_of_one_image_share_a_tile_and_a_box_its_number(tmp_path):
     save_image(tmp_path / "a.png")
     records = [
