@@ -202,7 +202,7 @@ class Predictor:
 
         Args:
             questions: The questions.
-            max_new_tokens: Longest answer, in tokens; one number for all questions, or one for each.
+            max_new_tokens: Longest answer, in tokens; one number for all questions, or, without beams, one for each.
             batch_size: Questions answered together.
             num_beams: 1 is greedy.
             temperature: 0 is greedy; 0.01 and above sample, and the answers differ from call to call.
@@ -220,9 +220,9 @@ class Predictor:
         """
         if batch_size < 1:
             raise MgimmError(f"batch_size is {batch_size}; it must be at least 1")
-        if on_token is not None and num_beams > 1:
-            raise MgimmError(f"on_token needs num_beams 1, not {num_beams}")
         each = [max_new_tokens] if isinstance(max_new_tokens, int) else list(max_new_tokens)
+        if num_beams > 1 and (on_token is not None or len(set(each)) > 1):
+            raise MgimmError(f"on_token, and max_new_tokens that differ, need num_beams 1, not {num_beams}")
         self._settings(min(each, default=1), num_beams, temperature)  # they are checked, asked or not
         limits = each * len(questions) if isinstance(max_new_tokens, int) else each
         prompts = [self._encoder.tokenize(q, limit) for q, limit in zip(questions, limits, strict=True)]

@@ -199,6 +199,13 @@ def test_settings_that_make_no_sense_are_refused(predictor, setting):
         predictor.answer([], **setting)
 
 
+@pytest.mark.parametrize("setting", [{"max_new_tokens": [3, 5]}, {"on_token": lambda place, token, score: False}])
+def test_beams_are_not_told_of_tokens_nor_cut_one_by_one(predictor, questions, setting):
+    with pytest.raises(MgimmError, match=f"{next(iter(setting))}.* need num_beams 1, not 2"):
+        predictor.answer(questions[:2], num_beams=2, **setting)
+    assert all(predictor.answer(questions[:2], num_beams=2, max_new_tokens=[3, 3]))
+
+
 def test_boxes_that_stick_out_are_clipped_and_counted_once(predictor, images, caplog):
     inside, outside = [(60, 10, 90, 60)], [(60, 10, 200, 75)]
     asked = [Question(images[0], "<region>\nWhat is it?", boxes) for boxes in (inside, outside, outside)]
