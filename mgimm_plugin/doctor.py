@@ -18,13 +18,9 @@ from mgimm_patches import PatchStatus
 from mgimm_plugin import __version__
 
 DISTRIBUTION = "mgimm-plugin"
+CORE = ("torch", "torchvision", "transformers", "peft", "accelerate", "safetensors")
 PACKAGES = (
-    "torch",
-    "torchvision",
-    "transformers",
-    "peft",
-    "accelerate",
-    "safetensors",
+    *CORE,
     "llava-torch",
     "gradio",
     "gradio_image_annotation",
@@ -61,7 +57,7 @@ class PackageState:
 
 @dataclass(frozen=True, slots=True)
 class CommandState:
-    """A command, and what it lacks; nothing in ``missing`` means that it is ready."""
+    """A command, and what it lacks, in the version that is needed; nothing in ``missing`` means that it is ready."""
 
     command: str
     missing: tuple[str, ...]
@@ -92,8 +88,7 @@ class DoctorReport:
     @property
     def healthy(self) -> bool:
         """The core works: nothing that every command needs is missing or outside its range, and no patch failed."""
-        core_ok = all(p.satisfied is not False for p in self.packages) and not self.commands[0].missing
-        return core_ok and not any(patch.state.startswith("failed") for patch in self.patches)
+        return not self.commands[0].missing and not any(patch.state.startswith("failed") for patch in self.patches)
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values, ready for JSON."""
@@ -116,7 +111,7 @@ def doctor() -> DoctorReport:
         patches=tuple(_patch_states()),
         devices=_cuda_devices(),
         java=java,
-        commands=tuple(_commands({p.name for p in packages if p.version}, java is not None)),
+        commands=tuple(_commands(packages, java is not None)),
     )
 
 
@@ -154,12 +149,15 @@ def _package(name: str, needed: str) -> PackageState:
     return PackageState(name, version, needed, SpecifierSet(needed).contains(version, prereleases=True))
 
 
-def _commands(installed: set[str], has_java: bool) -> Iterable[CommandState]:
-    def lacking(names: tuple[str, ...], extra: str) -> tuple[str, ...]:
-        return tuple(f"{n} (pip install '{DISTRIBUTION}[{extra}]')" for n in names if n not in installed)
+def _commands(packages: Iterable[PackageState], has_java: bool) -> Iterable[CommandState]:
+    # A package outside its range is not the one that a command needs.
+    lacks = {p.name: f"{p.name}{p.needed}" for p in packages if not p.satisfied}
 
-    core = tuple(n for n in ("torch", "torchvision", "transformers", "peft", "accelerate") if n not in installed)
-    if "llava-torch" not in installed:
+    def lacking(names: tuple[str, ...], extra: str) -> tuple[str, ...]:
+        return tuple(f"{lacks[n]} (pip install '{DISTRIBUTION}[{extra}]')" for n in names if n in lacks)
+
+    core = tuple(lacks[n] for n in CORE if n in lacks)
+    if "llava-torch" in lacks:
         core += (f"llava (pip install --no-deps llava-torch=={LLAVA_VERSION})",)
     captions = lacking(("pycocoevalcap",), "eval") + (() if has_java else (JAVA_HINT,))
     yield CommandState("describe, train", core)

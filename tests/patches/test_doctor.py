@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from mgimm_plugin import doctor as module
 from mgimm_plugin.doctor import doctor
 
@@ -18,10 +20,10 @@ def test_missing_extra_is_named_with_the_command_it_is_for(monkeypatch):
     def version(name, real=module.importlib.metadata.version):
         if name in ("gradio", "matplotlib", "rasterio"):
             raise module.importlib.metadata.PackageNotFoundError(name)
-        return "2.5.0" if name == "torch" else real(name)
+        return real(name)
 
     monkeypatch.setattr(module.importlib.metadata, "version", version)
-    monkeypatch.setattr(module, "_declared_ranges", lambda: {"torch": ">=2.6"})
+    monkeypatch.setattr(module, "_declared_ranges", dict)
     monkeypatch.setattr(module.shutil, "which", lambda program: None)
     report = doctor()
     lacking = {command.command: " ".join(command.missing) for command in report.commands}
@@ -31,4 +33,14 @@ def test_missing_extra_is_named_with_the_command_it_is_for(monkeypatch):
     assert "mgimm-plugin[geo]" in lacking["prepare geojson"]
     assert "Java" in lacking["evaluate: caption scores"]
     assert not lacking["describe, train"]
-    assert not report.healthy  # torch is older than the range
+    assert report.healthy
+
+
+@pytest.mark.parametrize(("package", "command"), [("torch", "describe, train"), ("gradio", "playground")])
+def test_a_package_outside_its_range_is_lacking_and_the_core_decides_about_health(monkeypatch, package, command):
+    monkeypatch.setattr(module, "_declared_ranges", lambda: {package: ">=999"})
+    report = doctor()
+    lacking = {command.command: " ".join(command.missing) for command in report.commands}
+    assert f"{package}>=999" in lacking[command]
+    assert f"{package}>=999" in lacking["llava serve.gradio_web_server"]
+    assert report.healthy == (package == "gradio")
