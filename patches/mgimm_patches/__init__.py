@@ -21,6 +21,7 @@ _SERVERS = ("llava.serve.model_worker", "llava.serve.gradio_web_server")
 _MODULES = (
     "transformers_listing",
     "training_imports",
+    "training_model_type",
     "trainer_arguments",
     "deepspeed_training",
     "loader",

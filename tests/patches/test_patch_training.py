@@ -1,4 +1,5 @@
 import inspect
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -64,3 +65,13 @@ def test_saving_under_deepspeed_needs_no_cuda(tmp_path):
     assert saved == [str(tmp_path)]
     with pytest.raises((RuntimeError, AssertionError)):
         torch.cuda.synchronize()
+
+
+@pytest.mark.parametrize(("model_type", "expected"), [("llama", False), ("mpt", True), ("llava_mpt", True)])
+def test_mpt_is_told_by_the_models_type(tmp_path, model_type, expected):
+    from llava.train import train
+
+    folder = tmp_path / "attempt"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"model_type": model_type}))
+    assert train._mgimm_is_mpt(str(folder)) is expected

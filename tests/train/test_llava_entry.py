@@ -107,6 +107,14 @@ def test_region_checkpoint_brings_its_own_tower_and_projector(bench, train, regi
     assert (config.mm_projector_type, config.mm_vision_select_layer) == ("mlp2x_gelu", -2)
 
 
+def test_folder_with_mpt_in_its_name_holds_what_its_config_says(bench, train, tmp_path):
+    base, run = tmp_path / "attempt1", tmp_path / "run"
+    base.symlink_to(bench.llm)
+    argv = llava_flags(bench, run, **KINDS["adapter"], model_name_or_path=base, max_steps=1)
+    start(argv, tmp_path / "log", main=llava).wait()
+    assert load(run).config.model_type == "mgimm_llama"
+
+
 def test_killed_run_of_llavas_train_ends_like_an_uninterrupted_one(bench, train, tmp_path):
     whole, run, marker = tmp_path / "whole", tmp_path / "run", tmp_path / "paused"
     more = {**KINDS["lora"], "lora_dropout": 0.1, "save_strategy": "steps", "save_steps": 2}
