@@ -74,10 +74,12 @@ class LlavaTrainingArguments(llava_train.TrainingArguments):
     group_by_image: bool = field(default=False, metadata={"help": "Records of one image in one batch."})
 
     def __post_init__(self) -> None:
-        """Refuse what a checkpoint could not hold."""
+        """Refuse what a checkpoint could not hold, or what would be ignored."""
         super().__post_init__()
         if self.lora_bias != "none":
             raise MgimmError("--lora_bias is none: a checkpoint holds no biases of the language model")
+        if self.bits != 16:
+            raise MgimmError("--bits 4 and 8 are for loading; training needs 16 (bf16, fp16) or float32 weights")
 
     @property
     def stage(self) -> str:

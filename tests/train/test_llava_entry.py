@@ -8,6 +8,7 @@ import pytest
 import torch
 from llava.model import builder
 
+from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.model.folders import checkpoint_kind
 from mgimm_plugin.model.regions.encoders import build_region_encoder
 from tests.train.conftest import flags, losses
@@ -151,3 +152,11 @@ def test_settings_of_older_llava_models_are_refused(bench, train, tmp_path, chan
     run = start(llava_flags(bench, tmp_path / "run", **change), tmp_path / "log", main=llava)
     with pytest.raises(AssertionError, match=re.escape(f"--{next(iter(change))}")):
         run.wait()
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_quantized_training_is_refused(train, tmp_path, bits):
+    from mgimm_plugin.train.llava_entry import LlavaTrainingArguments
+
+    with pytest.raises(MgimmError, match="--bits"):
+        LlavaTrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to=[], bits=bits)
