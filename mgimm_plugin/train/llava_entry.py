@@ -34,18 +34,30 @@ from mgimm_plugin.model.loading import (
 from mgimm_plugin.model.lora import lora_target_pattern, without_lora
 from mgimm_plugin.model.paths import resolve_folder
 from mgimm_plugin.model.saving import is_first_rank, save_checkpoint
+from mgimm_plugin.train.arguments import differences, refuse_conflicts
 from mgimm_plugin.train.stages import parse_source
 from mgimm_plugin.train.trainer import MgimmTrainer
 
 _PICKLED_REST = "non_lora_trainables.bin"
+_PROJECTOR_DEFAULTS = {
+    name: getattr(llava_train.ModelArguments, name)
+    for name in ("mm_vision_select_layer", "mm_vision_select_feature", "mm_projector_type", "mm_patch_merge_type")
+}
+"""What LLaVA means where a flag, or a key of a checkpoint's config, is left out."""
+_DEFAULT_ASPECT_RATIO = llava_train.DataArguments.image_aspect_ratio
 
 
 @dataclass
 class LlavaModelArguments(llava_train.ModelArguments):
-    """LLaVA's settings; a checkpoint to go on from brings its own tower, projector and template."""
+    """LLaVA's settings; a checkpoint to go on from brings its own tower, projector, layout of views and template."""
 
     version: str | None = field(default=None, metadata={"help": "Conversation template; the model's own by default."})
     vision_tower: str | None = field(default=None, metadata={"help": "CLIP folder or Hub id."})
+    # None is "not said": a checkpoint brings its own, for a bare language model LLaVA has defaults.
+    mm_vision_select_layer: int | None = field(default=None)
+    mm_vision_select_feature: str | None = field(default=None)
+    mm_projector_type: str | None = field(default=None)
+    mm_patch_merge_type: str | None = field(default=None)
     mm_use_im_patch_token: bool = field(default=False)
 
     def __post_init__(self) -> None:
@@ -58,12 +70,25 @@ class LlavaModelArguments(llava_train.ModelArguments):
         values = read_config_dict(folder)
         family = family_of(values.get("model_type", ""))
         self.version = self.version or values.get("mm_conversation_template") or family.template
+        own = dict(_PROJECTOR_DEFAULTS)
+        asked = {name: value for name in own if (value := getattr(self, name)) is not None}
         if values.get("mm_vision_tower"):
             self.vision_tower = self.vision_tower or resolve_folder(values["mm_vision_tower"], folder)
-            for name in ("mm_projector_type", "mm_vision_select_layer", "mm_vision_select_feature"):
-                setattr(self, name, values.get(name, getattr(self, name)))
+            own |= {name: values[name] for name in own if values.get(name) is not None}
+            refuse_conflicts(folder, differences(own, asked))
+        for name, value in (own | asked).items():
+            setattr(self, name, value)
         if not self.vision_tower:
             raise MgimmError("--vision_tower is needed: a CLIP folder or Hub id")
+
+
+@dataclass
+class LlavaDataArguments(llava_train.DataArguments):
+    """LLaVA's settings; a checkpoint to go on from brings its own frame of the images."""
+
+    image_aspect_ratio: str | None = field(
+        default=None, metadata={"help": "square (default), pad, resize or anyres; a checkpoint brings its own."}
+    )
 
 
 @dataclass
@@ -116,12 +141,14 @@ class _Session:
     def __init__(self, module: ModuleType) -> None:
         self.module = module
         self.model: Any = None
+        self.folder = ""
+        self.own_aspect_ratio: str | None = None  # noted at loading: LLaVA writes over the config's
         self.trainer: LlavaEntryTrainer | None = None
 
     def from_pretrained(self, source: str, torch_dtype: torch.dtype | None = None, **options: Any) -> Any:
         """Stands where LLaVA calls ``LlavaLlamaForCausalLM.from_pretrained``."""
         options = {"attn_implementation": options.get("attn_implementation"), "dtype": torch_dtype or torch.float32}
-        folder = resolve_folder(source)
+        self.folder = folder = resolve_folder(source)
         if is_mgimm_folder(folder):
             self.model = self._from_checkpoint(local_folder(folder), options)
         else:
@@ -129,6 +156,7 @@ class _Session:
             family = family_of(values.get("model_type", ""))
             values = {name: value for name, value in values.items() if name not in ("model_type", "architectures")}
             self.model = load_weights(folder, family.config_class.from_dict(values), **options)
+        self.own_aspect_ratio = getattr(self.model.config, "image_aspect_ratio", None)
         return self.model
 
     def _from_checkpoint(self, folder: Path, options: dict[str, Any]) -> Any:
@@ -150,6 +178,7 @@ class _Session:
             tokenizer.pad_token = tokenizer.eos_token
         config = without_lora(self.model).config
         config.mm_conversation_template = template
+        config.image_aspect_ratio = self._image_aspect_ratio(data_args.image_aspect_ratio)
         tower = self.model.get_vision_tower()
         data = InstructionDataset(
             [parse_source(path) for path in data_args.data_path.split(",")],
@@ -157,7 +186,7 @@ class _Session:
             tokenizer=tokenizer,
             image_processor=data_args.image_processor,
             template=template,
-            image_aspect_ratio=data_args.image_aspect_ratio,
+            image_aspect_ratio=config.image_aspect_ratio,
             context_length=min(tokenizer.model_max_length, context_length(config)),
             tokens_per_image=tower.num_patches,
             regions=RegionInput.of(config),
@@ -167,6 +196,14 @@ class _Session:
         )
         collator = RegionCollator(tokenizer.pad_token_id, tower.config.image_size)
         return {"train_dataset": data, "eval_dataset": None, "data_collator": collator}
+
+    def _image_aspect_ratio(self, asked: str | None) -> str:
+        """As asked, else the checkpoint's own, else LLaVA's default; one of ours was trained for its own alone."""
+        own = self.own_aspect_ratio
+        if asked and own and is_mgimm_folder(self.folder):
+            name = "image_aspect_ratio"
+            refuse_conflicts(self.folder, differences({name: own}, {name: asked}))
+        return asked or own or _DEFAULT_ASPECT_RATIO
 
     def make_trainer(self, **kwargs: Any) -> LlavaEntryTrainer:
         """Stands where LLaVA calls ``LLaVATrainer``."""
@@ -195,6 +232,7 @@ def rebind(module: ModuleType) -> None:
     train.original = original  # type: ignore[attr-defined]
     names = {
         "ModelArguments": LlavaModelArguments,
+        "DataArguments": LlavaDataArguments,
         "TrainingArguments": LlavaTrainingArguments,
         "LlavaLlamaForCausalLM": session,
         "find_all_linear_names": lora_target_pattern,

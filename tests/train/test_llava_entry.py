@@ -8,7 +8,7 @@ import pytest
 import torch
 from llava.model import builder
 
-from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.errors import CheckpointError, MgimmError
 from mgimm_plugin.model.folders import checkpoint_kind
 from mgimm_plugin.model.regions.encoders import build_region_encoder
 from tests.train.conftest import flags, losses
@@ -99,13 +99,59 @@ def test_llavas_templates_and_the_familys_own(bench, train, tmp_path, version):
     assert conv_templates[found] is conv_templates[expected]
 
 
-def test_region_checkpoint_brings_its_own_tower_and_projector(bench, train, region_run, tmp_path):
+def going_on(bench, model, output, **more):
+    """Flags of a run that starts from a model and names nothing that a checkpoint knows."""
+    names = ("vision_tower", "version", "image_aspect_ratio", "mm_projector_type", "mm_vision_select_layer")
+    return llava_flags(bench, output, **(dict.fromkeys(names) | {"model_name_or_path": model} | more))
+
+
+@pytest.fixture(scope="module")
+def anyres_run(bench, train, tmp_path_factory):
+    """A finished region stage on views of the image, with a separator between their rows."""
+    run = tmp_path_factory.mktemp("anyres") / "run"
+    train(bench.region_flags(run, image_aspect_ratio="anyres", mm_patch_merge_type="spatial_unpad", max_steps=1))
+    return run
+
+
+def test_region_checkpoint_brings_its_own_tower_and_projector(bench, region_run, tmp_path):
     run = tmp_path / "run"
-    own = {"model_name_or_path": region_run, "vision_tower": None, "version": None}
-    argv = llava_flags(bench, run, **KINDS["lora"], **own, mm_projector_type=None, mm_vision_select_layer=None)
-    start(argv, tmp_path / "log", main=llava).wait()
+    start(going_on(bench, region_run, run, **KINDS["lora"]), tmp_path / "log", main=llava).wait()
     config = load(run).config
     assert (config.mm_projector_type, config.mm_vision_select_layer) == ("mlp2x_gelu", -2)
+    assert (config.image_aspect_ratio, config.mm_patch_merge_type) == ("pad", "flat")
+
+
+def test_region_checkpoint_brings_its_own_frame_and_layout_of_views(bench, anyres_run, tmp_path):
+    run = tmp_path / "run"
+    start(going_on(bench, anyres_run, run, **KINDS["adapter"], max_steps=1), tmp_path / "log", main=llava).wait()
+    config = load(run).config
+    assert (config.image_aspect_ratio, config.mm_patch_merge_type) == ("anyres", "spatial_unpad")
+
+
+def test_another_frame_than_the_checkpoints_is_refused(bench, anyres_run, tmp_path):
+    argv = going_on(bench, anyres_run, tmp_path / "run", image_aspect_ratio="square")
+    run = start(argv, tmp_path / "log", main=llava)
+    with pytest.raises(AssertionError, match=r"CheckpointError: .*has image_aspect_ratio anyres, not square"):
+        run.wait()
+
+
+def test_another_projector_than_the_checkpoints_is_refused(anyres_run):
+    from mgimm_plugin.train.llava_entry import LlavaModelArguments
+
+    arguments = LlavaModelArguments(str(anyres_run), mm_patch_merge_type="spatial_unpad", mm_vision_select_layer=-2)
+    assert arguments.mm_projector_type == "mlp2x_gelu"
+    for name, value in {"mm_patch_merge_type": "flat", "mm_projector_type": "linear"}.items():
+        with pytest.raises(CheckpointError, match=f"has {name} .*, not {value}"):
+            LlavaModelArguments(str(anyres_run), **{name: value})
+
+
+def test_bare_model_has_llavas_defaults(bench, train, tmp_path):
+    run = tmp_path / "run"
+    argv = going_on(bench, bench.llm, run, vision_tower=bench.tower, **KINDS["adapter"], max_steps=1)
+    start(argv, tmp_path / "log", main=llava).wait()
+    config = load(run).config
+    assert (config.mm_projector_type, config.mm_vision_select_layer) == ("linear", -1)
+    assert (config.image_aspect_ratio, config.mm_patch_merge_type) == ("square", "flat")
 
 
 def test_folder_with_mpt_in_its_name_holds_what_its_config_says(bench, train, tmp_path):
