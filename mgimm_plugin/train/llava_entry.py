@@ -168,8 +168,8 @@ class _Session:
             load_adapter(model, folder)
         return model
 
-    def make_data(self, tokenizer: Any, data_args: Any) -> dict[str, Any]:
-        """Stands where LLaVA calls ``make_supervised_data_module``."""
+    def make_data(self, tokenizer: Any, data_args: Any, seed: int) -> dict[str, Any]:
+        """What the trainer trains on; the model's config learns the template and the frame of the images."""
         conversation = self.module.conversation_lib.default_conversation
         template = next((name for name, known in conv_templates.items() if known is conversation), None)
         if template is None:
@@ -191,6 +191,7 @@ class _Session:
             tokens_per_image=tower.num_patches,
             regions=RegionInput.of(config),
             region_subsets=True,
+            seed=seed,
             image_grid_pinpoints=getattr(config, "image_grid_pinpoints", None),
             patch_merge_type=getattr(config, "mm_patch_merge_type", "flat"),
         )
@@ -205,9 +206,10 @@ class _Session:
             refuse_conflicts(self.folder, differences({name: own}, {name: asked}))
         return asked or own or _DEFAULT_ASPECT_RATIO
 
-    def make_trainer(self, **kwargs: Any) -> LlavaEntryTrainer:
-        """Stands where LLaVA calls ``LLaVATrainer``."""
-        self.trainer = LlavaEntryTrainer(**kwargs)
+    def make_trainer(self, model: Any, tokenizer: Any, args: Any, data_args: Any) -> LlavaEntryTrainer:
+        """Stands where LLaVA calls ``LLaVATrainer``; here the data are made too, whose seed only ``args`` know."""
+        data = self.make_data(tokenizer, data_args, args.data_seed if args.data_seed is not None else args.seed)
+        self.trainer = LlavaEntryTrainer(model, tokenizer, args, **data)
         return self.trainer
 
     def train(self, original: Callable[..., None], *args: Any, **kwargs: Any) -> None:
@@ -236,7 +238,7 @@ def rebind(module: ModuleType) -> None:
         "TrainingArguments": LlavaTrainingArguments,
         "LlavaLlamaForCausalLM": session,
         "find_all_linear_names": lora_target_pattern,
-        "make_supervised_data_module": session.make_data,
+        "make_supervised_data_module": lambda tokenizer, data_args: {"data_args": data_args},
         "LLaVATrainer": session.make_trainer,
         "safe_save_model_for_hf_trainer": lambda trainer, output_dir: trainer.save_model(output_dir),
         "train": train,

@@ -154,6 +154,26 @@ def test_bare_model_has_llavas_defaults(bench, train, tmp_path):
     assert (config.image_aspect_ratio, config.mm_patch_merge_type) == ("square", "flat")
 
 
+def say_seed_of_the_data() -> None:
+    """Print with which seed the data set is made."""
+    from mgimm_plugin.train import llava_entry
+
+    make = llava_entry.InstructionDataset
+
+    def say(*args, **options):
+        print("seed of the data:", options.get("seed"))
+        return make(*args, **options)
+
+    llava_entry.InstructionDataset = say
+
+
+@pytest.mark.parametrize(("seeds", "expected"), [({"seed": 3}, 3), ({"seed": 3, "data_seed": 5}, 5)])
+def test_data_goes_by_the_runs_seed(bench, train, tmp_path, seeds, expected):
+    argv = llava_flags(bench, tmp_path / "run", **KINDS["adapter"], **seeds, max_steps=1)
+    printed = start(argv, tmp_path / "log", main=llava, before=say_seed_of_the_data).wait()
+    assert f"seed of the data: {expected}\n" in printed
+
+
 def test_folder_with_mpt_in_its_name_holds_what_its_config_says(bench, train, tmp_path):
     base, run = tmp_path / "attempt1", tmp_path / "run"
     base.symlink_to(bench.llm)
