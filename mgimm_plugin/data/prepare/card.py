@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage
 from mgimm_plugin.data.prepare.building import Built
+from mgimm_plugin.data.prepare.reading import files_below
 from mgimm_plugin.data.prepare.source import Source
 from mgimm_plugin.data.prepare.writing import CARD, DROPPED
 from mgimm_plugin.data.whole_files import sha256_of
@@ -126,12 +127,7 @@ def described(path: Path) -> dict[str, Any]:
 
 
 def _folder(path: Path) -> dict[str, Any]:
-    sizes = [
-        entry.stat().st_size
-        for folder, _, _ in os.walk(path)
-        for entry in os.scandir(folder)
-        if entry.is_file(follow_symlinks=False)
-    ]
+    sizes = [file.stat().st_size for file in files_below(path) if file.is_file()]
     return {"name": path.name, "files": len(sizes), "bytes": sum(sizes)}
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
@@ -120,8 +122,8 @@ def files_in(inputs: Sequence[Path], suffixes: Iterable[str]) -> list[Path]:
     for path in inputs:
         try:
             if path.is_dir():
-                inside = (item for item in path.rglob("*") if item.suffix.lower() in wanted and item.is_file())
-                found.update(dict.fromkeys(sorted(item for item in inside if not is_hidden(item, path))))
+                inside = (item for item in files_below(path) if item.suffix.lower() in wanted and item.is_file())
+                found.update(dict.fromkeys(sorted(inside)))
             elif path.exists():
                 found[path] = None
             else:
@@ -134,9 +136,29 @@ def files_in(inputs: Sequence[Path], suffixes: Iterable[str]) -> list[Path]:
     return list(found)
 
 
-def is_hidden(path: Path, folder: Path) -> bool:
-    """Whether a file below a folder is hidden, or in a hidden folder of it: ``._1.xml``, ``.cache/1.xml``."""
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files in and below a folder, in no order; hidden files and folders are passed over.
+
+    Linked folders are gone into, too: a part of a set may lie on another disk. A folder that several names lead to is
+    gone into once, by its own name rather than by that of a link; so links in a circle end.
+    """
+    seen: set[tuple[int, int]] = set()
+    waiting = deque([folder])  # links wait until every folder has been met by its own name
+    while waiting:
+        for place, folders, names in os.walk(waiting.popleft()):
+            status = os.stat(place)
+            if (status.st_dev, status.st_ino) in seen:
+                folders.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            folders[:] = sorted(name for name in folders if not is_hidden(name))
+            waiting.extend(Path(place, name) for name in folders if os.path.islink(os.path.join(place, name)))
+            yield from (Path(place, name) for name in names if not is_hidden(name))
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden, by its name: ``._1.xml``, ``.cache``."""
+    return name.startswith(".")
 
 
 def _decoded(data: bytes, path: Path, encoding: str) -> str:

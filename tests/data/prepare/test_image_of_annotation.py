@@ -84,6 +84,14 @@ def test_names_of_a_list_do_not_land_on_the_image_of_another_part(tmp_path, imag
     assert "record 1" in reason
 
 
+def test_labels_and_images_on_another_disk_are_found_through_links(tmp_path):
+    (tmp_path / "disk" / "labels").mkdir(parents=True)
+    for kind in ("labels", "images"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "val").symlink_to(tmp_path / "disk" / kind)
+    assert yolo(tmp_path, ["disk/labels/1"], ["disk/images/1.jpg"]) == ({"1": "val/1.jpg"}, [])
+
+
 LAYOUTS = {
     "YOLO": ("labels/train/a.txt", "images/train/a.jpg", "labels", "images"),
     "YOLO with years": ("labels/train2017/a.txt", "images/train/a.jpg", "labels", "images"),

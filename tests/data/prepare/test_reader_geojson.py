@@ -126,6 +126,14 @@ def test_hidden_rasters_are_passed_over(tmp_path, folder):
     assert not source.losses.dropped
 
 
+def test_rasters_in_a_linked_folder_are_found(tmp_path):
+    source = GEOJSON.write(tmp_path, {"labels/a.geojson": GEOJSON.files["labels/a.geojson"], "disk/a.tif": geotiff()})
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "val").symlink_to(tmp_path / "disk")
+    (image,) = get_source_format("geojson").read(replace(source, images=tmp_path / "images"))
+    assert image.file_name == "val/a.tif"
+
+
 def test_a_raster_that_training_refuses_is_told(tmp_path):
     ((image,), losses) = read("geojson", tmp_path, {**GEOJSON.files, "labels/a.tif": geotiff(dtype="uint16")})
     assert len(image.objects) == 2

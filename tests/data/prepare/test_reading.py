@@ -81,6 +81,17 @@ def test_files_are_those_given_and_those_in_folders_sorted(tmp_path: Path):
     assert [path.relative_to(tmp_path).as_posix() for path in found] == ["odd.name", "b/1.XML", "b/2.xml", "b/c/0.xml"]
 
 
+def test_linked_folders_are_gone_into_once_and_by_their_own_name_first(tmp_path: Path):
+    for name in ("set/train/1.xml", "elsewhere/2.xml"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    links = {"val": "../elsewhere", "also": "train", "train/all": "..", ".old": "../elsewhere"}
+    for name, target in links.items():
+        (tmp_path / "set" / name).symlink_to(target)
+    found = files_in([tmp_path / "set"], {".xml"})
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["set/train/1.xml", "set/val/2.xml"]
+
+
 def test_an_input_may_lie_in_a_hidden_folder(tmp_path: Path):
     folder = tmp_path / ".cache" / "set"
     folder.mkdir(parents=True)

@@ -26,7 +26,7 @@ def find_classes(inputs: Sequence[Path]) -> list[str]:
     """
     folders = [path if path.is_dir() else path.parent for path in inputs]
     for folder in dict.fromkeys(place for near in folders for place in (near, near.absolute().parent)):
-        beside = sorted(path for path in folder.glob("*") if path.is_file() and not is_hidden(path, folder))
+        beside = sorted(path for path in folder.glob("*") if path.is_file() and not is_hidden(path.name))
         for path in beside:
             if path.suffix.lower() == ".names" or (path.suffix.lower() == ".txt" and is_class_list(path)):
                 return class_lines(read_text(path), path)

@@ -69,7 +69,7 @@ def _files(inputs: Sequence[Path]) -> tuple[list[Path], dict[str, Path]]:
     for path in inputs:
         if path.is_dir():
             folder = path / "Annotations" if (path / "Annotations").is_dir() else path
-            annotations.update(item for item in folder.glob("*.xml") if not is_hidden(item, folder))
+            annotations.update(item for item in folder.glob("*.xml") if not is_hidden(item.name))
             for place in (folder, folder.parent, folder.parent.parent):
                 for part in _PARTS:
                     if (place / f"{part}.txt").is_file():

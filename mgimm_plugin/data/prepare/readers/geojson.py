@@ -19,7 +19,7 @@ from mgimm_plugin.data.prepare.readers.rasters import (
     RasterFinder,
     open_raster,
 )
-from mgimm_plugin.data.prepare.reading import files_in, is_hidden, load_json
+from mgimm_plugin.data.prepare.reading import files_below, files_in, load_json
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
 from mgimm_plugin.data.prepare.values import checked_box, checked_points, number, sentence, shown, words
 from mgimm_plugin.errors import BoxError, RecordError
@@ -115,8 +115,8 @@ def _rasters(source: Source, paths: Sequence[Path]) -> list[Raster]:
     """The rasters that can be used, by name; those that cannot are dropped."""
     found: dict[str, Path] = {}
     if source.images is not None:
-        for path in sorted(source.images.rglob("*")):
-            if path.suffix.lower() in SUFFIXES and path.is_file() and not is_hidden(path, source.images):
+        for path in sorted(files_below(source.images)):
+            if path.suffix.lower() in SUFFIXES and path.is_file():
                 found[path.relative_to(source.images).as_posix()] = path
     else:
         given = [path for path in source.inputs if path.suffix.lower() in SUFFIXES]

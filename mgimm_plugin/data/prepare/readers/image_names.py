@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage
 from mgimm_plugin.data.prepare.readers.image_folders import ImageFolders
-from mgimm_plugin.data.prepare.reading import is_hidden
+from mgimm_plugin.data.prepare.reading import files_below
 from mgimm_plugin.data.prepare.source import Losses, Source
 from mgimm_plugin.data.prepare.splits import folder_splits, split_of
 from mgimm_plugin.data.prepare.values import checked_size, number, words
@@ -125,12 +125,8 @@ class ImageNames:
         folder = self._source.images
         if folder is None:
             return frozenset()
-        paths = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
-        return frozenset(
-            path.relative_to(folder).as_posix()
-            for path in paths
-            if path.suffix.lower() in SUFFIXES and not is_hidden(path, folder)
-        )
+        paths = (path for path in files_below(folder) if path.suffix.lower() in SUFFIXES)
+        return frozenset(path.relative_to(folder).as_posix() for path in paths)
 
     @cached_property
     def _without_suffix(self) -> dict[str, str]:
