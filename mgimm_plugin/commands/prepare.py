@@ -171,4 +171,5 @@ def _summary(prepared: Prepared, output: Path) -> str:
     dropped = tally.dropped.total()
     lines.append(f"dropped: {dropped}; {output / 'report.md'} says what went in, what came out, and why")
     lines += [f"note: {note}" for note in card["notes"]]
-    return "\n".join(lines)
+    # A name that is no UTF-8 cannot be printed as it is.
+    return "\n".join(lines).encode("utf-8", "backslashreplace").decode()

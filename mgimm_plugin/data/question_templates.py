@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
+from mgimm_plugin.data.drawing import drawn
 from mgimm_plugin.errors import RecordError
 
 TASKS = ("region", "referring", "category", "image", "caption")
@@ -37,8 +37,7 @@ class QuestionTemplates:
             seed: Another seed gives another choice.
         """
         questions = self.by_task[task]
-        digest = hashlib.sha256(f"{seed}\0{task}\0{key}".encode()).digest()
-        return questions[int.from_bytes(digest[:8], "big") % len(questions)]
+        return questions[drawn(seed, task, key) % len(questions)]
 
 
 def load_questions(path: Path | None = None) -> QuestionTemplates:

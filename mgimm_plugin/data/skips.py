@@ -69,7 +69,9 @@ class SkipList:
             self._catch_up(descriptor)
             if key in self._listed:
                 return
-            os.write(descriptor, (json.dumps(entry, ensure_ascii=False) + "\n").encode())
+            line = json.dumps(entry, ensure_ascii=False) + "\n"
+            # A file's name may be no UTF-8; the escape is read back as that name.
+            os.write(descriptor, line.encode("utf-8", "backslashreplace"))
         finally:
             os.close(descriptor)
         logger.warning("left out: %s", error)

@@ -2,11 +2,13 @@
 
 import json
 import logging
+import os
 
 import pytest
 from torch.utils.data import DataLoader
 
 from mgimm_plugin.constants import BOX_UNITS
+from mgimm_plugin.data.skips import SkipList
 from mgimm_plugin.errors import BoxError, ImageError, RecordError, SequenceTooLongError
 from tests.data.tiny_records import conversation, image_record, region_record
 
@@ -71,6 +73,16 @@ def test_workers_together_list_a_record_once(make, folder):
     indices = [json.loads(line)["index"] for line in (folder / "skipped.jsonl").read_text().splitlines()]
     assert sorted(indices) == list(range(1, 21))
     assert data.skipped == 20
+
+
+def test_a_file_whose_name_is_no_utf8_is_listed_as_any_other(tmp_path):
+    file = tmp_path / os.fsdecode(b"caf\xe9.jsonl")
+    for _ in range(2):  # as two runs do
+        skipped = SkipList(tmp_path / "skipped.jsonl")
+        skipped.add(RecordError("is bad", file=file, index=3))
+    assert len(skipped) == 1
+    (line,) = (tmp_path / "skipped.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["file"] == str(file)
 
 
 def test_a_file_without_a_good_record_is_an_error_all_the_same(make, folder):

@@ -13,6 +13,7 @@ from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.images import open_image
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject, Dialogue
 from mgimm_plugin.data.prepare.source import Losses, header_size
+from mgimm_plugin.data.record_parsing import has_lone_surrogate
 from mgimm_plugin.errors import BoxError, ImageError, RecordError
 from mgimm_plugin.geometry import clip_boxes
 
@@ -75,7 +76,7 @@ class Checker:
             The image, with the boxes that lie in it, and its pixels where they are at hand; None where it is dropped.
         """
         try:
-            self._check_new(image, source)
+            self._check_name(image, source)
             image, pixels = self._with_size(image)
         except RecordError as error:
             self._losses.drop(error.at(record=image.source_id, field="image"))
@@ -85,7 +86,9 @@ class Checker:
             return None
         return self._with_good_objects(image, has_texts), pixels
 
-    def _check_new(self, image: AnnotatedImage, source: str) -> None:
+    def _check_name(self, image: AnnotatedImage, source: str) -> None:
+        if has_lone_surrogate(f"{image.source_id}{image.file_name}"):
+            raise RecordError("is named by a file whose name is no UTF-8: rename the file", field="image")
         before = len(self._seen)
         self._seen.add((source, image.source_id))
         if len(self._seen) == before:

@@ -6,7 +6,6 @@ unknown, and a pattern with an unknown name outside them is not used. ``{thing}`
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter
@@ -15,6 +14,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final
 
+from mgimm_plugin.data.drawing import drawn
 from mgimm_plugin.data.prepare.naming import counted, with_articles
 from mgimm_plugin.data.wording import joined, plural
 
@@ -90,7 +90,7 @@ def _told_by(item: Mapping[str, str], names: Sequence[str]) -> tuple[str | None,
 
 def _all_ways(kind: str, values: Mapping[str, str], key: str, seed: int) -> list[str]:
     usable = [pattern for pattern in _patterns()[kind] if values.keys() >= _required(pattern)]
-    first = _number(seed, f"{kind}\0{key}") % len(usable)
+    first = drawn(seed, kind, key) % len(usable)
     said = dict.fromkeys(_fill(pattern, values) for pattern in (*usable[first:], *usable[:first]))
     return list(said)[: 1 + REFERENCES]
 
@@ -130,19 +130,19 @@ def _gatherings(attributes: Sequence[Mapping[str, str]], counts: Counter[str], k
 
 def _chosen(kind: str, values: Mapping[str, str], key: str, seed: int) -> str:
     usable = [pattern for pattern in _patterns()[kind] if values.keys() >= _required(pattern)]
-    return _fill(usable[_number(seed, f"{kind}\0{key}") % len(usable)], values)
+    return _fill(usable[drawn(seed, kind, key) % len(usable)], values)
 
 
 def _values(attributes: Mapping[str, str], key: str, seed: int) -> dict[str, str]:
     """The attributes, with the category's adjectives before it and the orientation as a clause."""
     patterns = _patterns()
     values = dict(attributes)
-    order = patterns["adjectives"][_number(seed, f"adjectives\0{key}") % len(patterns["adjectives"])]
+    order = patterns["adjectives"][drawn(seed, "adjectives", key) % len(patterns["adjectives"])]
     adjectives = _NAME.sub(lambda match: attributes.get(match[1], ""), order)
     values["thing"] = f"{adjectives} {attributes['category']}".strip()
     if "orientation" in attributes:
         clauses = patterns["orientation"][attributes["orientation"]]
-        values["orientation"] = clauses[_number(seed, f"orientation\0{key}") % len(clauses)]
+        values["orientation"] = clauses[drawn(seed, "orientation", key) % len(clauses)]
     return values
 
 
@@ -158,11 +158,6 @@ def _fill(pattern: str, values: Mapping[str, str]) -> str:
 @lru_cache(maxsize=256)
 def _required(pattern: str) -> frozenset[str]:
     return frozenset(_NAME.findall(_OPTIONAL.sub("", pattern)))
-
-
-def _number(seed: int, key: str) -> int:
-    digest = hashlib.sha256(f"{seed}\0{key}".encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big")
 
 
 @lru_cache(maxsize=1)

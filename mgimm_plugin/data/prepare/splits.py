@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Final
 
+from mgimm_plugin.data.drawing import drawn
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage
 
 OFFICIAL: Final = "official"
@@ -75,6 +75,5 @@ def image_name(image: AnnotatedImage) -> str:
 @lru_cache(maxsize=256)
 def image_split(name: str, seed: int) -> str:
     """``train``, ``val`` or ``test`` in 70 %, 10 % and 20 % of all cases; depends on nothing but name and seed."""
-    digest = hashlib.sha256(f"{seed}\0{IMAGE_DISJOINT}\0{name}".encode("utf-8", "surrogatepass")).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64
+    place = drawn(seed, IMAGE_DISJOINT, name) / 2**64
     return next(split for split, end in _SHARES if place < end)

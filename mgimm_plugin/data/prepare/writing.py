@@ -137,9 +137,10 @@ class SetWriter:
             for path, place in places.items()
         }
         (self._folder / DROPPED).replace(self._folder / "set" / DROPPED)
-        (self._folder / "set" / REPORT).write_text(report, encoding="utf-8")
+        # Either may name a file whose name is no UTF-8; in JSON the escape is read back as what it was.
+        (self._folder / "set" / REPORT).write_text(report, encoding="utf-8", errors="backslashreplace")
         text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-        (self._folder / CARD).write_text(text, encoding="utf-8")
+        (self._folder / CARD).write_text(text, encoding="utf-8", errors="backslashreplace")
         self._replace([*places, DROPPED, REPORT])
 
     def _replace(self, paths: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """The files of a conversion: the same bytes each time, nothing lost, an old set whole until the new one is."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from mgimm_plugin.data.prepare.source import SourceFormat, source_formats
 from mgimm_plugin.data.records import read_records
 from mgimm_plugin.errors import MgimmError, RecordError
 from tests.data.prepare.fake_dior import SPLITS, write_dior_idd, write_dior_rsvg
+from tests.data.prepare.samples_of_boxes import voc_xml
 
 
 @pytest.fixture
@@ -172,6 +174,24 @@ def test_text_that_no_file_can_hold_is_dropped(source, tmp_path):
     prepare("mgimm", [tmp_path / "dior-gpg-test.json"], tmp_path / "out", progress=False)
     assert "Größe 橋." in (tmp_path / "out" / "test" / "image.jsonl").read_text(encoding="utf-8")
     assert len((tmp_path / "out" / "dropped.ndjson").read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_files_whose_names_are_no_utf8_cost_themselves_only(tmp_path):
+    labels = tmp_path / os.fsdecode(b"t\xe9st")
+    labels.mkdir()
+    boxes = voc_xml("", ("ship", (11, 6, 30, 20), ""))
+    for name, content in ((b"ok", boxes), (b"caf\xe9", boxes), (b"br\xfcck", b"<annotation>")):
+        (labels / os.fsdecode(name + b".xml")).write_bytes(content)
+    summary = prepare("voc", [labels], tmp_path / "out", progress=False)
+    assert "dropped: 2" in summary
+    entries = map(json.loads, (tmp_path / "out" / "dropped.ndjson").read_text(encoding="utf-8").splitlines())
+    assert {os.fsencode(entry["file"]): entry["reason"].partition(":")[0] for entry in entries} == {
+        b"t\xe9st/caf\xe9.xml": "is named by a file whose name is no UTF-8",
+        b"t\xe9st/br\xfcck.xml": "line 1 is not valid XML",
+    }
+    assert "caf\\udce9.xml" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    card = json.loads((tmp_path / "out" / "dataset.json").read_text(encoding="utf-8"))
+    assert os.fsencode(card["inputs"][0]["name"]) == b"t\xe9st"
 
 
 def test_questions_are_the_users_where_there_are_some(source, tmp_path):
