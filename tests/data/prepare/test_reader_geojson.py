@@ -126,6 +126,33 @@ def test_hidden_rasters_are_passed_over(tmp_path, folder):
     assert not source.losses.dropped
 
 
+@pytest.mark.parametrize("named", [{}, {"image": "tile"}, {"image": "tile.tif"}])
+@pytest.mark.parametrize("images", [None, "labels", "images"])
+def test_of_rasters_of_one_name_the_one_of_the_files_folder_is_meant(tmp_path, images, named):
+    files = {}
+    for year in ("2019", "2021"):
+        files[f"labels/{year}/tile.geojson"] = collection(feature(TRIANGLE, category=year, **named))
+        files[f"{images or 'labels'}/{year}/tile.tif"] = geotiff()
+    source = GEOJSON.write(tmp_path, files)
+    found = list(get_source_format("geojson").read(replace(source, images=images and tmp_path / images)))
+    assert [(image.file_name, [item.category for item in image.objects]) for image in found] == [
+        ("2019/tile.tif", ["2019"]),
+        ("2021/tile.tif", ["2021"]),
+    ]
+    assert not source.losses.dropped
+
+
+def test_rasters_of_one_name_that_no_folder_tells_apart_and_those_of_another_part_are_not_taken(tmp_path):
+    several = [f"images/{year}/tile.tif" for year in ("2019", "2021")]
+    files = dict.fromkeys([*several, "images/train/one.tif"], geotiff())
+    files |= dict.fromkeys(["labels/tile.geojson", "labels/val/one.geojson"], collection(feature(TRIANGLE)))
+    source = GEOJSON.write(tmp_path, files)
+    assert list(get_source_format("geojson").read(replace(source, images=tmp_path / "images"))) == []
+    both, other = map(str, source.losses.dropped)
+    assert "several times among the images: 2019/tile.tif, 2021/tile.tif" in both
+    assert "train/one.tif has the name, but the annotation's folders (labels/val) tell another" in other
+
+
 def test_rasters_in_a_linked_folder_are_found(tmp_path):
     source = GEOJSON.write(tmp_path, {"labels/a.geojson": GEOJSON.files["labels/a.geojson"], "disk/a.tif": geotiff()})
     (tmp_path / "images").mkdir()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -52,11 +53,11 @@ def read(source: Source) -> Iterator[AnnotatedImage]:
     """
     given = [path for path in source.inputs if path.suffix.lower() not in SUFFIXES]
     paths = files_in(given, {".geojson", ".json"})
-    rasters = _rasters(source, paths)
+    folder, rasters = _rasters(source, paths)
     if not rasters:
         raise RecordError("GeoJSON needs the raster that it lies in, for its transform: name its folder with --images")
     images = _Images(rasters)
-    names = ImageNames(source)
+    names = ImageNames(replace(source, images=folder), images.by_name)
     for path in paths:
         try:
             _File(path, load_json(path), source, names, images).read()
@@ -90,19 +91,12 @@ class _Images:
 
     def __init__(self, rasters: Sequence[Raster]) -> None:
         self.by_name = {raster.name: _Gathered(raster) for raster in rasters}
-        self.by_stem: dict[str, _Gathered] = {}
-        self._by_either: dict[str, _Gathered] = {}
-        for name, image in self.by_name.items():
-            stem = PurePosixPath(name).stem
-            self.by_stem.setdefault(stem, image)
-            for either in (name, stem):
-                self._by_either.setdefault(either, image)
         self._finder = RasterFinder(rasters)
 
     def named(self, name: str) -> _Gathered:
-        if name not in self._by_either:
+        if name not in self.by_name:
             raise RecordError(f"there is no raster {name!r}", field="image")
-        return self._by_either[name]
+        return self.by_name[name]
 
     def around(self, points: Outline, crs: str) -> _Gathered:
         raster = self._finder.around(points, crs)
@@ -111,24 +105,31 @@ class _Images:
         return self.by_name[raster.name]
 
 
-def _rasters(source: Source, paths: Sequence[Path]) -> list[Raster]:
-    """The rasters that can be used, by name; those that cannot are dropped."""
-    found: dict[str, Path] = {}
+def _rasters(source: Source, paths: Sequence[Path]) -> tuple[Path | None, list[Raster]]:
+    """The folder that the rasters are in, and those that can be used, named relative to it; the others are dropped.
+
+    Without an image folder a raster is called by its file name alone, unless two have the same.
+    """
+    given = [path for path in source.inputs if path.suffix.lower() in SUFFIXES]
     if source.images is not None:
-        for path in sorted(files_below(source.images)):
-            if path.suffix.lower() in SUFFIXES and path.is_file():
-                found[path.relative_to(source.images).as_posix()] = path
+        files: Iterable[Path] = sorted(files_below(source.images))
     else:
-        given = [path for path in source.inputs if path.suffix.lower() in SUFFIXES]
-        beside = [item for path in paths for item in sorted(path.parent.glob("[!.]*"))]
-        found = {path.name: path for path in given or beside if path.suffix.lower() in SUFFIXES and path.is_file()}
+        folders = dict.fromkeys(path.parent for path in paths)
+        files = given or [item for folder in folders for item in sorted(folder.glob("[!.]*"))]
+    found = [path for path in dict.fromkeys(files) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    if not found:
+        return None, []
+    folder = source.images or Path(os.path.commonpath([path.absolute().parent for path in found]))
+    names = [path.name for path in found]
+    if source.images is not None or len({*names}) < len(names):
+        names = [path.absolute().relative_to(folder.absolute()).as_posix() for path in found]
     rasters = []
-    for name, path in found.items():
+    for name, path in zip(names, found, strict=True):
         try:
             rasters.append(open_raster(path, name))
         except RecordError as error:
             source.losses.drop(error)
-    return rasters
+    return folder, rasters
 
 
 class _File:
@@ -218,8 +219,8 @@ class _File:
         if written is None:
             written = first_of(self._value, _IMAGE)
         if written is not None:
-            return self._images.named(self._names.named(written, field="image"))
-        same = self._images.by_stem.get(self._path.stem)
+            return self._images.named(self._names.named(written, annotation=self._path, field="image"))
+        same = self._images.by_name.get(self._names.beside(self._path, ""))
         if same is not None:
             return same
         return self._images.around([point for outline in outlines for point in outline], self._crs)

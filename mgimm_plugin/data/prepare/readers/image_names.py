@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -30,10 +30,12 @@ class ImageNames:
 
     Args:
         source: The source; ``source.images`` is walked once, when an image is first looked for.
+        names: The images in ``source.images``, relative to it, for a format that has looked for them itself.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, names: Iterable[str] | None = None) -> None:
         self._source = source
+        self._given = None if names is None else frozenset(names)
         self._split_of: dict[str, str] = {}
 
     def named(self, value: object, *, annotation: Path | None = None, **where: Any) -> str:
@@ -64,8 +66,11 @@ class ImageNames:
         cut = ("/".join(parts[start:]) for start in range(len(parts)))
         found = [name if name in self._all else self._without_suffix.get(name) for name in cut]
         known = [name for name in found if name is not None]
+        last = f"/{parts[-1]}"
         below = [
-            name for name in self._by_stem.get(PurePosixPath(parts[-1]).stem, ()) if name.endswith(f"/{parts[-1]}")
+            name
+            for name in self._by_stem.get(PurePosixPath(last).stem, ())
+            if name.endswith(last) or os.path.splitext(name)[0].endswith(last)
         ]
         if not (known or below):
             return "/".join(parts)
@@ -123,8 +128,8 @@ class ImageNames:
     @cached_property
     def _all(self) -> frozenset[str]:
         folder = self._source.images
-        if folder is None:
-            return frozenset()
+        if self._given is not None or folder is None:
+            return self._given or frozenset()
         paths = (path for path in files_below(folder) if path.suffix.lower() in SUFFIXES)
         return frozenset(path.relative_to(folder).as_posix() for path in paths)
 
