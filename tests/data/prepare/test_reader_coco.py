@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -87,6 +88,23 @@ def test_results_are_joined_to_the_images_of_another_file_wherever_it_stands(tmp
     ((image,), losses) = read("coco", tmp_path, files)
     assert image.captions == ("A ship.",)
     assert not losses.dropped
+
+
+def test_results_for_an_id_that_is_another_image_in_each_file_go_to_neither(tmp_path):
+    files = {
+        f"labels/{part}.json": coco(images=[{"id": 1, "file_name": f"{part}_1.jpg"}, {"id": 2, "file_name": "b.jpg"}])[
+            "labels/a.json"
+        ]
+        for part in ("train", "val")
+    }
+    captions = [{"image_id": number, "caption": f"Image {number}."} for number in (1, 2)]
+    images, losses = read("coco", tmp_path, files | {"labels/val_captions.json": as_json(captions)})
+    assert {image.file_name: image.captions for image in images} == {
+        "train_1.jpg": (), "b.jpg": ("Image 2.",), "val_1.jpg": (),
+    }  # fmt: skip
+    (error,) = losses.dropped
+    assert (error.file.name, error.field) == ("val_captions.json", "annotations[0].image_id")
+    assert re.search(r"'1' is one image in .*train\.json and another in .*val\.json:", error.message)
 
 
 def test_annotations_without_any_image_are_an_error(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -74,7 +74,7 @@ class _Gathering:
     def __init__(self, source: Source) -> None:
         self._source, self._losses, self._names = source, source.losses, ImageNames(source)
         self._by_name: dict[str, _Gathered] = {}
-        self._by_id: dict[str, _Gathered] = {}
+        self._by_id: dict[str, list[_Gathered]] = {}  # of all files: one id may stand for several images
 
     def add(self, value: Mapping[str, Any], path: Path) -> None:
         """Take in what a file holds."""
@@ -91,9 +91,9 @@ class _Gathering:
                 inner = f"{where}.{error.field}" if error.field else where
                 self._losses.drop(type(error)(error.message, file=path, index=index, record=record, field=inner))
 
-    def _images(self, value: Mapping[str, Any], path: Path) -> dict[str, _Gathered]:
-        """The file's images by their id."""
-        here: dict[str, _Gathered] = {}
+    def _images(self, value: Mapping[str, Any], path: Path) -> dict[str, list[_Gathered]]:
+        """The file's images by their id, one each."""
+        here: dict[str, list[_Gathered]] = {}
         for index, entry in objects_of(value.get("images"), self._losses, "images", file=path):
             try:
                 name = identity(entry.get("id"), field="id")
@@ -105,10 +105,13 @@ class _Gathering:
             except RecordError as error:
                 self._losses.drop(error.at(file=path, index=index, field=f"images[{index}]"))
                 continue
-            here[name] = self._by_name[file_name] = image
+            self._by_name[file_name] = image
+            here[name] = [image]
             image.listed += 1
             image.entry = {**entry, **image.entry}
-            self._by_id.setdefault(name, image)
+            known = self._by_id.setdefault(name, [])
+            if not any(item is image for item in known):
+                known.append(image)
         return here
 
     def _check_size(self, entry: Mapping[str, Any], image: _Gathered, name: str) -> None:
@@ -134,16 +137,23 @@ class _Gathering:
     def _annotation(
         self,
         entry: Mapping[str, Any],
-        images: Mapping[str, _Gathered],
+        images: Mapping[str, Sequence[_Gathered]],
         categories: Mapping[str, str],
         seen: set[str],
         path: Path,
         where: str,
     ) -> None:
         image_id = identity(entry.get("image_id"), field="image_id")
-        image = images.get(image_id)
-        if image is None:
+        meant = images.get(image_id, ())
+        if not meant:
             raise RecordError(f"there is no image {shown(image_id)}", field="image_id")
+        if len(meant) > 1:
+            raise RecordError(
+                f"{shown(image_id)} is one image in {meant[0].file} and another in {meant[1].file}: convert this file "
+                "with that of its own images alone",
+                field="image_id",
+            )
+        image = meant[0]
         name = f"{image_id}-{len(image.objects)}"
         if not _is_missing(entry.get("id")):
             name = identity(entry["id"], field="id")
