@@ -41,6 +41,23 @@ def test_boxes_of_any_frame(tmp_path, frame, box, expected):
     assert not losses.dropped
 
 
+def test_a_column_that_the_user_gives_to_one_thing_is_not_another_as_well(tmp_path):
+    content = b"image,x,y,width,height,label\na.png,10,5,20,15,ship\na.png,1,1,8,8,ship\n"
+    columns = {"x1": "x", "y1": "y", "x2": "width", "y2": "height", "frame": "xywh"}
+    ((image,), losses) = table(tmp_path, content, columns=columns)
+    assert boxes(image) == [("ship", (10, 5, 30, 20)), ("ship", (1, 1, 9, 9))]
+    assert (image.width, image.height) == (None, None)
+    assert not losses.dropped
+
+
+@pytest.mark.parametrize("comma", [", ", " ,", " ; "])
+def test_spaces_around_the_commas_are_none_of_the_columns_names(tmp_path, comma):
+    rows = ["image", "caption", "x1", "y1", "x2", "y2", "label"], ["a.png", "One.", "10", "5", "30", "20", "ship"]
+    ((image,), losses) = table(tmp_path, "\n".join(map(comma.join, rows)).encode())
+    assert (boxes(image), image.captions) == ([("ship", (10, 5, 30, 20))], ("One.",))
+    assert not losses.dropped
+
+
 @pytest.mark.parametrize("inputs", [("labels",), ("labels/a.json",)])
 def test_a_list_of_objects_in_json_is_a_table(tmp_path, inputs):
     rows = [{"image": "a.png", "bbox": [10, 5, 30, 20], "label": "ship"}, 7, {"image": "a.png", "caption": "One, two."}]

@@ -110,9 +110,13 @@ class _Gathering:
     def _columns(self, row: Mapping[str, Any]) -> dict[str, str]:
         """The column of each thing that the row has."""
         chosen = self._source.columns
-        looked_for = {name: (chosen[name],) if name in chosen else usual for name, usual in COLUMNS.items()}
-        found = {name: next((column for column in usual if column in row), None) for name, usual in looked_for.items()}
-        return {name: column for name, column in found.items() if column is not None}
+        # A usual name that the user has given to another thing (x2=width, for xywh) is of that thing alone.
+        free = row.keys() - chosen.values()
+        found = {
+            name: chosen[name] if name in chosen else next((column for column in usual if column in free), None)
+            for name, usual in COLUMNS.items()
+        }
+        return {name: column for name, column in found.items() if column is not None and column in row}
 
     def _row(self, values: Mapping[str, Any], row: Mapping[str, Any], used: set[str], path: Path, index: int) -> None:
         file_name = self._names.named(values.get("image"), field="image")
@@ -204,7 +208,9 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     first = next((line for line in text.split("\n", 100) if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
     try:
-        yield from enumerate(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restkey=""))
+        rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restkey="", skipinitialspace=True)
+        rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
+        yield from enumerate(rows)
     except csv.Error as error:
         raise RecordError(f"is no CSV: {error}", file=path) from error
 
