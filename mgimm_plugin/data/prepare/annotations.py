@@ -38,6 +38,11 @@ class AnnotatedObject:
     attributes: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_crowd(self) -> bool:
+        """Whether it is many things in one box, which the source did not tell apart (COCO's ``iscrowd``)."""
+        return self.extra.get("iscrowd") in (1, "1")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialogue:

@@ -170,7 +170,10 @@ class _Neighbors:
         self._rows = {id(item): row for row, item in enumerate(named)}
         self._boxes: NDArray[np.float64] = np.array([item.bbox for item in named], dtype=np.float64).reshape(-1, 4)
         self._words = [category_words(item.category or "") for item in named]
+        self._crowds = [item.is_crowd for item in named]
         self._counts = Counter(self._words)
+        # A crowd is several: beside it, one more of its kind is not "the" one.
+        self._counts.update(word for word, is_crowd in zip(self._words, self._crowds, strict=True) if is_crowd)
 
     def relation(self, item: AnnotatedObject) -> str | None:
         """Such as ``left of a harbor``: the side of its nearest neighbor it is on, where that is beyond doubt."""
@@ -185,7 +188,7 @@ class _Neighbors:
             distances[row] = np.inf
         nearest = int(distances.argmin())
         direction = int(gaps[nearest].argmax())
-        if not self._is_clear(float(gaps[nearest, direction]), direction, own, boxes[nearest]):
+        if self._crowds[nearest] or not self._is_clear(float(gaps[nearest, direction]), direction, own, boxes[nearest]):
             return None
         words = self._words[nearest]
         same = row is not None and self._words[row] == words

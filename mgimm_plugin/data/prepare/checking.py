@@ -112,7 +112,7 @@ class Checker:
         guides = has_texts or bool(image.captions or image.descriptions)
         places: dict[int, int] = {}
         kept: list[AnnotatedObject] = []
-        seen: dict[object, str] = {}
+        seen: dict[object, int] = {}
         for number, item in enumerate(self._clipped(image)):
             if item is None:
                 continue
@@ -121,9 +121,10 @@ class Checker:
                 continue
             # The split belongs to it: official counts hold even where a source has an object in two parts.
             what = (item.bbox, item.category, item.phrase, item.polygon, item.split)
-            first = seen.setdefault(what, item.source_id)
-            if first != item.source_id and number not in spoken_of:
-                self._drop(image, f"is object {first} again: the same box, category and phrase", item.source_id)
+            first = seen.setdefault(what, number)
+            if first != number and number not in spoken_of:
+                name = image.objects[first].source_id
+                self._drop(image, f"is object {name} again: the same box, category and phrase", item.source_id)
                 continue
             places[number] = len(kept)
             kept.append(item)

@@ -15,6 +15,7 @@ from mgimm_plugin.data.prepare.naming import category_words
 from mgimm_plugin.data.prepare.phrases import image_description, referring_expressions, region_phrases
 from mgimm_plugin.data.prepare.source import Losses
 from mgimm_plugin.data.question_templates import QuestionTemplates
+from mgimm_plugin.errors import RecordError
 
 GUIDES: Final = 100
 """Regions that guide a text about an image, at most; a model's context holds no more."""
@@ -82,7 +83,10 @@ class Drafter:
         self._image = image
         spoken_of = {number for dialogue in image.dialogues for number in dialogue.objects}
         self._alone = [item for number, item in enumerate(image.objects) if number not in spoken_of]
-        self._wordless = [item for item in self._alone if item.phrase is None and item.category is not None]
+        # Whatever is made says something of one thing, or counts things: none of it is true of a crowd.
+        self._wordless = [
+            item for item in self._alone if item.phrase is None and item.category is not None and not item.is_crowd
+        ]
         self._measured: dict[int, dict[str, str]] = {}
         if self._wordless:
             picture = None if pixels is None else pixels.image
@@ -99,6 +103,9 @@ class Drafter:
         for item in self._alone:
             if item.phrase is not None:
                 yield self._told(item)
+            elif item.is_crowd:
+                message = "is a crowd (iscrowd): a made sentence about one thing would be false of it"
+                self._losses.drop(RecordError(message, record=item.source_id, field="objects"))
             elif item.category is not None:
                 yield self._described(item)
         for source in (self._sourced, *self._joined):

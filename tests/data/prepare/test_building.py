@@ -191,6 +191,19 @@ def test_what_cannot_be_a_record_is_dropped_with_its_reason():
         assert expected in found
 
 
+def test_of_a_crowd_and_beside_it_nothing_is_made_that_would_be_false():
+    crowd = thing(1, (40, 10, 60, 30), category="person", extra={"iscrowd": 1})
+    one = thing(category="person"), crowd, thing(2, (10, 45, 30, 65), category="dam")
+    files, losses = prepared(image(*one), image(crowd, source_id="b"), image(crowd, captions=("Many.",), source_id="c"))
+    assert [record["id"] for record in files["region.jsonl"]] == ["a-0", "a-2"]
+    relations = [record["regions"][0]["attributes"].get("relation") for record in files["region.jsonl"]]
+    assert relations == [None, "below a person"], "the crowd is no neighbor, and not without people"
+    (told,) = files["image.jsonl"]
+    assert (told["id"], told["regions"][0]["iscrowd"]) == ("c-caption", 1), "it guides the text of the source"
+    assert "referring.jsonl" not in files
+    assert [(error.record, "is a crowd" in error.message) for error in losses.dropped] == [("a-1", True)] * 3
+
+
 def test_every_record_has_an_id_of_its_own():
     files, losses = prepared(
         image(AnnotatedObject(source_id="7", bbox=(1, 1, 9, 9), category="ship"), source_id="7"),

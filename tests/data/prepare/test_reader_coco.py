@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from mgimm_plugin.commands.prepare import prepare
 from mgimm_plugin.errors import RecordError
 from tests.data.prepare.sample_files import as_json
 from tests.data.prepare.samples import boxes, read
@@ -105,6 +106,23 @@ def test_results_for_an_id_that_is_another_image_in_each_file_go_to_neither(tmp_
     (error,) = losses.dropped
     assert (error.file.name, error.field) == ("val_captions.json", "annotations[0].image_id")
     assert re.search(r"'1' is one image in .*train\.json and another in .*val\.json:", error.message)
+
+
+def test_an_object_that_two_files_list_under_one_id_is_one_object(tmp_path):
+    person = {"id": 11, "image_id": 1, "category_id": 1, "bbox": [10, 5, 20, 15]}
+    parts = {
+        "instances": coco(annotations=[person, person | {"id": 12, "bbox": [40, 5, 10, 15]}]),
+        "person_keypoints": coco(annotations=[person | {"keypoints": [1, 2, 2], "num_keypoints": 1}]),
+    }
+    for name, files in parts.items():
+        (tmp_path / f"{name}.json").write_bytes(files["labels/a.json"])
+    prepare("coco", [tmp_path / f"{name}.json" for name in parts], tmp_path / "out", progress=False)
+    regions = map(json.loads, (tmp_path / "out" / "region.jsonl").read_text().splitlines())
+    assert [record["id"] for record in regions] == ["1-11", "1-12"]
+    (whole,) = map(json.loads, (tmp_path / "out" / "image.jsonl").read_text().splitlines())
+    assert "two ships" in whole["conversations"][1]["value"]
+    (dropped,) = map(json.loads, (tmp_path / "out" / "dropped.ndjson").read_text().splitlines())
+    assert (dropped["record"], dropped["reason"]) == ("11", "is object 11 again: the same box, category and phrase")
 
 
 def test_annotations_without_any_image_are_an_error(tmp_path):
