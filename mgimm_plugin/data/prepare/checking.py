@@ -12,7 +12,7 @@ from PIL import Image
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.images import open_image
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject, Dialogue
-from mgimm_plugin.data.prepare.source import Losses, header_size
+from mgimm_plugin.data.prepare.source import Losses
 from mgimm_plugin.data.record_parsing import has_lone_surrogate
 from mgimm_plugin.errors import BoxError, ImageError, RecordError
 from mgimm_plugin.geometry import clip_boxes
@@ -21,15 +21,10 @@ CLIPPED = "box partly outside its image: clipped (its polygon is kept as it was)
 
 
 class Pixels:
-    """An image of a folder, opened when it is first looked at.
-
-    Attributes:
-        size: Width and height, from the file's header.
-    """
+    """An image of a folder, opened when it is first looked at."""
 
     def __init__(self, folder: Path, file_name: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
         self._path, self._name, self._max_pixels = folder / file_name, file_name, max_pixels
-        self.size = self._header()
 
     @cached_property
     def image(self) -> Image.Image:
@@ -42,11 +37,6 @@ class Pixels:
             return open_image(self._path, max_pixels=self._max_pixels)
         except ImageError as error:
             raise ImageError(error.message.replace(str(self._path), self._name)) from error
-
-    def _header(self) -> tuple[int, int]:
-        size = header_size(self._path)
-        # Opened in full, it says what is wrong with it in the words that users know from training.
-        return self.image.size if size is None or size[0] * size[1] > self._max_pixels else size
 
 
 class Checker:
@@ -61,6 +51,7 @@ class Checker:
     def __init__(self, images: Path | None, losses: Losses, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
         self._images, self._losses, self._max_pixels = images, losses, max_pixels
         self._seen: set[tuple[str, str]] = set()
+        self._sizes: dict[str, tuple[int, int]] = {}  # of the image files that can be read
 
     def check(
         self, image: AnnotatedImage, *, has_texts: bool, source: str = ""
@@ -98,8 +89,11 @@ class Checker:
         if self._images is None or image.file_name is None:
             return image, None
         pixels = Pixels(self._images, image.file_name, self._max_pixels)
-        width, height = pixels.size
-        if image.width is not None and (image.width, image.height) != pixels.size:
+        if image.file_name not in self._sizes:
+            # Opened in full: a header says nothing of a file that ends too early, and training would refuse it.
+            self._sizes[image.file_name] = pixels.image.size
+        width, height = self._sizes[image.file_name]
+        if image.width is not None and (image.width, image.height) != (width, height):
             raise RecordError(
                 f"the annotation says {image.width}x{image.height}, the image has {width}x{height} pixels: "
                 "its boxes may be in another frame",

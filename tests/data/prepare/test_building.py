@@ -247,13 +247,15 @@ def test_a_made_description_of_more_objects_than_a_model_holds_names_nothing_tha
             "the annotation says 100x80, the image has 80x100 pixels",
         ),
         (lambda path: path.write_bytes(b"no image"), "not an image that Pillow can read"),
+        (lambda path: path.write_bytes(path.with_name("b.png").read_bytes()[:-60]), "cannot be read"),
         (lambda path: Image.new("I;16", (100, 80)).save(path), "not 8 bits a channel"),
     ],
 )
-def test_images_that_are_not_what_they_should_be_cost_themselves_only(tmp_path, make, expected):
+@pytest.mark.parametrize("said", [{"category": "ship"}, {"phrase": "A ship"}])
+def test_images_that_are_not_what_they_should_be_cost_themselves_only(tmp_path, make, expected, said):
+    Image.effect_noise((100, 80), 30).save(tmp_path / "b.png")
     make(tmp_path / "a.png")
-    Image.new("RGB", (100, 80), "red").save(tmp_path / "b.png")
-    two = image(thing(category="ship")), image(thing(category="ship"), source_id="b")
+    two = image(thing(**said)), image(thing(**said), source_id="b")
     files, losses = prepared(*two, folder=tmp_path)
     assert [record["image"] for record in files["region.jsonl"]] == ["b.png"]
     (reason,) = reasons(losses)
