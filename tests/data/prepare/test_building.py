@@ -8,7 +8,6 @@ from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObjec
 from mgimm_plugin.data.prepare.building import Builder
 from mgimm_plugin.data.prepare.checking import CLIPPED, Checker
 from mgimm_plugin.data.prepare.drafting import GUIDES, Sourced
-from mgimm_plugin.data.prepare.naming import category_words, counted, with_articles
 from mgimm_plugin.data.prepare.source import Losses
 from mgimm_plugin.data.question_templates import load_questions
 from mgimm_plugin.data.records import Turn, parse_record
@@ -274,33 +273,3 @@ def test_the_size_comes_from_the_image_where_the_annotation_has_none(tmp_path):
     Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
     files, _ = prepared(image(thing(category="ship"), width=None, height=None), folder=tmp_path)
     assert (files["region.jsonl"][0]["width"], files["region.jsonl"][0]["height"]) == (64, 48)
-
-
-@pytest.mark.parametrize(
-    ("written", "words"),
-    [
-        ("Expressway-Service-area", "expressway service area"),
-        ("golffield", "golf field"),
-        ("harbor", "harbor"),
-        ("small-vehicle", "small vehicle"),
-        ("ground-track-field", "ground track field"),
-        ("SUV", "SUV"),
-        ("swimmingPool", "swimming pool"),
-        ("Long Vehicle", "long vehicle"),
-        ("tennis_court", "tennis court"),
-        ("--", "--"),
-    ],
-)
-def test_class_names_become_words(written, words):
-    assert category_words(written) == words
-
-
-def test_numbers_plurals_and_articles():
-    assert counted(1, "ship") == "one ship"
-    assert counted(12, "ground track field") == "12 ground track fields"
-    assert [counted(2, words) for words in ("bus", "ferry", "aircraft", "person", "bench")] == [
-        "two buses", "two ferries", "two aircraft", "two people", "two benches",
-    ]  # fmt: skip
-    assert with_articles("A airplane and a U-shaped harbor, a one-way road, a orange unit") == (
-        "An airplane and a U-shaped harbor, a one-way road, an orange unit"
-    )
