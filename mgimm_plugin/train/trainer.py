@@ -60,7 +60,8 @@ class MgimmTrainer(LLaVATrainer):
             for name, parameter in opt_model.named_parameters():
                 if parameter.requires_grad:
                     part = next((part for part in rates if f".{part}." in name), None)
-                    rate = (rates[part] if part else None) or self.args.learning_rate
+                    own = rates[part] if part else None
+                    rate = self.args.learning_rate if own is None else own
                     decay = self.args.weight_decay if name in decayed else 0.0
                     groups.setdefault((rate, decay), []).append(parameter)
             grouped = [

@@ -130,6 +130,14 @@ def test_projector_and_region_encoder_have_their_own_rates(bench, watched, regio
     assert not [name for name in names.values() if part_of(name) in found]  # none is left out
 
 
+def test_a_rate_of_zero_is_a_rate(bench, watched, tmp_path):
+    for part in ("mm_projector", "mm_region"):
+        flags = bench.region_flags(tmp_path / part, max_steps=1, **{f"{part}_lr": 0})
+        trainer, watch = watched(flags)
+        trained = {"region_encoder", "mm_projector"}
+        assert changed_parts(watch, trainer.model) == trained - {part.replace("mm_region", "region_encoder")}
+
+
 @pytest.mark.parametrize("stage", ["region", "image"])
 def test_gradient_checkpointing_changes_no_gradient(bench, watched, region_run, tmp_path, stage):
     def first_gradients(checkpointing):
