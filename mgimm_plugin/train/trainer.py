@@ -142,7 +142,9 @@ class MgimmTrainer(LLaVATrainer):
         ``train()`` would do one step too many. Returns False, and does nothing, where there are steps left.
         """
         state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
-        if not 0 < self.args.max_steps <= state.global_step:
+        # Not the total of the state: the same folder may be gone on with for more epochs.
+        *_, total = self.set_initial_training_values(self.args, self.get_train_dataloader())
+        if state.global_step < total:
             return False
         best = state.best_model_checkpoint if self.args.load_best_model_at_end else None
         load_trained_weights(self.model, Path(best) if best else checkpoint, self.kind)

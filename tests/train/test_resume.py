@@ -173,6 +173,19 @@ def test_finished_run_does_no_step_more(bench, train, region_run, uninterrupted,
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
 
 
+def test_part_of_an_epoch_is_finished_too_and_may_be_gone_on_with(bench, train, region_run, tmp_path):
+    run = tmp_path / "run"
+
+    def losses_after(epochs):
+        train(flags_of(bench, "region", region_run, run, max_steps=None, num_train_epochs=epochs))
+        return losses(run)
+
+    first = losses_after(1.5)
+    assert len(first) == 12
+    assert losses_after(1.5) == first
+    assert len(losses_after(2)) == 16
+
+
 def test_whole_language_model_is_resumed_too(bench, train, region_run, tmp_path):
     whole, run = tmp_path / "whole", tmp_path / "run"
     more = {"lora_enable": False, "max_steps": 4, "save_steps": 2, "save_strategy": "steps"}
