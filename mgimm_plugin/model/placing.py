@@ -20,6 +20,7 @@ class FeaturePlacing:
     config: Any
     model: Any
     get_vision_tower: Any
+    training: bool
 
     def splice_batch(
         self,
@@ -64,19 +65,22 @@ class FeaturePlacing:
         """Project the images that a prompt shows; an image that only serves its regions is left out."""
         order = image_row.argsort(stable=True)
         shown = order[row_has_image[image_row[order]]]
-        if features.views is None:
-            projected = self._project(features.base[image_source[shown]])
-            lengths = torch.full_like(shown, features.base.shape[1])
-            return FeatureBlocks(projected.flatten(0, 1), lengths, image_row[shown])
-        views = self._project(features.views).split(features.view_counts)
         newline = getattr(self.model, "image_newline", None)
-        tower = self.get_vision_tower()
-        blocks = []
-        for i in shown.tolist():
-            size = None if image_sizes is None else tuple(image_sizes[i])
-            blocks.append(merge_views(views[image_source[i]], size, self.config, tower, newline))
-        lengths = torch.tensor([block.shape[0] for block in blocks], device=shown.device, dtype=torch.long)
-        joined = torch.cat(blocks) if blocks else views[0].new_zeros(0, views[0].shape[-1])
+        if features.views is None:
+            joined = self._project(features.base[image_source[shown]]).flatten(0, 1)
+            lengths = torch.full_like(shown, features.base.shape[1])
+        else:
+            views = self._project(features.views).split(features.view_counts)
+            tower = self.get_vision_tower()
+            blocks = []
+            for i in shown.tolist():
+                size = None if image_sizes is None else tuple(image_sizes[i])
+                blocks.append(merge_views(views[image_source[i]], size, self.config, tower, newline))
+            lengths = torch.tensor([block.shape[0] for block in blocks], device=shown.device, dtype=torch.long)
+            # No rows, but of the views: the projector's gradient comes when it does on ranks that show some.
+            joined = torch.cat(blocks) if blocks else views[0][0, :0]
+        if newline is not None and self.training:
+            joined = joined + newline[:0].sum()  # adds nothing: where no view is shown, it has a gradient too, zero
         return FeatureBlocks(joined, lengths, image_row[shown])
 
     def _region_blocks(

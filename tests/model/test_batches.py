@@ -148,6 +148,21 @@ def test_features_carry_no_loss(model, images):
     torch.testing.assert_close(loss, wanted / 2)
 
 
+@pytest.mark.parametrize("frame", ["pad", "anyres"])
+@pytest.mark.parametrize("rows", [[0], [1], [0, 3]])
+def test_the_separator_of_views_has_a_gradient_where_no_view_is_shown(tiny_llm, tiny_tower, images, frame, rows):
+    model = build_loaded(
+        tiny_llm("llama"), tiny_tower, image_aspect_ratio=frame, mm_patch_merge_type="spatial_unpad"
+    ).model
+    batch = batch_of(images, rows)
+    if frame == "anyres" and len(batch["images"]):
+        batch["images"] = [image.expand(3, -1, -1, -1) for image in batch["images"]]
+    newline = model.model.image_newline.requires_grad_(True)
+    model.train()(**batch, labels=labels_of(batch)).loss.backward()
+    assert newline.grad is not None
+    assert not newline.grad.any()
+
+
 def test_accumulation_does_not_change_gradients(model, images):
     whole = batch_of(images)
     labels = labels_of(whole)

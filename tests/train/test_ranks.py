@@ -107,6 +107,25 @@ def test_one_process_needs_no_launcher_for_deepspeed(bench, region_run, tmp_path
     assert losses(run) == pytest.approx(losses(region_run), rel=1e-4)
 
 
+@pytest.mark.parametrize("mode", ["ddp", "zero3"])
+def test_ranks_that_show_views_and_ranks_that_do_not_stay_in_step(bench, tmp_path, mode):
+    run = tmp_path / "run"
+    more = {
+        "vision_tower": bench.tower,
+        "mm_region_mlp_dim": 64,
+        "image_aspect_ratio": "anyres",
+        "mm_patch_merge_type": "spatial_unpad",
+        "lora_enable": False,
+        "data_path": [bench.region_data, f"{bench.mixed_data}@0.5"],
+        "region_data_path": None,
+        "per_device_train_batch_size": 1,
+        "max_steps": 6,
+        "deepspeed": MODES[mode],
+    }
+    start(bench.image_flags(bench.llm, run, **more), tmp_path / "log", ranks=2).wait()
+    assert len(losses(run)) == 6
+
+
 def print_batches() -> None:
     """Print what each batch of this rank holds."""
     from mgimm_plugin.train.trainer import MgimmTrainer
