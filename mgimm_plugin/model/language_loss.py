@@ -17,6 +17,7 @@ from transformers import DynamicCache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from mgimm_plugin.constants import IGNORE_INDEX
+from mgimm_plugin.model.partitioned import is_split
 from mgimm_plugin.model.shared_prefix import read_prefix
 from mgimm_plugin.model.splicing import Spliced
 
@@ -70,12 +71,14 @@ def frozen_prefix(causal_lm: Any, input_ids: Tensor, attention_mask: Tensor, lab
 
     Returns:
         0 where sharing gains nothing (one row) or is not possible: some layer is trained, or recomputed in the backward
-        pass (gradient checkpointing keeps no keys and values).
+        pass (gradient checkpointing keeps no keys and values), or split among ranks (ZeRO-3), which gather it together:
+        one of them that runs it once more would wait for the others for ever.
     """
     layers = causal_lm.model.layers
     if len(input_ids) < 2 or getattr(layers[0], "gradient_checkpointing", False):
         return 0
-    if any(parameter.requires_grad for parameter in (*layers.parameters(), *_embedding_parameters(causal_lm))):
+    parameters = (*layers.parameters(), *_embedding_parameters(causal_lm))
+    if any(parameter.requires_grad or is_split(parameter) for parameter in parameters):
         return 0
     same = ((input_ids == input_ids[:1]) & attention_mask & (input_ids >= 0) & (labels == IGNORE_INDEX)).all(dim=0)
     # The last position before the first label predicts it, and has to be computed with the row.

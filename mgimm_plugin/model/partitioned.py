@@ -9,6 +9,11 @@ import torch
 from torch import Tensor
 
 
+def is_split(tensor: Tensor) -> bool:
+    """Does each rank hold a part of the tensor."""
+    return hasattr(tensor, "ds_id")
+
+
 def shape_of(tensor: Tensor) -> torch.Size:
     """The shape of a tensor, split or not."""
     return torch.Size(getattr(tensor, "ds_shape", tensor.shape))
@@ -19,7 +24,7 @@ def whole(*tensors: Tensor, modify: bool = False) -> AbstractContextManager[Any]
 
     All ranks have to enter it together. Other tensors are left alone.
     """
-    split = [tensor for tensor in tensors if hasattr(tensor, "ds_id")]
+    split = [tensor for tensor in tensors if is_split(tensor)]
     if not split:
         return nullcontext()
     import deepspeed

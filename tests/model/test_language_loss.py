@@ -71,6 +71,17 @@ def test_nothing_is_shared_where_the_language_model_is_trained_or_recomputed(tin
     assert frozen_prefix(model, *text) == 0
 
 
+def test_nothing_is_shared_where_ranks_have_to_gather_the_language_model_together(tiny_llm, tiny_tower):
+    model = build_loaded(tiny_llm("llama"), tiny_tower).model.train()
+    only_regions_are_trained(model)
+    batch = region_batch(model.config.vocab_size)
+    text = [batch[name] for name in ("input_ids", "attention_mask", "labels")]
+    assert frozen_prefix(model, *text) > 0
+    for parameter in model.model.layers.parameters():
+        parameter.ds_id = 0  # as ZeRO-3 marks what it has split
+    assert frozen_prefix(model, *text) == 0
+
+
 def test_what_differs_between_rows_is_never_shared(tiny_llm, tiny_tower):
     model = build_loaded(tiny_llm("llama"), tiny_tower).model.train()
     only_regions_are_trained(model)
