@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ast import literal_eval
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -57,11 +58,16 @@ def multimodal_config(
         template: Conversation template; the family's default when None.
 
     Raises:
-        CheckpointError: The base's model type has no binding, or the tower cannot be read.
+        CheckpointError: The base's model type has no binding, a setting is unknown, or the tower cannot be read.
     """
     if vision.image_aspect_ratio not in ASPECT_RATIO_MODES:
         raise CheckpointError(
             f"image_aspect_ratio {vision.image_aspect_ratio!r} is unknown; known: {', '.join(ASPECT_RATIO_MODES)}"
+        )
+    if not re.fullmatch(r"linear|mlp\d+x_gelu|identity", vision.mm_projector_type):
+        raise CheckpointError(
+            f"mm_projector_type {vision.mm_projector_type!r} is unknown; "
+            "known: linear, mlp2x_gelu (or with another number of layers), identity"
         )
     folder = resolve_folder(base)
     values = read_config_dict(folder)

@@ -89,6 +89,10 @@ def test_settings_that_transformers_refuses_are_bad_usage(bench, fail, tmp_path)
         ({"data_path": "missing.jsonl"}, "missing.jsonl"),
         ({"data_path": "half.jsonl@a"}, "'a' after the @ is no weight"),
         ({"model_max_length": 20}, "tokens"),
+        ({"mm_region_heads": 12}, "mm_region_heads is 12; it has to divide the 32 channels"),
+        ({"mm_region_heads": 0}, "mm_region_heads is 0"),
+        ({"mm_projector_type": "mlp3x"}, "mm_projector_type 'mlp3x' is unknown; known: linear"),
+        ({"mm_vision_select_feature": "cls_patch"}, "mm_vision_select_feature is 'cls_patch'"),
     ],
 )
 def test_what_is_not_there_fails_in_one_line(bench, fail, tmp_path, changes, words):

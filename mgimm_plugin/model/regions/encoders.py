@@ -188,7 +188,8 @@ def build_region_encoder(config: Any) -> RegionEncoder | NoRegionTokens:
     """Build the region encoder a config asks for, over ``config.mm_hidden_size`` channels.
 
     Raises:
-        CheckpointError: The config names an encoder or a token count that this version does not have.
+        CheckpointError: The config names an encoder or a token count that this version does not have, a number of
+            heads that does not divide the channels, or features of the tower that are no grid.
     """
     settings = RegionSettings.of(config)
     kind = REGION_ENCODERS.get(settings.mm_region_encoder)
@@ -200,5 +201,11 @@ def build_region_encoder(config: Any) -> RegionEncoder | NoRegionTokens:
         raise CheckpointError(
             f"config: mm_region_tokens is {settings.mm_region_tokens}; "
             f"the {settings.mm_region_encoder} encoder makes {counts} tokens a box"
+        )
+    selected = getattr(config, "mm_vision_select_feature", "patch")
+    if issubclass(kind, RegionEncoder) and selected != "patch":
+        raise CheckpointError(
+            f"config: mm_vision_select_feature is {selected!r}; "
+            f"the {settings.mm_region_encoder} encoder reads boxes from the grid of 'patch'"
         )
     return kind(config.mm_hidden_size, settings)

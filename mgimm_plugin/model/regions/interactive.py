@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mgimm_plugin.errors import CheckpointError
 from mgimm_plugin.model.regions.image_side import ImageSide
 from mgimm_plugin.model.regions.layout import laid_out, places
 
@@ -23,8 +24,10 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, channels: int, heads: int, downsample: int = 1) -> None:
         super().__init__()
         inner = channels // downsample
-        if inner % heads:
-            raise ValueError(f"{inner} attention channels cannot be split into {heads} heads")
+        if heads < 1 or inner % heads:
+            raise CheckpointError(
+                f"config: mm_region_heads is {heads}; it has to divide the {inner} channels of an attention"
+            )
         self.heads = heads
         self.scale = (inner // heads) ** -0.5
         self.q_proj = nn.Linear(channels, inner)
