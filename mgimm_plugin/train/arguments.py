@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import socket
 import sys
@@ -11,10 +12,10 @@ from typing import Any
 
 import torch
 from llava.train import train as llava_train
-from transformers import HfArgumentParser
+from transformers import HfArgumentParser, IntervalStrategy
 
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
-from mgimm_plugin.errors import CheckpointError, MgimmError
+from mgimm_plugin.errors import CheckpointError, MgimmError, MissingExtraError
 from mgimm_plugin.model.config import VisionSettings, read_config_dict
 from mgimm_plugin.model.paths import resolve_folder
 from mgimm_plugin.region_settings import RegionSettings
@@ -178,6 +179,13 @@ class TrainingArguments(llava_train.TrainingArguments):
     model_max_length: int = field(default=2048, metadata={"help": "Longest sequence, image and region tokens counted."})
 
     def __post_init__(self) -> None:
+        if self.fsdp:  # and not in check_arguments: transformers would set up the process for it
+            raise MgimmError(
+                "--fsdp cannot write our checkpoints; use --deepspeed scripts/zero2.json, or scripts/zero3.json for a "
+                "model that one GPU does not hold"
+            )
+        if self.deepspeed and importlib.util.find_spec("deepspeed") is None:
+            raise MissingExtraError("deepspeed", "train", "--deepspeed")
         if self.deepspeed and "LOCAL_RANK" not in os.environ:
             _be_the_only_rank()
         if not torch.accelerator.is_available():
@@ -243,6 +251,19 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: Traini
         "--resume_from_checkpoint is not needed: the same command goes on from the last whole checkpoint by itself": (
             bool(training.resume_from_checkpoint)
         ),
+        "--region_data_path is replayed in the image stage; the region stage reads it as --data_path": (
+            training.stage == "region" and bool(data.region_data_path)
+        ),
+        "--eval_strategy and --save_strategy best need --eval_data_path": (
+            not data.eval_data_path and (training.eval_strategy != "no" or training.save_strategy == "best")
+        ),
+        "--label_smoothing_factor is 0: a training step returns no logits to smooth": bool(
+            training.label_smoothing_factor
+        ),
+        "--cache_dir is not read: HF_HUB_CACHE says where files of the Hub are kept": bool(training.cache_dir),
+        "--lora_weight_path is not read: a LoRA checkpoint is merged first (mgimm merge-lora) to train on from it": (
+            bool(training.lora_weight_path)
+        ),
         "--bits 4 and 8 are for loading; training needs 16 (bf16, fp16) or float32 weights": training.bits != 16,
         "--group_by_image and --group_by_modality_length exclude each other": (
             training.group_by_image and training.group_by_modality_length
@@ -255,9 +276,24 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: Traini
     if training.gradient_checkpointing and training.gradient_checkpointing_kwargs is None:
         training.gradient_checkpointing_kwargs = {"use_reentrant": False}
     training.dataloader_pin_memory = training.dataloader_pin_memory and torch.cuda.is_available()
-    if data.eval_data_path and training.eval_strategy == "no":
-        training.eval_strategy = training.save_strategy
+    if data.eval_data_path:
+        _keep_the_best(training)
+
+
+def _keep_the_best(training: TrainingArguments) -> None:
+    """Evaluate whenever a checkpoint is saved, where nothing else is said, and end with the best one."""
+    saving = training.save_strategy
+    if training.eval_strategy == "no":
+        training.eval_strategy = IntervalStrategy("epoch" if saving == "best" else saving)
         training.eval_steps = training.eval_steps or training.save_steps
-        training.load_best_model_at_end = training.save_strategy != "no"
-        training.metric_for_best_model = training.metric_for_best_model or "loss"
-        training.greater_is_better = False
+    if saving == "no":
+        return
+    differs = saving != "best" and training.eval_strategy != saving
+    if differs or (saving == "steps" and training.save_steps % training.eval_steps):
+        raise MgimmError(
+            "checkpoints without an evaluation loss cannot be compared: leave --eval_strategy and --eval_steps out, or "
+            "let --eval_strategy be --save_strategy and --eval_steps divide --save_steps"
+        )
+    training.load_best_model_at_end = True
+    training.metric_for_best_model = training.metric_for_best_model or "loss"
+    training.greater_is_better = False

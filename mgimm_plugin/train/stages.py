@@ -14,6 +14,7 @@ from typing import Any
 import transformers
 from tqdm import tqdm
 from transformers import set_seed
+from transformers.integrations import get_reporting_integration_callbacks
 
 from mgimm_plugin.data.collator import RegionCollator
 from mgimm_plugin.data.dataset import InstructionDataset
@@ -160,10 +161,19 @@ def _report_failure(error: MgimmError) -> None:
 
 
 def _choose_reports(args: TrainingArguments) -> None:
-    """TensorBoard where it is installed; an explicit --report_to is kept."""
+    """TensorBoard where it is installed; an explicit --report_to is kept.
+
+    Raises:
+        MgimmError: There is no such reporter, or its package is not installed.
+    """
     if "tensorboard" in args.report_to and importlib.util.find_spec("tensorboard") is None:
         args.report_to = [name for name in args.report_to if name != "tensorboard"]
         logger.warning("TensorBoard is not installed, so no curves are written: pip install 'mgimm-plugin[train]'")
+    try:  # as the Trainer will, when the model is loaded and the features are cached
+        for reporter in get_reporting_integration_callbacks(args.report_to):
+            reporter()
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise MgimmError(f"--report_to {' '.join(args.report_to)}: {error}") from error
 
 
 def _report_skips(sets: Sequence[InstructionDataset], folder: Path) -> None:

@@ -81,6 +81,23 @@ def test_best_checkpoint_is_what_is_saved(bench, train, region_run, misleading, 
         check_best_is_kept(run, kind)
 
 
+def test_saving_the_best_ones_alone_evaluates_every_epoch(bench, train, region_run, misleading, tmp_path):
+    run = tmp_path / "run"
+    more = {"save_strategy": "best", "save_steps": None, "max_steps": None, "num_train_epochs": 2}
+    train(flags_of(bench, "region", region_run, misleading, run, **more))
+    by_step = evaluation_losses(run)
+    assert len(by_step) == 2
+    best = min(by_step, key=by_step.__getitem__)
+    final, kept = (load_file(run / place / "mgimm_adapter.safetensors") for place in (".", f"checkpoint-{best}"))
+    assert all(torch.equal(tensor, kept[key]) for key, tensor in final.items())
+
+
+def test_evaluation_that_is_asked_for_chooses_the_best_one_too(bench, train, region_run, misleading, tmp_path):
+    run = tmp_path / "run"
+    train(flags_of(bench, "region", region_run, misleading, run, eval_strategy="steps", eval_steps=2))
+    check_best_is_kept(run, "region")
+
+
 @pytest.mark.parametrize("mode", ["ddp", "zero3"])
 def test_two_ranks_keep_the_best_one_too(bench, train, region_run, misleading, tmp_path, mode):
     run = tmp_path / "run"

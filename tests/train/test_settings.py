@@ -55,6 +55,21 @@ def fail(train, capfd):
         ({"tune_mm_mlp_adapter": True}, "here --stage region freezes the LLM"),
         ({"freeze_backbone": True}, "here --stage region freezes the LLM"),
         ({"resume_from_checkpoint": "checkpoint-4"}, "goes on from the last whole checkpoint by itself"),
+        ({"fsdp": "full_shard"}, "--deepspeed scripts/zero2.json"),
+        ({"label_smoothing_factor": 0.1}, "--label_smoothing_factor is 0"),
+        ({"cache_dir": "hub"}, "--cache_dir is not read"),
+        ({"lora_weight_path": "lora"}, "--lora_weight_path is not read"),
+        ({"region_data_path": "regions.jsonl"}, "--region_data_path is replayed in the image stage"),
+        ({"eval_strategy": "epoch"}, "--eval_strategy and --save_strategy best need --eval_data_path"),
+        ({"save_strategy": "best"}, "--eval_strategy and --save_strategy best need --eval_data_path"),
+        (
+            {"eval_data_path": "e.jsonl", "eval_strategy": "steps", "save_strategy": "epoch"},
+            "leave --eval_strategy and --eval_steps out",
+        ),
+        (
+            {"eval_data_path": "e.jsonl", "eval_steps": 3, "save_strategy": "steps", "save_steps": 4},
+            "--eval_steps divide --save_steps",
+        ),
     ],
 )
 def test_contradicting_settings_are_bad_usage(bench, fail, tmp_path, changes, words):
@@ -69,6 +84,12 @@ def test_unknown_flag_is_bad_usage(bench, fail, tmp_path):
     status, printed = fail([*bench.region_flags(tmp_path / "run"), "--mm_regoin_lr", "1"])
     assert status == 2
     assert printed.startswith("error: unknown flags or values: --mm_regoin_lr 1;")
+
+
+def test_deepspeed_that_is_not_installed_is_bad_usage(bench, fail, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "deepspeed", None)
+    status, printed = fail(bench.region_flags(tmp_path / "run", deepspeed="scripts/zero2.json"))
+    assert (status, printed) == (2, "error: --deepspeed needs deepspeed: pip install 'mgimm-plugin[train]'\n")
 
 
 def test_settings_that_transformers_refuses_are_bad_usage(bench, fail, tmp_path):
@@ -93,6 +114,8 @@ def test_settings_that_transformers_refuses_are_bad_usage(bench, fail, tmp_path)
         ({"mm_region_heads": 0}, "mm_region_heads is 0"),
         ({"mm_projector_type": "mlp3x"}, "mm_projector_type 'mlp3x' is unknown; known: linear"),
         ({"mm_vision_select_feature": "cls_patch"}, "mm_vision_select_feature is 'cls_patch'"),
+        ({"report_to": "no_such_reporter"}, "--report_to no_such_reporter: no_such_reporter is not supported"),
+        ({"report_to": "wandb"}, "wandb to be installed"),
     ],
 )
 def test_what_is_not_there_fails_in_one_line(bench, fail, tmp_path, changes, words):
