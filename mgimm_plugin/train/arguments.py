@@ -179,11 +179,7 @@ class TrainingArguments(llava_train.TrainingArguments):
     model_max_length: int = field(default=2048, metadata={"help": "Longest sequence, image and region tokens counted."})
 
     def __post_init__(self) -> None:
-        if self.fsdp:  # and not in check_arguments: transformers would set up the process for it
-            raise MgimmError(
-                "--fsdp cannot write our checkpoints; use --deepspeed scripts/zero2.json, or scripts/zero3.json for a "
-                "model that one GPU does not hold"
-            )
+        refuse_fsdp(self.fsdp)  # and not in check_arguments: transformers would set up the process for it
         if self.deepspeed and importlib.util.find_spec("deepspeed") is None:
             raise MissingExtraError("deepspeed", "train", "--deepspeed")
         if self.deepspeed and "LOCAL_RANK" not in os.environ:
@@ -195,6 +191,15 @@ class TrainingArguments(llava_train.TrainingArguments):
     def compute_dtype(self) -> torch.dtype:
         """Precision of frozen weights; what is trained is kept in float32."""
         return torch.bfloat16 if self.bf16 else torch.float16 if self.fp16 else torch.float32
+
+
+def refuse_fsdp(fsdp: object) -> None:
+    """Refuse what no checkpoint could be written from."""
+    if fsdp:
+        raise MgimmError(
+            "--fsdp cannot write our checkpoints; use --deepspeed scripts/zero2.json, or scripts/zero3.json for a "
+            "model that one GPU does not hold"
+        )
 
 
 def _be_the_only_rank() -> None:

@@ -34,7 +34,7 @@ from mgimm_plugin.model.loading import (
 from mgimm_plugin.model.lora import lora_target_pattern, without_lora
 from mgimm_plugin.model.paths import resolve_folder
 from mgimm_plugin.model.saving import is_first_rank, save_checkpoint
-from mgimm_plugin.train.arguments import differences, refuse_conflicts
+from mgimm_plugin.train.arguments import differences, refuse_conflicts, refuse_fsdp
 from mgimm_plugin.train.stages import parse_source
 from mgimm_plugin.train.trainer import MgimmTrainer
 
@@ -100,6 +100,7 @@ class LlavaTrainingArguments(llava_train.TrainingArguments):
 
     def __post_init__(self) -> None:
         """Refuse what a checkpoint could not hold, or what would be ignored."""
+        refuse_fsdp(self.fsdp)
         super().__post_init__()
         if self.lora_bias != "none":
             raise MgimmError("--lora_bias is none: a checkpoint holds no biases of the language model")

@@ -226,3 +226,10 @@ def test_quantized_training_is_refused(train, tmp_path, bits):
 
     with pytest.raises(MgimmError, match="--bits"):
         LlavaTrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to=[], bits=bits)
+
+
+def test_fsdp_is_refused(train, tmp_path):
+    from mgimm_plugin.train.llava_entry import LlavaTrainingArguments
+
+    with pytest.raises(MgimmError, match=r"--fsdp .* scripts/zero2\.json"):
+        LlavaTrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to=[], fsdp="full_shard")
