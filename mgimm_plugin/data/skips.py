@@ -74,7 +74,8 @@ class SkipList:
             os.write(descriptor, line.encode("utf-8", "backslashreplace"))
         finally:
             os.close(descriptor)
-        logger.warning("left out: %s", error)
+        # Not every log takes such a name.
+        logger.warning("left out: %s", str(error).encode("utf-8", "backslashreplace").decode("utf-8"))
 
     def _catch_up(self, descriptor: int) -> None:
         """Learn what other processes have listed since."""
