@@ -96,7 +96,8 @@ def test_region_checkpoint_as_pretrained_adapter(bench, train, region_run, tmp_p
 @pytest.mark.parametrize("stage", ["region", "image"])
 def test_region_checkpoint(bench, train, region_run, tmp_path, stage):
     run = tmp_path / "run"
-    train(bench.image_flags(region_run, run, stage=stage, max_steps=1, learning_rate=1e-9))
+    replay = {"region_data_path": None} if stage == "region" else {}
+    train(bench.image_flags(region_run, run, stage=stage, max_steps=1, learning_rate=1e-9, **replay))
     assert differences(run, adapter(region_run)) < 1e-6
 
 
