@@ -58,7 +58,7 @@ def _differences(results: Results, axes: Any) -> bool:
 def _modes(results: Results, axes: Any) -> bool:
     asked = {asked["mode"] for result in results.files for asked in result["evaluations"] if asked["task"] == "image"}
     modes = [mode for mode in MODES["image"] if mode in asked]
-    has_any = False
+    rows = 0
     for name in results.systems(*ROW_GROUPS):
         points = [
             (at, fmean(means))
@@ -66,15 +66,15 @@ def _modes(results: Results, axes: Any) -> bool:
             if (means := results.seed_means(name, "standard", mode, "hallucination_rate"))
         ]
         if len(points) > 1:
-            has_any = True
+            rows += 1
             # The line only leads the eye: nothing lies between two ways of asking.
             (line,) = axes.plot(*zip(*points, strict=True), ":", linewidth=1)
             axes.plot(*zip(*points, strict=True), "o", color=line.get_color(), label=SYSTEMS[name].title)
     axes.set_xticks(range(len(modes)), modes)
     axes.set_ylabel("hallucination rate")
-    if has_any:
+    if rows:
         axes.legend(fontsize=7)
-    return has_any
+    return rows > 1
 
 
 def _lora(results: Results, axes: Any) -> bool:

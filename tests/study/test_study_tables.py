@@ -123,14 +123,23 @@ def test_results_go_between_the_markers_and_the_plan_stays(folder, tmp_path):
 def test_exploratory_results_have_a_place_of_their_own(tmp_path):
     folder, page = tmp_path / "results", tmp_path / "page.md"
     folder.mkdir()
-    (folder / "a.json").write_text(json.dumps(result("multi_grained", 0)))
+    for name in ("multi_grained", "interactive_roi_biased"):
+        (folder / f"{name}.json").write_text(json.dumps(result(name, 0)))
     begin, end = markers(EXPLORATORY)
     page.write_text(f"{BEGIN}\nplanned\n{END}\n\n{begin}\nold\n{end}\n")
     write_results(folder, page, scale="medium", is_exploratory=True)
     planned, tried = page.read_text().split(END)
     assert planned == f"{BEGIN}\nplanned\n"
     assert "Exploratory" in tried
-    assert all("medium-fresh" in path.name for path in (tmp_path / "images").iterdir())
+    names = {path.name for path in (tmp_path / "images").iterdir()}
+    assert names == {"page-medium-fresh-differences.png", "page-medium-fresh-modes.png"}
+
+
+def test_one_row_alone_has_no_picture(tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "a.json").write_text(json.dumps(result("multi_grained", 0)))
+    write_results(tmp_path / "results", tmp_path / "page.md", scale="small")
+    assert "![" not in (tmp_path / "page.md").read_text()
 
 
 def test_what_is_exploratory_has_differences_and_no_tests(folder):
