@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
+from zipfile import is_zipfile
 
 import torch
 import transformers
@@ -55,20 +57,31 @@ def quiet_loading() -> Iterator[None]:
         transformers.logging.set_verbosity(verbosity)
 
 
-def read_safetensors(file: Path, *, prefix: str = "") -> dict[str, Tensor]:
-    """Read the tensors of a safetensors file whose names begin with ``prefix``.
+def read_tensors(file: Path, *, prefix: str = "") -> dict[str, Tensor]:
+    """Read the tensors whose names begin with ``prefix`` of a safetensors file, or of a ``.bin``, as tensors alone.
 
     Raises:
-        CheckpointError: It is missing, truncated or no safetensors file.
+        CheckpointError: It is missing, truncated, or holds something else.
     """
     if not file.is_file():
         raise CheckpointError(f"{file}: missing")
+    if file.suffix == ".bin":
+        return {name: tensor for name, tensor in _read_bin(file).items() if name.startswith(prefix)}
     try:
         with safe_open(file, framework="pt") as tensors:
             names = [name for name in tensors.keys() if name.startswith(prefix)]  # noqa: SIM118 - not a mapping
             return {name: tensors.get_tensor(name) for name in names}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{file}: not readable, probably cut short: {error}") from error
+
+
+def _read_bin(file: Path) -> dict[str, Tensor]:
+    try:
+        # Files of torch before 1.6 are no zip files, and cannot be mapped.
+        loaded: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True, mmap=is_zipfile(file))
+    except (RuntimeError, EOFError, OSError, UnpicklingError) as error:
+        raise CheckpointError(f"{file}: cut short, or it holds something else than tensors; it was not read") from error
+    return loaded
 
 
 def compare_tensors(where: object, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

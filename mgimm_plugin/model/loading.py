@@ -27,7 +27,7 @@ from mgimm_plugin.model.keys import (
     compare_tensors,
     copy_into,
     quiet_loading,
-    read_safetensors,
+    read_tensors,
 )
 from mgimm_plugin.model.paths import named_folder, resolve_folder
 from mgimm_plugin.model.placement import embedding_device, keep_parts_together, sparing_parts
@@ -183,7 +183,7 @@ def load_weights(source: str, config: PretrainedConfig, **options: Any) -> Any:
 def load_adapter(model: Any, folder: Path) -> None:
     """Copy projector and region encoder from a checkpoint folder into ``model``."""
     file = folder / ADAPTER_FILE
-    copy_into(file, adapter_tensors(model), read_safetensors(file))
+    copy_into(file, adapter_tensors(model), read_tensors(file))
 
 
 def load_lora(model: Any, folder: Path) -> Any:
@@ -191,7 +191,7 @@ def load_lora(model: Any, folder: Path) -> Any:
     from peft import LoraConfig, PeftModel, get_peft_model_state_dict
 
     file = folder / LORA_FILE
-    found = read_safetensors(file)
+    found = read_tensors(file)
     try:
         config = LoraConfig.from_pretrained(str(folder))
     except (ValueError, TypeError) as error:

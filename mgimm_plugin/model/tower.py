@@ -6,14 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import torch
 from llava.model.multimodal_encoder.clip_encoder import CLIPVisionTower
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPVisionModel
 
 from mgimm_plugin.errors import CheckpointError
-from mgimm_plugin.model.keys import VISION_PREFIX, copy_into, quiet_loading, read_safetensors
+from mgimm_plugin.model.keys import VISION_PREFIX, copy_into, quiet_loading, read_tensors
 
 _OUTER = ("vision_tower.", "vision_model.")
 """What libraries of different age put before a tensor's name."""
@@ -68,11 +67,7 @@ def load_tuned_tower(tower: WholeVisionTower, folder: Path) -> None:
     """
     found: dict[str, Tensor] = {}
     for file in sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin")):
-        if file.suffix == ".bin":
-            tensors = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-        else:
-            tensors = read_safetensors(file, prefix=VISION_PREFIX)
-        found |= {_bare(name): tensor for name, tensor in tensors.items() if name.startswith(VISION_PREFIX)}
+        found |= {_bare(name): tensor for name, tensor in read_tensors(file, prefix=VISION_PREFIX).items()}
     targets = {_bare(name): tensor for name, tensor in tower.vision_tower.state_dict(keep_vars=True).items()}
     found.pop("embeddings.position_ids", None)  # older libraries save what is counted out anew
     copy_into(f"{folder}, whose vision tower was tuned", targets, found)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
-from pickle import UnpicklingError
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +15,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from mgimm_plugin.errors import CheckpointError
 from mgimm_plugin.model.config import VisionSettings, load_config, multimodal_config, read_config_dict
 from mgimm_plugin.model.folders import ADAPTER_FILE, CheckpointKind, checkpoint_kind
-from mgimm_plugin.model.keys import adapter_tensors, copy_into, read_safetensors
+from mgimm_plugin.model.keys import adapter_tensors, copy_into, read_tensors
 from mgimm_plugin.model.loading import (
     base_of,
     finish,
@@ -117,16 +116,13 @@ def load_pretrained_adapter(model: Any, path: str) -> None:
             has = RegionSettings.of(SimpleNamespace(**read_config_dict(str(file.parent))))
             if conflicts := has.conflicts_with(RegionSettings.of(model.config)):
                 raise CheckpointError(f"{file.parent}: has {'; '.join(conflicts)}")
-        copy_into(file, adapter_tensors(model), read_safetensors(file))
+        copy_into(file, adapter_tensors(model), read_tensors(file))
         return
     if not file.is_file():
         raise CheckpointError(
             f"{file}: no such file; give mm_projector.bin, {ADAPTER_FILE}, or a folder with one of them"
         )
-    try:
-        loaded = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError) as error:
-        raise CheckpointError(f"{file}: cut short, or it holds something else than tensors; it was not read") from error
+    loaded = read_tensors(file)
     values = {name[name.index("mm_projector") :]: tensor for name, tensor in loaded.items() if "mm_projector" in name}
     targets = {f"mm_projector.{name}": tensor for name, tensor in model.get_model().mm_projector.named_parameters()}
     copy_into(file, targets, values)

@@ -20,7 +20,7 @@ from mgimm_plugin.data.collator import RegionCollator
 from mgimm_plugin.data.dataset import InstructionDataset
 from mgimm_plugin.data.region_input import RegionInput
 from mgimm_plugin.errors import MgimmError
-from mgimm_plugin.model.config import load_config, read_config_dict
+from mgimm_plugin.model.config import TUNED_TOWER, load_config, read_config_dict
 from mgimm_plugin.model.families import family_of
 from mgimm_plugin.model.folders import CheckpointKind, checkpoint_kind, last_complete_checkpoint
 from mgimm_plugin.model.loading import (
@@ -155,7 +155,8 @@ class _Session:
         else:
             values = read_config_dict(folder)
             family = family_of(values.get("model_type", ""))
-            values = {name: value for name, value in values.items() if name not in ("model_type", "architectures")}
+            dropped = ("model_type", "architectures", TUNED_TOWER)  # the last is refused where it was set
+            values = {name: value for name, value in values.items() if name not in dropped}
             self.model = load_weights(folder, family.config_class.from_dict(values), **options)
         self.own_aspect_ratio = getattr(self.model.config, "image_aspect_ratio", None)
         return self.model

@@ -15,7 +15,7 @@ from transformers.trainer_utils import rotate_checkpoints
 
 from mgimm_plugin.data.shared_folder import check_shared
 from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_FILE, CheckpointKind, partial_name, publish, start_partial
-from mgimm_plugin.model.keys import VISION_PREFIX, adapter_tensors, compare_tensors, copy_into, read_safetensors
+from mgimm_plugin.model.keys import VISION_PREFIX, adapter_tensors, compare_tensors, copy_into, read_tensors
 from mgimm_plugin.model.lora import without_lora
 from mgimm_plugin.model.saving import barrier, save_checkpoint, write_checkpoint
 from mgimm_plugin.train.building import stage_kind
@@ -183,14 +183,14 @@ def load_trained_weights(model: Any, folder: Path, kind: CheckpointKind) -> None
     if kind is CheckpointKind.FULL:
         values: dict[str, torch.Tensor] = {}
         for file in sorted(folder.glob("model*.safetensors")):
-            values |= read_safetensors(file)
+            values |= read_tensors(file)
         tied = set(getattr(base, "all_tied_weights_keys", {})) - set(values)
         own = base.state_dict(keep_vars=True)
         copy_into(folder, {n: t for n, t in own.items() if not n.startswith(VISION_PREFIX) and n not in tied}, values)
         return
-    copy_into(folder / ADAPTER_FILE, adapter_tensors(base), read_safetensors(folder / ADAPTER_FILE))
+    copy_into(folder / ADAPTER_FILE, adapter_tensors(base), read_tensors(folder / ADAPTER_FILE))
     if kind is CheckpointKind.LORA:
-        found, own = read_safetensors(folder / LORA_FILE), model.state_dict(keep_vars=True)
+        found, own = read_tensors(folder / LORA_FILE), model.state_dict(keep_vars=True)
         wanted = get_peft_model_state_dict(model, state_dict=own, save_embedding_layers=False)
         compare_tensors(folder / LORA_FILE, wanted, found)
         set_peft_model_state_dict(model, found)

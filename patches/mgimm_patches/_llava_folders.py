@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM
 
 from mgimm_plugin.errors import CheckpointError, MgimmError
 from mgimm_plugin.model.config import TUNED_TOWER
-from mgimm_plugin.model.keys import compare_keys, copy_into
+from mgimm_plugin.model.keys import compare_keys, copy_into, read_tensors
 from mgimm_plugin.model.loading import load_tokenizer
 from mgimm_plugin.model.paths import resolve_folder
 from mgimm_plugin.model.tower import load_tuned_tower
@@ -94,7 +94,7 @@ def _multimodal(folder: Path, source: str, kind: str, settings: dict[str, Any], 
         if source != str(folder) and file.is_file():
             found = {
                 key.removeprefix("base_model.model."): tensor
-                for key, tensor in torch.load(file, map_location="cpu", weights_only=True).items()
+                for key, tensor in read_tensors(file).items()
                 if "vision_tower." not in key
             }
             state = model.state_dict(keep_vars=True)
@@ -126,13 +126,11 @@ def _weights(model_class: Any, source: str, options: dict[str, Any], config: Any
 def _merge_lora(model: Any, folder: Path) -> Any:
     """Add a PEFT folder's matrices to the weights. Before the tower exists: LLaVA's targets match its layers, too."""
     from peft import PeftConfig, PeftModel, get_peft_model_state_dict
-    from safetensors.torch import load_file
 
     files = [folder / name for name in ("adapter_model.safetensors", "adapter_model.bin") if (folder / name).is_file()]
     if not files:
         raise CheckpointError(f"{folder}: has adapter_config.json but no adapter_model.safetensors or .bin")
-    is_pickle = files[0].suffix == ".bin"
-    found = torch.load(files[0], map_location="cpu", weights_only=True) if is_pickle else load_file(files[0])
+    found = read_tensors(files[0])
     wrapped = PeftModel(model, PeftConfig.from_pretrained(str(folder)))
     compare_keys(files[0], get_peft_model_state_dict(wrapped), found)
     wrapped.load_adapter(str(folder), adapter_name="default")

@@ -2,8 +2,10 @@
 
 Changes: ``build_vision_tower`` of ``llava.model.multimodal_encoder.builder``, also where it has been imported by name.
 Necessary since: LLaVA looks for the path from the working directory, and accepts a name that is not a path only when it
-starts with ``openai`` or ``laion``; a folder of checkpoints could not be moved or used from elsewhere.
-No longer needed when: LLaVA resolves the path relative to the checkpoint and lets transformers judge the name.
+starts with ``openai`` or ``laion``; a folder of checkpoints could not be moved or used from elsewhere. Weights that a
+folder lacks are made at random by transformers, which says so in a log only.
+No longer needed when: LLaVA resolves the path relative to the checkpoint, lets transformers judge the name, and looks
+at its report of missing weights.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ PATCHES = (
         name="vision-tower-path",
         target="llava.model.multimodal_encoder.builder",
         reason="LLaVA looks for the vision tower from the working directory and accepts few names",
-        obsolete_when="LLaVA resolves mm_vision_tower relative to the checkpoint",
+        obsolete_when="LLaVA resolves mm_vision_tower relative to the checkpoint, and refuses one without all weights",
         change=_replace_builder,
     ),
 )

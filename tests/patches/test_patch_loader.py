@@ -1,4 +1,5 @@
 import json
+import pickle
 import shutil
 import sys
 from pathlib import Path
@@ -158,6 +159,16 @@ def test_lora_folder_without_its_projector_is_an_error(llama_folder, tower_folde
     folder, _ = lora_folder(llama_folder, tower_folder, tmp_path / "adapted")
     (folder / "non_lora_trainables.bin").unlink()
     with pytest.raises(CheckpointError, match="mm_projector"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["non_lora_trainables.bin", "adapter_model.bin"])
+def test_a_lora_folders_file_that_holds_no_tensors_is_an_error(llama_folder, tower_folder, tmp_path, name):
+    folder, _ = lora_folder(llama_folder, tower_folder, tmp_path / "adapted")
+    (folder / "adapter_model.safetensors").rename(tmp_path / "adapter_model.safetensors")
+    torch.save({}, folder / "adapter_model.bin")
+    (folder / name).write_bytes(pickle.dumps({"a": Path("b")}))
+    with pytest.raises(CheckpointError, match=rf"{name}: cut short, or it holds something else than tensors"):
         load(folder)
 
 

@@ -1,6 +1,7 @@
 """LLaVA's own entry point trains plain, region and image records, and leaves checkpoints of ours."""
 
 import functools
+import json
 import re
 import shutil
 
@@ -218,6 +219,17 @@ def test_settings_of_older_llava_models_are_refused(bench, train, tmp_path, chan
     run = start(llava_flags(bench, tmp_path / "run", **change), tmp_path / "log", main=llava)
     with pytest.raises(AssertionError, match=re.escape(f"--{next(iter(change))}")):
         run.wait()
+
+
+def test_a_checkpoint_with_a_tuned_tower_is_refused(bench, train, tmp_path):
+    folder = shutil.copytree(bench.llm, tmp_path / "tuned")
+    settings = json.loads((folder / "config.json").read_text())
+    settings |= {"model_type": "llava_llama", "mm_vision_tower": str(bench.tower), "unfreeze_mm_vision_tower": True}
+    settings |= {"mm_projector_type": "mlp2x_gelu", "mm_vision_select_layer": -2}
+    (folder / "config.json").write_text(json.dumps(settings))
+    argv = llava_flags(bench, tmp_path / "run", **KINDS["adapter"], model_name_or_path=folder)
+    with pytest.raises(AssertionError, match="its vision tower was tuned"):
+        start(argv, tmp_path / "log", main=llava).wait()
 
 
 @pytest.mark.parametrize("bits", [4, 8])

@@ -141,11 +141,14 @@ def files_below(folder: Path) -> Iterator[Path]:
 
     Linked folders are gone into, too: a part of a set may lie on another disk. A folder that several names lead to is
     gone into once, by its own name rather than by that of a link; so links in a circle end.
+
+    Raises:
+        RecordError: A folder cannot be listed.
     """
     seen: set[tuple[int, int]] = set()
     waiting = deque([folder])  # links wait until every folder has been met by its own name
     while waiting:
-        for place, folders, names in os.walk(waiting.popleft()):
+        for place, folders, names in os.walk(waiting.popleft(), onerror=_cannot_be_listed):
             status = os.stat(place)
             if (status.st_dev, status.st_ino) in seen:
                 folders.clear()
@@ -154,6 +157,10 @@ def files_below(folder: Path) -> Iterator[Path]:
             folders[:] = sorted(name for name in folders if not is_hidden(name))
             waiting.extend(Path(place, name) for name in folders if os.path.islink(os.path.join(place, name)))
             yield from (Path(place, name) for name in names if not is_hidden(name))
+
+
+def _cannot_be_listed(error: OSError) -> None:
+    raise RecordError(f"cannot be listed: {error.strerror or error}", file=error.filename) from error
 
 
 def is_hidden(name: str) -> bool:

@@ -1,4 +1,5 @@
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,21 @@ def test_linked_folders_are_gone_into_once_and_by_their_own_name_first(tmp_path:
         (tmp_path / "set" / name).symlink_to(target)
     found = files_in([tmp_path / "set"], {".xml"})
     assert [path.relative_to(tmp_path).as_posix() for path in found] == ["set/train/1.xml", "set/val/2.xml"]
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path, monkeypatch):
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "1.xml").touch()
+    listed = os.scandir
+
+    def scandir(place):
+        if Path(place).name == "locked":  # as for a user without the right to; root has it
+            raise PermissionError(13, "Permission denied", str(place))
+        return listed(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(RecordError, match=r"locked: cannot be listed: Permission denied"):
+        files_in([tmp_path], {".xml"})
 
 
 def test_an_input_may_lie_in_a_hidden_folder(tmp_path: Path):
