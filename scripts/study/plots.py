@@ -6,6 +6,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from .comparisons import PRIMARY_OUTCOMES
+from .outcomes import OUTCOMES
 from .results import Results, judge
 from .systems import MODES, MULTI_GRAINED, ROW_GROUPS, SYSTEMS, TRUE
 
@@ -32,8 +34,8 @@ def draw_plots(results: Results, folder: Path, *, prefix: str) -> list[tuple[str
         ("modes", "What models make of the boxes they are shown", _modes),
         ("lora", "LoRA: CIDEr against trained parameters", _lora),
     ):
-        figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-        if draw(results, axes):
+        figure = plt.figure(figsize=(8, 4.5), layout="constrained")
+        if draw(results, figure):
             folder.mkdir(parents=True, exist_ok=True)
             figure.savefig(folder / f"{prefix}-{name}.png", dpi=110)
             drawn.append((title, f"{prefix}-{name}.png"))
@@ -41,21 +43,38 @@ def draw_plots(results: Results, folder: Path, *, prefix: str) -> list[tuple[str
     return drawn
 
 
-def _differences(results: Results, axes: Any) -> bool:
+def _differences(results: Results, figure: Any) -> bool:
     known = [(each, each.difference) for each in judge(results) if each.difference is not None]
-    for at, (each, found) in enumerate(known):
+    claims = list(dict.fromkeys(each.comparison.claim for each, _ in known))
+    outcomes = [name for name in PRIMARY_OUTCOMES if any(each.outcome == name for each, _ in known)]
+    if not known:
+        return False
+    figure.set_size_inches(10, 1.2 + 0.26 * len(claims))
+    panels = dict(zip(outcomes, figure.subplots(1, len(outcomes), sharey=True, squeeze=False)[0], strict=True))
+    for each, found in known:
+        axes, at = panels[each.outcome], claims.index(each.comparison.claim)
         color = "tab:gray" if each.adjusted is None else "tab:blue"
         axes.plot([found.low, found.high], [at, at], color=color)
         axes.plot(found.mean, at, "o", color=color)
         axes.plot(found.by_seed, [at] * len(found.by_seed), "|", color=color)
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(known)), [f"{each.comparison.claim}: {each.outcome}" for each, _ in known], fontsize=7)
-    axes.invert_yaxis()
-    axes.set_xlabel("first minus second" + ("" if results.is_exploratory else "; blue: primary"))
-    return bool(known)
+    for outcome, axes in panels.items():
+        _, heading, is_more_better = OUTCOMES[outcome]
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set_title(heading, fontsize=9)
+        axes.tick_params(axis="x", labelsize=7)
+        axes.grid(axis="y", linewidth=0.3)
+        if not is_more_better:
+            axes.invert_xaxis()  # so that right is better everywhere
+    first = panels[outcomes[0]]
+    first.set_yticks(range(len(claims)), claims, fontsize=7)
+    first.invert_yaxis()
+    colors = "" if results.is_exploratory else "; blue: primary; gray: secondary"
+    figure.supxlabel(f"first minus second; further right, the first is better{colors}", fontsize=8)
+    return True
 
 
-def _modes(results: Results, axes: Any) -> bool:
+def _modes(results: Results, figure: Any) -> bool:
+    axes = figure.subplots()
     asked = {asked["mode"] for result in results.files for asked in result["evaluations"] if asked["task"] == "image"}
     modes = [mode for mode in MODES["image"] if mode in asked]
     rows = 0
@@ -77,9 +96,10 @@ def _modes(results: Results, axes: Any) -> bool:
     return rows > 1
 
 
-def _lora(results: Results, axes: Any) -> bool:
+def _lora(results: Results, figure: Any) -> bool:
     if not results.systems("lora"):
         return False
+    axes = figure.subplots()
     matched, points = results.matched("lora"), []
     for name, files in matched.systems().items():
         means = matched.seed_means(name, "standard", TRUE, "CIDEr")
