@@ -41,6 +41,40 @@ def test_notes_of_an_export_are_no_labels(tmp_path):
     assert "README.dataset.txt, README.roboflow.txt" in losses.notes[0]
 
 
+@pytest.mark.parametrize(
+    "lists", [{"classes.txt": b"car\nlong vehicle\n"}, {"labels/data.yaml": b"names: [car, long vehicle]"}]
+)
+@pytest.mark.parametrize("name", ["street_names", "labels", "my.classes"])
+def test_labels_are_labels_whatever_their_files_are_called(tmp_path, name, lists):
+    files = {"labels/a.txt": YOLO.files["labels/a.txt"], f"labels/{name}.txt": b"1 .5 .5 .5 .5\n", **lists}
+    source = replace(YOLO, images={**YOLO.images, f"{name}.png": (60, 40)}).write(tmp_path, files)
+    first, second = get_source_format("yolo").read(source)
+    assert [category for category, _ in boxes(first)] == ["car", "long vehicle"]
+    assert (second.source_id, boxes(second)) == (name, [("long vehicle", (15, 10, 45, 30))])
+    assert (source.losses.notes, source.losses.dropped) == ([], [])
+
+
+def test_the_list_called_classes_comes_before_one_whose_name_only_ends_so_and_what_is_passed_over_is_named(tmp_path):
+    files = {
+        "labels/a.txt": YOLO.files["labels/a.txt"],
+        "labels/street_names.txt": b"High Street\nMill Lane\n",
+        "classes.txt": b"car\nlong vehicle\n",
+    }
+    ((image,), losses) = read("yolo", tmp_path, files)
+    assert [category for category, _ in boxes(image)] == ["car", "long vehicle"]
+    assert "not for labels: street_names.txt." in losses.notes[0]
+
+
+def test_a_file_called_a_list_that_cannot_be_read_costs_that_file_where_the_classes_are_given(tmp_path):
+    files = {"labels/a.txt": YOLO.files["labels/a.txt"], "labels/street_names.txt": b"\xff\xff"}
+    sample = replace(YOLO, images={**YOLO.images, "street_names.png": (60, 40)}, options={"classes": ["car", "truck"]})
+    source = sample.write(tmp_path, files)
+    assert [image.source_id for image in get_source_format("yolo").read(source)] == ["a"]
+    assert [(error.file.name, error.message) for error in source.losses.dropped] == [
+        ("street_names.txt", "is not UTF-8")
+    ]
+
+
 def test_dota_corners_outside_the_image_are_kept_as_they_are(tmp_path):
     line = b"1100 700 1112 700 1112 720 1100 720 small-vehicle 0\n"
     ((image,), losses) = read("dota", tmp_path, {"labels/P0706.txt": line})

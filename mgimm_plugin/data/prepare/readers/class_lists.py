@@ -11,30 +11,61 @@ from mgimm_plugin.data.prepare.reading import is_hidden, read_text
 from mgimm_plugin.errors import RecordError
 
 _NUMBERED: Final = re.compile(r"\s*['\"]?(\d{1,6})['\"]?\s*:\s*(.*)", flags=re.DOTALL)
+_LIST: Final = re.compile(r"(^|[-_.])(classes|labels|class_names|names)$")
 
 
 def is_class_list(path: Path) -> bool:
-    """Whether a text file is a list of classes, by its name: ``classes.txt``, ``simd-classes.txt``, ``labels.txt``."""
-    return re.search(r"(^|[-_.])(classes|labels|class_names|names)$", path.stem.lower()) is not None
+    """Whether a text file is a list of classes: by its name, ``classes.txt`` or ``simd-classes.txt``, and its lines.
+
+    Raises:
+        RecordError: It has such a name, and cannot be read.
+    """
+    return _is_named_so(path) and not _has_labels(read_text(path))
 
 
 def find_classes(inputs: Sequence[Path]) -> list[str]:
-    """Names of classes by their number, from the first list in the folders of the inputs or one above; or nothing.
+    """Names of classes by their number, from a list in the folders of the inputs or one above; or nothing.
+
+    What is called just as lists are (``classes.txt``, ``*.names``, ``data.yaml``) comes before what is called nearly so
+    (``simd-classes.txt``), and then the nearest folder first. A file of labels is no list, whatever its name.
 
     Raises:
         RecordError: The list cannot be read, or has a blank line among its names.
     """
     folders = [path if path.is_dir() else path.parent for path in inputs]
-    for folder in dict.fromkeys(place for near in folders for place in (near, near.absolute().parent)):
-        beside = sorted(path for path in folder.glob("*") if path.is_file() and not is_hidden(path.name))
-        for path in beside:
-            if path.suffix.lower() == ".names" or (path.suffix.lower() == ".txt" and is_class_list(path)):
-                return class_lines(read_text(path), path)
-        for path in beside:
-            names = yaml_names(read_text(path), path) if is_yaml(path) else []
-            if names:
-                return names
+    places = dict.fromkeys(place for near in folders for place in (near, near.absolute().parent))
+    lists: list[Path] = []
+    for place in places:
+        named = (path for path in place.glob("*") if is_yaml(path) or _is_named_so(path))
+        beside = [path for path in named if path.is_file() and not is_hidden(path.name)]
+        lists += sorted(beside, key=lambda path: (is_yaml(path), path))
+    for path in sorted(lists, key=_is_named_alike):
+        text = read_text(path)
+        if not is_yaml(path) and _has_labels(text):
+            continue
+        names = (yaml_names if is_yaml(path) else class_lines)(text, path)
+        if names:
+            return names
     return []
+
+
+def _is_named_so(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    return suffix == ".names" or (suffix == ".txt" and _LIST.search(path.stem.lower()) is not None)
+
+
+def _is_named_alike(path: Path) -> bool:
+    """Whether a list's name only ends in what lists are called: ``simd-classes.txt``, and ``street_names.txt`` too."""
+    return path.suffix.lower() == ".txt" and _LIST.fullmatch(path.stem.lower()) is None
+
+
+def _has_labels(text: str) -> bool:
+    """Whether some line has the numbers of a box, which no list of classes has."""
+    return any(sum(map(_is_number, re.split(r"[\s,()]+", line))) >= 4 for line in text.splitlines())
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", text, flags=re.I) is not None
 
 
 def class_lines(text: str, path: Path) -> list[str]:

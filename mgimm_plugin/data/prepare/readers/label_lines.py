@@ -109,10 +109,11 @@ def read_yolo(source: Source) -> Iterator[AnnotatedImage]:
 
 
 def _read(source: Source, parse: Parse, suffix: str, *, needs_size: bool = False) -> Iterator[AnnotatedImage]:
-    found = [path for path in files_in(source.inputs, {".txt"}) if path in source.inputs or not is_class_list(path)]
-    paths = [path for path in found if path in source.inputs or not _is_beside(path)]
-    if len(paths) < len(found):
-        left = ", ".join(sorted({path.name for path in found} - {path.name for path in paths}))
+    found = files_in(source.inputs, {".txt"})
+    beside = {path for path in found if path not in source.inputs and _is_beside(path)}
+    paths = [path for path in found if path not in beside]
+    if beside:
+        left = ", ".join(sorted({path.name for path in beside}))
         source.losses.note(
             f"By their names taken for lists and notes, not for labels: {left}. One that is given as an input is read."
         )
@@ -138,7 +139,10 @@ def _read(source: Source, parse: Parse, suffix: str, *, needs_size: bool = False
 
 def _is_beside(path: Path) -> bool:
     stem = path.stem.lower()
-    return stem in _BESIDE or stem.startswith("readme.")  # Roboflow's README.dataset.txt
+    try:
+        return stem in _BESIDE or stem.startswith("readme.") or is_class_list(path)  # Roboflow's README.dataset.txt
+    except RecordError:
+        return False  # it cannot be read: where it is, that is told
 
 
 def _objects(
