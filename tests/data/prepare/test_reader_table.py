@@ -1,3 +1,4 @@
+import csv
 from dataclasses import replace
 
 import pytest
@@ -109,11 +110,96 @@ def test_an_image_is_of_the_split_of_its_objects_where_they_are_of_one(tmp_path)
     assert not losses.dropped
 
 
-def test_of_a_row_with_a_bad_text_nothing_is_taken(tmp_path):
-    content = b'{"image": "a.png", "bbox": [0, 0, 9, 9], "category": "ship", "caption": 5}\n'
-    ((image,), losses) = table(tmp_path, content, name="a.jsonl")
-    assert (image.objects, image.captions) == ((), ())
-    assert [(error.index, error.field) for error in losses.dropped] == [(0, "caption")]
+def test_a_bad_text_costs_itself_and_so_does_a_bad_box(tmp_path):
+    rows = as_jsonl(
+        {"image": "a.png", "bbox": [0, 0, 9, 9], "category": "ship", "caption": 5},
+        {"image": "a.png", "bbox": [9, 0, 0, 9], "category": "ship", "captions": ["One.", " ", "Two.", None]},
+        {"image": "a.png", "bbox": [1, 0, 9, 9], "category": "ship", "captions": []},
+        {"image": "a.png", "width": 5.5, "height": 4, "description": "Three."},
+    )
+    ((image,), losses) = table(tmp_path, rows, name="a.jsonl")
+    assert boxes(image) == [("ship", (0, 0, 9, 9)), ("ship", (1, 0, 9, 9))]
+    assert (image.captions, image.descriptions) == (("One.", "Two."), ("Three.",))
+    assert [(error.index, error.field) for error in losses.dropped] == [
+        (0, "caption"), (1, "caption[1]"), (1, "caption[3]"), (1, "bbox"), (3, "width"),
+    ]  # fmt: skip
+
+
+def test_category_and_phrase_of_a_whole_image_are_kept_and_what_disagrees_is_counted(tmp_path):
+    content = b"image,label,phrase,caption\na.png,port,A port,One.\na.png,port,A bay,Two.\n"
+    ((image,), losses) = table(tmp_path, content)
+    assert (image.captions, image.extra) == (("One.", "Two."), {"label": "port", "phrase": "A port"})
+    assert losses.changed == {"value of a row about the whole image left out: an earlier row says another": 1}
+
+
+def test_captions_of_an_image_whose_rows_are_of_several_splits_are_in_none(tmp_path):
+    rows = as_jsonl(
+        {"image": "a.png", "caption": "One.", "split": "train"},
+        {"image": "b.png", "caption": "Two.", "split": "train"},
+        {"image": "b.png", "caption": "Three.", "split": "test"},
+        {"image": "c.png", "caption": "Four.", "split": "train"},
+        {"image": "c.png", "bbox": [0, 0, 9, 9], "category": "ship", "split": "test"},
+    )
+    images, losses = table(tmp_path, rows, "a.jsonl")
+    assert [image.split for image in images] == ["train", None, None]
+    assert images[2].objects[0].split == "test"
+    assert "several splits: 2, the first b.png." in losses.notes[0]
+
+
+def test_a_long_cell_ends_nothing_and_other_readers_keep_their_limit(tmp_path):
+    limit = csv.field_size_limit()
+    long = "long " * 40_000
+    ((image,), losses) = table(tmp_path, f"image,caption\na.png,One.\na.png,{long}\na.png,Three.\n".encode())
+    assert image.captions == ("One.", long.strip(), "Three.")
+    assert (losses.dropped, csv.field_size_limit()) == ([], limit)
+
+
+def test_a_quote_that_is_never_closed_is_told_and_not_taken_for_a_text(tmp_path):
+    content = b'\nimage,caption\na.png,"One,\ntwo."\na.png,"Three.\na.png,Four.\na.png,Five.\n'
+    ((image,), losses) = table(tmp_path, content)
+    assert image.captions == ("One,\ntwo.",)
+    (error,) = losses.dropped
+    assert error.message == "line 5 opens a quote that is never closed; from there on nothing was read"
+
+
+@pytest.mark.parametrize("last", [b'"One."', b'"One."\r\n', b'"One."\n\n'])
+def test_a_closed_quote_may_end_a_file(tmp_path, last):
+    ((image,), losses) = table(tmp_path, b"image,caption\na.png," + last)
+    assert (image.captions, losses.dropped) == (("One.",), [])
+
+
+@pytest.mark.parametrize("head", ["\n \r\n", "sep=;\r\n", '"sep=;"\n\n', "\nSEP=;\n"])
+def test_blank_lines_and_the_delimiter_for_excel_may_come_first(tmp_path, head):
+    ((image,), losses) = table(tmp_path, f"{head}image;caption, in words;caption\na.png;none, none;One.\n".encode())
+    assert (image.captions, image.extra) == (("One.",), {"caption, in words": "none, none"})
+    assert not losses.dropped
+
+
+def test_usual_names_are_found_whatever_their_case(tmp_path):
+    ((image,), losses) = table(tmp_path, b"Filename,XMin,YMin,XMax,YMax,Class,class\na.png,1,2,3,4,other,ship\n")
+    assert boxes(image) == [("ship", (1, 2, 3, 4))]
+    assert not losses.dropped
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("s.csv", b"ImageID,Label\na,ship\nb,ship\n"), ("s.json", as_json([{"ImageID": "a"}, {"Label": "ship"}]))],
+)
+def test_a_table_in_which_nothing_names_the_image_is_told_once_with_its_columns(tmp_path, name, content):
+    images, losses = table(tmp_path, content, name)
+    assert images == []
+    (error,) = losses.dropped
+    assert (error.file.name, error.field) == (name, "image")
+    assert error.message.endswith("there are 'ImageID', 'Label': say which it is with --column image=...")
+    _, losses = table(tmp_path, content, name, columns={"image": "Image"})
+    assert [error.message for error in losses.dropped] == ["has no column 'Image'; there are 'ImageID', 'Label'"]
+
+
+def test_a_row_without_the_column_of_images_costs_that_row(tmp_path):
+    rows = as_jsonl({"caption": "One."}, {"image": "a.png", "caption": "Two."})
+    ((image,), losses) = table(tmp_path, rows, "a.jsonl")
+    assert image.captions == ("Two.",)
+    assert [(error.index, error.field, error.message) for error in losses.dropped] == [(0, "image", "is missing")]
 
 
 def test_a_frame_that_there_is_not_is_bad_usage(tmp_path):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
+from mgimm_plugin.data.prepare.readers.csv_rows import csv_rows
 from mgimm_plugin.data.prepare.readers.image_names import Ids, ImageNames, identity, plain
 from mgimm_plugin.data.prepare.readers.json_files import json_entries
-from mgimm_plugin.data.prepare.reading import files_in, read_text
+from mgimm_plugin.data.prepare.reading import files_in
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
 from mgimm_plugin.data.prepare.values import checked_box, checked_size, sentence, shown, words
 from mgimm_plugin.errors import RecordError, SettingError
@@ -44,6 +43,7 @@ FRAMES: Final = ("xyxy", "voc", "xywh", "yolo", "fractions")
 
 _CORNERS: Final = ("x1", "y1", "x2", "y2")
 _JSON: Final = (".json", ".jsonl")
+_TOLD_OTHERWISE: Final = "value of a row about the whole image left out: an earlier row says another"
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class _Gathered:
     index: int
     name: str | None = None
     size: tuple[int, int] | None = None
-    split: str | None = None
+    splits: set[str] = field(default_factory=set)
     objects: list[AnnotatedObject] = field(default_factory=list)
     captions: list[str] = field(default_factory=list)
     descriptions: list[str] = field(default_factory=list)
@@ -73,10 +73,7 @@ def read(source: Source) -> Iterator[AnnotatedImage]:
         raise SettingError(f"--column {unknown[0]}=... is not known; there are {', '.join(COLUMNS)}")
     gathering = _Gathering(source)
     for path in files_in(source.inputs, {".csv", ".tsv", *_JSON}):
-        try:
-            gathering.add(path)
-        except RecordError as error:
-            source.losses.drop(error.at(file=path))
+        gathering.add(path)
     yield from gathering.images()
 
 
@@ -87,58 +84,109 @@ class _Gathering:
         self._ids: set[str] = set()
 
     def add(self, path: Path) -> None:
-        """Take in one table."""
-        rows = json_entries(path, self._losses) if path.suffix.lower() in _JSON else _csv_rows(path)
+        """Take in one table, as far as it can be read."""
+        rows = json_entries(path, self._losses) if path.suffix.lower() in _JSON else csv_rows(path)
         seen: set[str] = set()
-        for index, row in rows:
-            seen.update(row)
-            columns = self._columns(row)
-            try:
-                self._row(
-                    {name: row.get(column) for name, column in columns.items()}, row, set(columns.values()), path, index
-                )
-            except RecordError as error:
-                self._losses.drop(error.at(file=path, index=index))
+        nameless: list[int] = []  # rows without a column of images
+        count = 0
+        try:
+            for index, row in rows:
+                count += 1
+                seen.update(row)
+                columns = self._columns(row)
+                if "image" not in columns:
+                    nameless.append(index)
+                    continue
+                try:
+                    self._row(row, columns, path, index)
+                except RecordError as error:
+                    self._losses.drop(error.at(file=path, index=index))
+        except RecordError as error:
+            self._losses.drop(error.at(file=path))
+            if not count:
+                return
+        self._account_for_columns(seen, nameless, count, path)
+
+    def _account_for_columns(self, seen: set[str], nameless: Sequence[int], count: int, path: Path) -> None:
+        """Tell which columns are not there, given those that are and the rows without one of images."""
+        there = ", ".join(map(shown, sorted(map(str, seen))[:20]))
+        if len(nameless) < count:
+            for index in nameless:
+                self._losses.drop(RecordError("is missing", file=path, index=index, field="image"))
+        elif count and "image" not in self._source.columns:
+            message = (
+                f"none of its columns is known to name the image, and none of its {count} rows is read; there are "
+                f"{there}: say which it is with --column image=..."
+            )
+            self._losses.drop(RecordError(message, file=path, field="image"))
         for name, column in self._source.columns.items():
             if name == "frame" and column not in FRAMES and column not in seen:
                 message = f"frame={column} is neither a column of {path.name} nor a frame: {', '.join(FRAMES)}"
                 raise SettingError(f"--column {message}")
             if column not in seen and not (name == "frame" and column in FRAMES):
-                there = ", ".join(map(shown, sorted(map(str, seen))[:20]))
                 self._losses.drop(RecordError(f"has no column {column!r}; there are {there}", file=path, field=name))
 
     def _columns(self, row: Mapping[str, Any]) -> dict[str, str]:
         """The column of each thing that the row has."""
         chosen = self._source.columns
         # A usual name that the user has given to another thing (x2=width, for xywh) is of that thing alone.
-        free = row.keys() - chosen.values()
+        free = [column for column in row if column not in chosen.values()]
+        written = {column.lower(): column for column in free} | {column: column for column in free}
         found = {
-            name: chosen[name] if name in chosen else next((column for column in usual if column in free), None)
+            name: chosen[name] if name in chosen else next((written[one] for one in usual if one in written), None)
             for name, usual in COLUMNS.items()
         }
         return {name: column for name, column in found.items() if column is not None and column in row}
 
-    def _row(self, values: Mapping[str, Any], row: Mapping[str, Any], used: set[str], path: Path, index: int) -> None:
-        file_name = self._names.named(values.get("image"), field="image")
+    def _row(self, row: Mapping[str, Any], columns: Mapping[str, str], path: Path, index: int) -> None:
+        values = {name: row[column] for name, column in columns.items()}
+        file_name = self._names.named(values["image"], field="image")
+        split = None if _is_blank(values.get("split")) else words(values["split"], field="split")
         image = self._images.setdefault(file_name, _Gathered(path, index))
+        if split is not None:
+            image.splits.add(split)
+        # The texts first: they are good whatever is wrong with the box.
+        image.captions += self._texts(values, "caption", file=path, index=index)
+        image.descriptions += self._texts(values, "description", file=path, index=index)
+        name = None if _is_blank(values.get("id")) else identity(values["id"], field="id")
+        has_box = not all(_is_blank(values.get(corner)) for corner in ("bbox", *_CORNERS))
+        # Of a whole image they have no place of their own.
+        spare = () if has_box else ("category", "phrase")
+        used = {column for thing, column in columns.items() if thing not in spare}
+        extra = plain({str(key): value for key, value in row.items()}, used, self._losses)
+        if not has_box:
+            other = sum(image.extra.get(key, value) != value for key, value in extra.items())
+            self._losses.change(_TOLD_OTHERWISE, other + (None not in (name, image.name) and name != image.name))
+            image.name = image.name or name
+            image.extra = extra | image.extra
         size = _size(values)
         if size is not None and image.size not in (None, size):
             raise RecordError(f"an earlier row says that {file_name} is of another size", field="width")
         image.size = image.size or size or self._source.size_of(file_name)
-        name = None if _is_blank(values.get("id")) else identity(values["id"], field="id")
-        extra = plain({str(key): value for key, value in row.items()}, used, self._losses)
-        split = None if _is_blank(values.get("split")) else words(values["split"], field="split")
-        captions, descriptions = (_texts(values.get(column), column) for column in ("caption", "description"))
-        has_box = not all(_is_blank(values.get(corner)) for corner in ("bbox", *_CORNERS))
         if has_box:
-            image.objects.append(
-                self._object(values, name or f"{file_name}-{len(image.objects)}", image.size, split, extra)
-            )
-        else:
-            image.name, image.split = image.name or name, image.split or split
-            image.extra |= extra
-        image.captions += captions
-        image.descriptions += descriptions
+            item = name or f"{file_name}-{len(image.objects)}"
+            image.objects.append(self._object(values, item, image.size, split, extra))
+
+    def _texts(self, values: Mapping[str, Any], thing: str, **where: Any) -> Iterator[str]:
+        """A text, a list of texts, or a list of texts as JSON in a cell; a bad one costs itself alone."""
+        value = values.get(thing)
+        if _is_blank(value):
+            return
+        if isinstance(value, str) and value.lstrip().startswith('["'):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                value = [value]
+        items = (
+            {f"{thing}[{place}]": item for place, item in enumerate(value)}
+            if isinstance(value, list)
+            else {thing: value}
+        )
+        for field_name, item in items.items():
+            try:
+                yield sentence(item, field=field_name)
+            except RecordError as error:
+                self._losses.drop(error.at(**where))
 
     def _object(
         self,
@@ -185,6 +233,7 @@ class _Gathering:
     def images(self) -> Iterator[AnnotatedImage]:
         """Yield the images of all tables."""
         ids = Ids(self._losses)
+        self._note_splits()
         for file_name, image in self._images.items():
             width, height = image.size or (None, None)
             yield AnnotatedImage(
@@ -195,42 +244,24 @@ class _Gathering:
                 objects=tuple(image.objects),
                 captions=tuple(image.captions),
                 descriptions=tuple(image.descriptions),
-                split=image.split or _shared({item.split for item in image.objects}),
+                # Of several splits it is in none, so that nothing leaks.
+                split=next(iter(image.splits)) if len(image.splits) == 1 else None,
                 extra=image.extra,
                 file=image.file,
                 index=image.index,
             )
 
-
-def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a CSV file by the names in its first line; the delimiter is the one that line has most of."""
-    text = read_text(path)
-    first = next((line for line in text.split("\n", 100) if line.strip()), "")
-    delimiter = max(",;\t", key=first.count)
-    try:
-        rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restkey="", skipinitialspace=True)
-        rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
-        yield from enumerate(rows)
-    except csv.Error as error:
-        raise RecordError(f"is no CSV: {error}", file=path) from error
-
-
-def _texts(value: object, field: str) -> list[str]:
-    """A text, a list of texts, or a list of texts as JSON in a cell."""
-    if _is_blank(value):
-        return []
-    if isinstance(value, str) and value.lstrip().startswith('["'):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            value = [value]
-    values = value if isinstance(value, list) else [value]
-    return [sentence(item, field=field) for item in values]
-
-
-def _shared(splits: set[str | None]) -> str | None:
-    """The split of an image whose objects are all of one; of several it is in none, so that nothing leaks."""
-    return splits.pop() if len(splits) == 1 else None
+    def _note_splits(self) -> None:
+        mixed = [
+            name
+            for name, image in self._images.items()
+            if len(image.splits) > 1 and (image.captions or image.descriptions)
+        ]
+        if mixed:
+            self._losses.note(
+                f"Images with texts whose rows are of several splits: {len(mixed)}, the first {mixed[0]}. Their texts "
+                "are in no split, so that none is in two."
+            )
 
 
 def _text(value: object) -> object:
