@@ -109,6 +109,18 @@ def test_a_question_without_an_answer_costs_that_question(tmp_path):
     assert [error.field for error in losses.dropped] == ["qa_pairs[0].answer", "qa_pairs[2]"]
 
 
+def test_an_answer_that_is_no_text_is_the_number_or_the_truth_value_it_is(tmp_path):
+    answers = [2, 2.0, 12345678, 12345678.0, 0.1234567, -3, True, False, float("nan"), [1]]
+    pairs = [{"question": "What?", "answer": answer} for answer in answers]
+    for name in ("rsieval", "vrsbench"):
+        value = {"filename": "a.png", "image": "a.png", "caption": "A port.", "qa_pairs": pairs}
+        ((image,), losses) = read(name, tmp_path / name, {"labels/a.json": json.dumps(value).encode()})
+        assert [dialogue.turns[1].value for dialogue in image.dialogues] == [
+            "2", "2", "12345678", "12345678", "0.1234567", "-3", "yes", "no",
+        ]  # fmt: skip
+        assert [error.field for error in losses.dropped] == ["qa_pairs[8].answer", "qa_pairs[9].answer"]
+
+
 def test_vrsbench_fractions_become_pixels_even_where_they_exceed_the_image(tmp_path):
     ((image,), losses) = read("vrsbench", tmp_path)
     assert (image.file_name, image.width, image.height) == ("P0001_0002.png", 512, 512)

@@ -114,15 +114,22 @@ def question_dialogues(pairs: Iterator[tuple[int, dict[str, Any]]], losses: Loss
         field = f"qa_pairs[{position}]"
         try:
             question = sentence(pair.get("question"), field=f"{field}.question")
-            answer = pair.get("answer")
-            if isinstance(answer, int | float) and not isinstance(answer, bool):
-                answer = f"{number(answer, field=f'{field}.answer'):g}"  # a count
-            answer = sentence(answer, field=f"{field}.answer")
+            answer = sentence(_said_answer(pair.get("answer"), f"{field}.answer"), field=f"{field}.answer")
         except RecordError as error:
             losses.drop(error.at(**where))
             continue
         turns = (Turn("human", question), Turn("gpt", answer))
         yield Dialogue(turns=turns, extra=plain(pair, ("question", "answer"), losses))
+
+
+def _said_answer(answer: object, field: str) -> object:
+    """An answer as one says it: a count in digits, and yes or no for a truth value."""
+    if isinstance(answer, bool):
+        return "yes" if answer else "no"
+    if isinstance(answer, float):
+        number(answer, field=field)  # finite
+        return str(int(answer)) if answer.is_integer() else repr(answer)
+    return str(answer) if isinstance(answer, int) else answer
 
 
 def _said(entry: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
