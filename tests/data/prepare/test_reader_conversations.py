@@ -132,6 +132,10 @@ def geochat(*texts, **fields):
         ("What is at {<30><2><1><40>}?", "Near <p>a pier</p> {<1><2><30><40>} lies a ship.", "reversed"),
         ("What is at {<3><2><900><40>}?", "A ship", "not on the grid"),
         ("What is at {<3><2><90>?", "A ship", "not complete"),
+        ("What is at <3> <2>?", "A ship", "not complete"),
+        ("What is at <3 <2 <90 ?", "A ship", "not complete"),
+        ("What is at |<90 ?", "A ship", "not complete"),
+        ("What is at <30|?", "A ship", "not complete"),
         ("{<1><2><30><40>}", "{<1><2><30><40>}", "no phrase in tags"),
         ("<p></p>", "A ship", "has no words"),
     ],
@@ -144,6 +148,14 @@ def test_a_pair_that_cannot_be_told_costs_that_pair(tmp_path, question, answer, 
     (error,) = losses.dropped
     assert (error.record, error.field) == ("1", "conversations[2]")
     assert message in str(error)
+
+
+@pytest.mark.parametrize("name", ["geochat", "earthdial"])
+@pytest.mark.parametrize("text", ["Which roof has less than <50 m2?", "Is it < 3.5 m or > 4 m?", "Is it <-5 degrees?"])
+def test_a_sign_before_a_number_is_no_box(tmp_path, name, text):
+    ((image,), losses) = read(name, tmp_path, geochat(text, "Two: <4 and <9."))
+    assert [turn.value for turn in image.dialogues[0].turns] == [text, "Two: <4 and <9."]
+    assert not losses.dropped
 
 
 def test_turns_out_of_order_and_two_images_are_dropped(tmp_path):

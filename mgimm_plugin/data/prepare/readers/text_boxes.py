@@ -24,7 +24,10 @@ _EARTHDIAL_BOXES: Final = re.compile(r"<box>(.*?)</box>", flags=re.DOTALL)
 _PHRASE: Final = re.compile(r"<(p|ref)>(.*?)</\1>", flags=re.DOTALL)
 _MARK: Final = "\x1a"
 _MARKS: Final = re.compile(rf"{_MARK}(?:\s*(?:<delim>|,|and|;)?\s*{_MARK})*")
-_REMAINS: Final = re.compile(r"</?(?:p|ref|box|delim)>|\{\s*<|\[\[|<\s*-?\d")
+# Not every < before a number: "less than <50 m2" speaks of no box.
+_REMAINS: Final = re.compile(
+    r"</?(?:p|ref|box|delim)>|\{\s*<|\[\[|\|\s*<\s*-?\d|<\s*-?\d+(?:\.\d+)?\s*(?:>|[|{}]|<\s*-?\d)"
+)
 
 
 @dataclass(frozen=True, slots=True)
