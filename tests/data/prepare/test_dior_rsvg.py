@@ -18,6 +18,8 @@ from tests.data.prepare.fake_dior import (
     write_dior_idd,
     write_dior_rsvg,
 )
+from tests.data.prepare.samples import read
+from tests.data.prepare.samples_of_boxes import voc_xml
 
 REAL = Path(os.environ.get("MGIMM_REAL_DATA", Path(__file__).resolve().parents[4] / "shared" / "data")) / "dior_rsvg"
 
@@ -215,6 +217,15 @@ def test_an_object_without_a_good_box_keeps_its_number(tmp_path):
     assert all(right[number] == part for number, part in found.items())
     (dropped,) = records(tmp_path / "out" / "dropped.ndjson")
     assert (dropped["record"], dropped["field"]) == (f"{path.stem}-0", "bndbox")
+
+
+def test_a_bad_size_costs_the_size_and_tokens_in_a_description_are_words(tmp_path):
+    description = "<description>The &lt;region> of &lt;image></description>"
+    content = voc_xml("1.jpg", ("ship", (11, 6, 30, 20), description), size="x 40")
+    ((image,), losses) = read("dior-rsvg", tmp_path, {"labels/Annotations/1.xml": content})
+    assert [(item.bbox, item.phrase) for item in image.objects] == [((10, 5, 30, 20), "The region of image")]
+    assert image.width is None
+    assert [(error.file.name, error.field) for error in losses.dropped] == [("1.xml", "width")]
 
 
 def test_bad_lines_of_a_split_file_are_accounted_for(tmp_path):

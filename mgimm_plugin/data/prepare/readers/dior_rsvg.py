@@ -10,9 +10,10 @@ from xml.etree.ElementTree import Element
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage, AnnotatedObject
 from mgimm_plugin.data.prepare.readers.image_names import ImageNames
+from mgimm_plugin.data.prepare.readers.voc import size_written
 from mgimm_plugin.data.prepare.reading import is_hidden, parse_xml, read_text
 from mgimm_plugin.data.prepare.source import Losses, Source, SourceFormat, register_source_format
-from mgimm_plugin.data.prepare.values import checked_box, checked_size, words
+from mgimm_plugin.data.prepare.values import checked_box, sentence
 from mgimm_plugin.errors import RecordError
 from mgimm_plugin.geometry import voc_to_xyxy
 
@@ -183,7 +184,7 @@ def _image(root: Element, path: Path, source: Source, names: ImageNames, parts: 
         except RecordError as error:
             source.losses.drop(error.at(file=path, record=name))
     file_name = names.named((root.findtext("filename") or "").strip() or f"{path.stem}.jpg", field="filename")
-    width, height = _size(root) or source.size_of(file_name) or (None, None)
+    width, height = size_written(root, path, source) or source.size_of(file_name) or (None, None)
     return AnnotatedImage(
         source_id=path.stem, file_name=file_name, width=width, height=height, objects=tuple(objects), file=path
     )
@@ -203,15 +204,7 @@ def _object(element: Element, name: str, part: str | None) -> AnnotatedObject:
 
 def _text(texts: Mapping[str, str | None], tag: str) -> str | None:
     text = texts.get(tag)
-    return words(text, field=tag) if text and text.strip() else None
-
-
-def _size(root: Element) -> tuple[int, int] | None:
-    """The size that the file says; some tools write 0 for one that they do not know."""
-    width, height = (root.findtext(f"size/{name}") for name in ("width", "height"))
-    if width is None or height is None or {width.strip(), height.strip()} == {"0"}:
-        return None
-    return checked_size(width, height)
+    return sentence(text, field=tag) if text and text.strip() else None
 
 
 register_source_format(

@@ -38,7 +38,7 @@ def _image(source: Source, path: Path, name: str, names: ImageNames) -> Annotate
     file_name = (
         names.beside(path, ".jpg") if written is None else names.named(written, annotation=path, field="filename")
     )
-    width, height = _size(root, path, source) or source.size_of(file_name) or (None, None)
+    width, height = size_written(root, path, source) or source.size_of(file_name) or (None, None)
     objects = []
     for position, element in enumerate(root.iter("object")):
         item = f"{name}-{position}"
@@ -75,8 +75,11 @@ def _text(element: Element, tag: str) -> str | None:
     return None if text.lower() in _BLANK else sentence(text, field=tag)
 
 
-def _size(root: Element, path: Path, source: Source) -> tuple[int, int] | None:
-    """The size that the file says; some tools write 0 for one that they do not know."""
+def size_written(root: Element, path: Path, source: Source) -> tuple[int, int] | None:
+    """Width and height of the image as a file says them; None where it does not, or says what is no size.
+
+    Some tools write 0 for a size that they do not know. One that is bad is accounted for in ``source.losses``.
+    """
     written = [_text(root, f"size/{side}") for side in ("width", "height")]
     if None in written or set(written) == {"0"}:
         return None
