@@ -62,6 +62,39 @@ def test_the_same_id_twice_is_an_error_and_a_bad_outline_costs_the_outline(tmp_p
     assert [error.field for error in losses.dropped] == ["id", "annotations[0].segmentation"]
 
 
+PARTS = [[10, 5, 20, 5, 20, 9], [22, 9, 30, 9, 30, 20]]
+
+
+def test_without_a_bbox_the_box_is_around_all_parts_of_the_outline(tmp_path):
+    annotation = {"image_id": 1, "category_id": 1, "segmentation": PARTS}
+    ((image,), losses) = read("coco", tmp_path, coco(annotations=[annotation, annotation | {"bbox": [0, 0, 5, 5]}]))
+    assert boxes(image) == [("ship", (10, 5, 30, 20)), ("ship", (0, 0, 5, 5))]
+    assert [item.polygon for item in image.objects] == [None, None]
+    assert losses.changed == {
+        "mask of several parts left out: the box around them all is kept": 1,
+        "mask of several parts left out: the box is kept": 1,
+    }
+    assert not losses.dropped
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "field", "message"),
+    [
+        ({"counts": [1, 2], "size": [40, 60]}, "bbox", "run-length code is not read, and there is no bbox"),
+        ([*PARTS, [1, 2, 3]], "segmentation", "must be pairs of x and y, not [1, 2, 3]"),
+        (5, "segmentation", "must be a list of outlines"),
+    ],
+)
+def test_a_mask_that_gives_no_box_costs_an_annotation_without_one_and_says_so_once(
+    tmp_path, segmentation, field, message
+):
+    annotation = {"image_id": 1, "category_id": 1, "segmentation": segmentation}
+    ((image,), losses) = read("coco", tmp_path, coco(annotations=[annotation]))
+    (error,) = losses.dropped
+    assert (image.objects, error.field, losses.changed) == ((), f"annotations[0].{field}", {})
+    assert message in error.message
+
+
 def test_two_files_that_disagree_on_the_size_of_an_image_are_told(tmp_path):
     small = {"id": 1, "file_name": "a.png", "width": 60, "height": 40}
     annotation = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5]}

@@ -13,7 +13,7 @@ from mgimm_plugin.data.prepare.readers.json_files import first_of, objects_of
 from mgimm_plugin.data.prepare.reading import files_in, load_json
 from mgimm_plugin.data.prepare.source import Source, SourceFormat, register_source_format
 from mgimm_plugin.data.prepare.values import checked_box, checked_points, sentence, shown, words
-from mgimm_plugin.data.records import Polygon
+from mgimm_plugin.data.records import Box, Polygon
 from mgimm_plugin.errors import RecordError
 from mgimm_plugin.geometry import points_to_xyxy, xywh_to_xyxy
 
@@ -23,6 +23,7 @@ _OBJECT_FIELDS: Final = (
 )  # fmt: skip
 _RLE: Final = "mask in run-length code left out: the box is kept"
 _PARTS: Final = "mask of several parts left out: the box is kept"
+_PARTS_ALONE: Final = "mask of several parts left out: the box around them all is kept"
 
 
 @dataclass(slots=True)
@@ -178,16 +179,16 @@ class _Gathering:
             if number not in categories:
                 raise RecordError(f"there is no category {shown(number)}", field="category_id")
             category = categories[number]
-        try:
-            polygon = self._polygon(entry.get("segmentation"))
-        except RecordError as error:
-            # The box is good without it.
-            self._losses.drop(RecordError(error.message, file=path, record=name, field=f"{where}.segmentation"))
-            polygon = None
-        if _is_missing(entry.get("bbox")) and polygon is not None:
-            bbox = checked_box(points_to_xyxy(polygon)[0].tolist(), field="segmentation")
+        polygon, segmentation = None, entry.get("segmentation")
+        if _is_missing(entry.get("bbox")) and not _is_missing(segmentation):
+            bbox, polygon = self._outlined(segmentation)
         else:
             bbox = checked_box(entry.get("bbox"), xywh_to_xyxy, field="bbox")
+            try:
+                polygon = self._polygon(segmentation)
+            except RecordError as error:
+                # The box is good without it.
+                self._losses.drop(error.at(file=path, record=name, field=f"{where}.segmentation"))
         extra = plain(entry, _OBJECT_FIELDS, self._losses)
         if entry.get("iscrowd") in (1, True):
             extra["iscrowd"] = 1
@@ -200,21 +201,26 @@ class _Gathering:
             extra=extra,
         )
 
+    def _outlined(self, segmentation: object) -> tuple[Box, Polygon | None]:
+        """The box around an outline, which is all that says where the object is, and an outline of one part."""
+        if isinstance(segmentation, dict):
+            raise RecordError("a mask in run-length code is not read, and there is no bbox: add one", field="bbox")
+        parts = [_points(part, field="segmentation") for part in _parts(segmentation, field="segmentation")]
+        around = points_to_xyxy([point for part in parts for point in part])[0].tolist()
+        bbox = checked_box(around, field="segmentation")
+        self._losses.change(_PARTS_ALONE, int(len(parts) > 1))
+        return bbox, parts[0] if len(parts) == 1 else None
+
     def _polygon(self, segmentation: object) -> Polygon | None:
+        """The outline of an object that has a box."""
         if _is_missing(segmentation):
             return None
         if isinstance(segmentation, dict):
             self._losses.change(_RLE)
             return None
-        if not isinstance(segmentation, list):
-            raise RecordError(f"must be a list of outlines, not {shown(segmentation)}")
-        if len(segmentation) > 1 and isinstance(segmentation[0], list):
-            self._losses.change(_PARTS)
-            return None
-        numbers = segmentation[0] if isinstance(segmentation[0], list) else segmentation
-        if len(numbers) % 2:
-            raise RecordError(f"has {len(numbers)} numbers where pairs of x and y are due")
-        return checked_points([numbers[place : place + 2] for place in range(0, len(numbers), 2)])
+        parts = _parts(segmentation)
+        self._losses.change(_PARTS, int(len(parts) > 1))
+        return _points(parts[0]) if len(parts) == 1 else None
 
     def images(self) -> Iterator[AnnotatedImage]:
         """Yield the images of all files.
@@ -266,6 +272,19 @@ class _Gathering:
             file=image.file,
             index=image.index,
         )
+
+
+def _parts(segmentation: object, **where: Any) -> list[Any]:
+    """The numbers of each part of an outline; some tools write one part without a list around it."""
+    if not isinstance(segmentation, list):
+        raise RecordError(f"must be a list of outlines, not {shown(segmentation)}", **where)
+    return segmentation if isinstance(segmentation[0], list) else [segmentation]
+
+
+def _points(numbers: object, **where: Any) -> Polygon:
+    if not isinstance(numbers, list) or len(numbers) % 2:
+        raise RecordError(f"must be pairs of x and y, not {shown(numbers)}", **where)
+    return checked_points([numbers[place : place + 2] for place in range(0, len(numbers), 2)], **where)
 
 
 def _is_missing(value: object) -> bool:
