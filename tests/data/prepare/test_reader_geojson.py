@@ -41,6 +41,17 @@ def test_longitude_and_latitude_where_nothing_else_is_said(tmp_path):
     assert image.objects[0].bbox == pytest.approx((10, 5, 30, 20), abs=1e-3)
 
 
+def test_coordinates_that_are_none_of_the_earths_are_told_once_where_no_crs_is(tmp_path):
+    wild = feature(TRIANGLE, category="roof")
+    near = feature([[-84.48, 33.64], [-84.47, 33.64], [-84.47, 33.63]], category="roof")
+    content = collection(wild, near, wild, crs=None)
+    images, losses = read("geojson", tmp_path, {**GEOJSON.files, "labels/a.geojson": content})
+    assert [len(image.objects) for image in images] == [1]
+    (error,) = losses.dropped
+    assert (error.file.name, error.index, error.field) == ("a.geojson", None, "crs")
+    assert "taken for longitude and latitude. Features left out because theirs cannot be: 2. Add" in error.message
+
+
 def test_the_raster_is_the_one_named_or_the_one_around_the_feature(tmp_path):
     files = {
         "labels/features.geojson": collection(feature(TRIANGLE, category="a"), feature(TRIANGLE, image="wide.tif")),

@@ -141,6 +141,7 @@ class _File:
         self._path, self._value, self._source, self._names = path, value, source, names
         self._images = images
         self._seen: set[str] = set()
+        self._off_earth = 0  # features that cannot be longitude and latitude, which the file does not say they are
         self._crs = _crs_of(value.get("crs"))
 
     def read(self) -> None:
@@ -150,6 +151,12 @@ class _File:
                 self._add(feature, index)
             except RecordError as error:
                 self._source.losses.drop(error.at(file=self._path, index=index))
+        if self._off_earth:
+            message = (
+                "is missing, and so the coordinates were taken for longitude and latitude. Features left out because "
+                f"theirs cannot be: {self._off_earth}. Add the crs that they are in, or reproject them"
+            )
+            self._source.losses.drop(RecordError(message, file=self._path, field="crs"))
 
     def _add(self, feature: Mapping[str, Any], index: int) -> None:
         name = f"{self._path.stem}-{index}"
@@ -161,6 +168,9 @@ class _File:
         properties = properties if isinstance(properties, dict) else {}
         try:
             outlines = self._outlines(feature.get("geometry"))
+            if self._value.get("crs") is None and not all(map(_is_on_earth, outlines)):
+                self._off_earth += 1
+                return
             image = self._image_of(properties, outlines)
             image.objects.append(self._object(image.raster, outlines, properties, name))
         except RecordError as error:
@@ -235,6 +245,11 @@ def _ring(points: object) -> Outline:
     if len(ring) < 3 or not np.isfinite(ring).all():
         raise BoxError(f"has {len(ring)} points; an outline needs three", field="geometry.coordinates")
     return ring
+
+
+def _is_on_earth(outline: Outline) -> bool:
+    """Whether points may be longitude and latitude; beyond 180 degrees they go on, as east of the date line."""
+    return all(abs(x) <= 360 and abs(y) <= 90 for x, y in outline)
 
 
 def _crs_of(value: object) -> str:
