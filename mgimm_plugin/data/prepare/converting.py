@@ -91,6 +91,7 @@ def convert(conversion: Conversion) -> Prepared:
         if not writer.counts:
             first = next(iter(tally.examples.values()), "the inputs have no image")
             raise MgimmError(f"no record came out; dropped: {tally.dropped.total()}. The first: {first}")
+        losses.note_turned()
         card = _card(conversion, source_format, writer, tally)
         paths = {path: writer.counts[place] for path, place in writer.layout().items()}
         writer.finish(card, report_of(card, tally, paths))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from mgimm_plugin.data.prepare.annotations import AnnotatedImage
 from mgimm_plugin.errors import MgimmError, RecordError, SettingError
+
+_T = TypeVar("_T")
+
+_ORIENTATION: Final = ExifTags.Base.Orientation
+_TURNING: Final = range(2, 9)  # 1 is as stored; other numbers mean nothing
 
 
 @dataclass(slots=True)
@@ -23,11 +29,13 @@ class Losses:
         dropped: What was left out, in the order in which it was met.
         changed: How often something went in changed, by what was done (``box clipped to the image``).
         notes: What a user of the result has to know besides, in sentences; they go into the card.
+        fractions_of: Images at hand whose boxes are fractions, and whether an EXIF orientation turns them.
     """
 
     dropped: list[RecordError] = field(default_factory=list)
     changed: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    fractions_of: dict[str, bool] = field(default_factory=dict)
 
     def drop(self, error: RecordError) -> None:
         """Account for something that is left out: a file, an image, an object, a sentence."""
@@ -42,6 +50,17 @@ class Losses:
         """Tell the user of the result something; said twice, it is kept once."""
         if sentence not in self.notes:
             self.notes.append(sentence)
+
+    def note_turned(self) -> None:
+        """Tell of images whose boxes are in fractions, which may be those of the image as a viewer turns it."""
+        turned = [name for name, is_turned in self.fractions_of.items() if is_turned]
+        if turned:
+            self.note(
+                f"Images that an EXIF orientation turns or mirrors, with boxes in fractions: {len(turned)}, the first "
+                f"{turned[0]}. Their boxes were taken to be fractions of the pixels as stored, in which images are "
+                "read. If your labelling tool showed them turned, these boxes are in the wrong place: turn the stored "
+                "pixels (ImageMagick: mogrify -auto-orient) and convert again."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +88,32 @@ class Source:
         found = None if self.images is None else header_size(self.images / file_name)
         return found or self.image_size
 
+    def take_fractions(self, file_name: str) -> None:
+        """Account for an image whose boxes are fractions: ``Losses.note_turned`` tells of those that are turned."""
+        if self.images is not None and file_name not in self.losses.fractions_of:
+            self.losses.fractions_of[file_name] = is_turned(self.images / file_name)
+
 
 def header_size(path: Path) -> tuple[int, int] | None:
     """Width and height of an image, from its header; None where that cannot be read."""
+    return _of_header(path, lambda image: image.size)
+
+
+def is_turned(path: Path) -> bool:
+    """Whether viewers turn or mirror an image, by the EXIF orientation in its header; not where it cannot be read."""
+    # Without that entry, Pillow would decode a PNG to look behind its pixels. A TIFF it turns itself.
+    orientation = _of_header(path, lambda image: image.getexif().get(_ORIENTATION) if "exif" in image.info else 1)
+    return orientation in _TURNING
+
+
+def _of_header(path: Path, look: Callable[[Image.Image], _T]) -> _T | None:
     try:
         with warnings.catch_warnings():
             # How large an image may be is for those to say who decode it.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                return image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+                return look(image)
+    except (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError):
         return None
 
 

@@ -141,7 +141,10 @@ def _read(source: Source, marked: Callable[[str], MarkedText]) -> Iterator[Annot
                 size = checked_size(*sides, **where)
             elif file_name is not None:
                 size = source.size_of(file_name)
-            yield _image(entry, _Reading(ids.unique(name), size, source.losses, where, marked), file_name)
+            image = _image(entry, _Reading(ids.unique(name), size, source.losses, where, marked), file_name)
+            if image.objects and file_name is not None:
+                source.take_fractions(file_name)
+            yield image
         except RecordError as error:
             source.losses.drop(error.at(file=path, index=index))
 

@@ -105,10 +105,10 @@ def read_yolo(source: Source) -> Iterator[AnnotatedImage]:
         points = checked_points(_pairs(values), lambda points: fractions_to_pixels(points, *size), field="polygon")
         return _outlined(name, points, category)
 
-    return _read(source, parse, ".jpg", needs_size=True)
+    return _read(source, parse, ".jpg", in_fractions=True)
 
 
-def _read(source: Source, parse: Parse, suffix: str, *, needs_size: bool = False) -> Iterator[AnnotatedImage]:
+def _read(source: Source, parse: Parse, suffix: str, *, in_fractions: bool = False) -> Iterator[AnnotatedImage]:
     found = files_in(source.inputs, {".txt"})
     beside = {path for path in found if path not in source.inputs and _is_beside(path)}
     paths = [path for path in found if path not in beside]
@@ -123,10 +123,12 @@ def _read(source: Source, parse: Parse, suffix: str, *, needs_size: bool = False
     def image(path: Path, name: str, names: ImageNames) -> AnnotatedImage:
         file_name = names.beside(path, suffix)
         size = source.size_of(file_name)
-        if needs_size and size is None:
+        if in_fractions and size is None:
             raise RecordError(
                 f"the size of {file_name} is not known: it is not among the images, or cannot be read", field="image"
             )
+        if in_fractions:
+            source.take_fractions(file_name)
         extra, lines = _meta(read_text(path).splitlines())
         objects = tuple(_objects(source, path, name, lines, size, parse))
         width, height = size or (None, None)

@@ -41,6 +41,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 FRAMES: Final = ("xyxy", "voc", "xywh", "yolo", "fractions")
 """Frames of boxes; ``fractions`` are xyxy in parts of the image."""
 
+_OF_FRACTIONS: Final = ("yolo", "fractions")
 _CORNERS: Final = ("x1", "y1", "x2", "y2")
 _JSON: Final = (".json", ".jsonl")
 _TOLD_OTHERWISE: Final = "value of a row about the whole image left out: an earlier row says another"
@@ -166,6 +167,8 @@ class _Gathering:
         if has_box:
             item = name or f"{file_name}-{len(image.objects)}"
             image.objects.append(self._object(values, item, image.size, split, extra))
+            if self._frame_of(values) in _OF_FRACTIONS:
+                self._source.take_fractions(file_name)
 
     def _texts(self, values: Mapping[str, Any], thing: str, **where: Any) -> Iterator[str]:
         """A text, a list of texts, or a list of texts as JSON in a cell; a bad one costs itself alone."""
@@ -211,12 +214,16 @@ class _Gathering:
         self._ids.add(name)
         return AnnotatedObject(source_id=name, bbox=bbox, category=category, phrase=phrase, split=split, extra=extra)
 
+    def _frame_of(self, values: Mapping[str, Any]) -> Any:
+        frame = self._source.columns.get("frame")
+        if frame in FRAMES:
+            return frame
+        return "xyxy" if _is_blank(values.get("frame")) else values["frame"]
+
     def _frame(self, values: Mapping[str, Any], size: tuple[int, int] | None) -> Callable[[Any], Boxes]:
         """The conversion from the frame of the table's boxes."""
-        frame = self._source.columns.get("frame")
-        if frame not in FRAMES:
-            frame = "xyxy" if _is_blank(values.get("frame")) else values["frame"]
-        if frame in ("yolo", "fractions"):
+        frame = self._frame_of(values)
+        if frame in _OF_FRACTIONS:
             if size is None:
                 raise RecordError(
                     "boxes are fractions of the image, and its size is not known: give the images (--images), or "

@@ -52,6 +52,7 @@ def _image(source: Source, path: Path, name: str, names: ImageNames) -> Annotate
                 raise RecordError("an object of this id came before; this one is left out", field="obj_id")
             seen.add(item)
             objects.append(_object(entry, item, size, source))
+            source.take_fractions(file_name)
         except RecordError as error:
             inner = f"objects[{position}].{error.field}" if error.field else f"objects[{position}]"
             losses.drop(type(error)(error.message, file=path, record=name, field=inner))
