@@ -76,6 +76,8 @@ class AnnotatedImage:
         width: Width in pixels, None where neither the source nor an image says it.
         height: Height in pixels.
         objects: Its objects, in the source's order.
+        is_complete: Whether these are all that the source has of it; not where an object was dropped as bad, which a
+            count and "the ship" would leave out.
         captions: One-sentence captions of the source.
         descriptions: Detailed descriptions of the source.
         dialogues: Conversations of the source.
@@ -90,6 +92,7 @@ class AnnotatedImage:
     width: int | None = None
     height: int | None = None
     objects: tuple[AnnotatedObject, ...] = ()
+    is_complete: bool = True
     captions: tuple[str, ...] = ()
     descriptions: tuple[str, ...] = ()
     dialogues: tuple[Dialogue, ...] = ()

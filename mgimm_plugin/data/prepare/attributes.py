@@ -42,6 +42,7 @@ def measure(
     image: Image.Image | None = None,
     *,
     among: Sequence[AnnotatedObject] | None = None,
+    is_complete: bool = True,
 ) -> list[dict[str, str]]:
     """Measure the attributes of objects; what cannot be told, or is not clear, is left out.
 
@@ -51,11 +52,12 @@ def measure(
         height: Height of the image in pixels.
         image: The image, RGB.
         among: All objects of the image, which neighbors are looked for in; ``objects`` by default.
+        is_complete: Whether the image has no further objects, so that the only harbor of these is "the harbor".
 
     Returns:
         For each object name and value of its attributes, in the order of ``NAMES``.
     """
-    neighbors = _Neighbors(objects if among is None else among)
+    neighbors = _Neighbors(objects if among is None else among, is_complete)
     return [_measured(item, width, height, image, neighbors) for item in objects]
 
 
@@ -165,7 +167,8 @@ def _ratio(item: AnnotatedObject) -> float:
 class _Neighbors:
     """Finds what an object lies beside; looks at all pairs of an image, one object at a time."""
 
-    def __init__(self, objects: Sequence[AnnotatedObject]) -> None:
+    def __init__(self, objects: Sequence[AnnotatedObject], is_complete: bool) -> None:
+        self._is_complete = is_complete
         named = [item for item in objects if item.category]
         self._rows = {id(item): row for row, item in enumerate(named)}
         self._boxes: NDArray[np.float64] = np.array([item.bbox for item in named], dtype=np.float64).reshape(-1, 4)
@@ -192,7 +195,7 @@ class _Neighbors:
             return None
         words = self._words[nearest]
         same = row is not None and self._words[row] == words
-        article = "another" if same else "the" if self._counts[words] == 1 else "a"
+        article = "another" if same else "the" if self._is_complete and self._counts[words] == 1 else "a"
         return with_articles(f"{_DIRECTIONS[direction]} {article} {words}")
 
     def _is_clear(self, gap: float, direction: int, own: NDArray[np.float64], other: NDArray[np.float64]) -> bool:

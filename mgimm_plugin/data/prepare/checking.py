@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
@@ -107,11 +108,16 @@ class Checker:
         places: dict[int, int] = {}
         kept: list[AnnotatedObject] = []
         seen: dict[object, int] = {}
+        is_complete = image.is_complete
         for number, item in enumerate(self._clipped(image)):
             if item is None:
+                x1, y1, x2, y2 = image.objects[number].bbox
+                # One that lies outside is not in the image; a bad one may be.
+                is_complete &= -math.inf < x1 < x2 < math.inf and -math.inf < y1 < y2 < math.inf
                 continue
             if item.category is None and item.phrase is None and not guides and number not in spoken_of:
                 self._drop(image, "has neither a category nor a phrase", item.source_id)
+                is_complete = False
                 continue
             # The split belongs to it: official counts hold even where a source has an object in two parts.
             what = (item.bbox, item.category, item.phrase, item.polygon, item.split)
@@ -123,7 +129,7 @@ class Checker:
             places[number] = len(kept)
             kept.append(item)
         dialogues = tuple(self._dialogues(image, places))
-        return replace(image, objects=tuple(kept), dialogues=dialogues)
+        return replace(image, objects=tuple(kept), is_complete=is_complete, dialogues=dialogues)
 
     def _clipped(self, image: AnnotatedImage) -> Iterable[AnnotatedObject | None]:
         """The objects with their boxes cut at the image; None for one that lies outside."""

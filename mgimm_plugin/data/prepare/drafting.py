@@ -21,6 +21,7 @@ GUIDES: Final = 100
 """Regions that guide a text about an image, at most; a model's context holds no more."""
 
 REFERRING: Final = "referring.jsonl"
+INCOMPLETE: Final = "image of which an object was dropped: no description and no referring expressions made of it"
 
 _RECORD_FIELDS: Final = frozenset(
     {"id", "image", "width", "height", "regions", "conversations", "references", "source", "source_id", "text"}
@@ -90,7 +91,10 @@ class Drafter:
         self._measured: dict[int, dict[str, str]] = {}
         if self._wordless:
             picture = None if pixels is None else pixels.image
-            found = measure(self._wordless, image.width, image.height, picture, among=image.objects)
+            found = measure(
+                self._wordless, image.width, image.height, picture,
+                among=image.objects, is_complete=image.is_complete,
+            )  # fmt: skip
             self._measured = {id(item): values for item, values in zip(self._wordless, found, strict=True)}
         # What a conversation speaks of stays as the source has it: records of our own come out as they went in.
         known = {id(item): {"category": category_words(item.category)} for item in self._alone if item.category}
@@ -111,7 +115,9 @@ class Drafter:
         for source in (self._sourced, *self._joined):
             yield from self._texts(source)
         yield from self._dialogues()
-        if self._wordless and len(self._wordless) == len(self._image.objects):
+        if self._wordless and not self._image.is_complete:
+            self._losses.change(INCOMPLETE)
+        elif self._wordless and len(self._wordless) == len(self._image.objects):
             yield from self._referred()
             if not (self._joined or self._image.captions or self._image.descriptions or self._image.dialogues):
                 yield self._description()

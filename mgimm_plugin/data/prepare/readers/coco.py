@@ -34,6 +34,7 @@ class _Gathered:
     file: Path
     index: int
     objects: list[AnnotatedObject] = field(default_factory=list)
+    is_complete: bool = True  # not where one of its objects was dropped
     captions: list[str] = field(default_factory=list)
     listed: int = 0  # how often files list it
     boxed: dict[tuple[Path, str], None] = field(default_factory=dict)  # file and image id of its boxes, in order
@@ -81,7 +82,7 @@ class _Gathering:
         """Take in what a file holds."""
         images = self._images(value, path) if value.get("images") else self._by_id
         categories = self._categories(value, path)
-        seen: set[str] = set()
+        seen: dict[str, Mapping[str, Any]] = {}
         for index, entry in objects_of(value.get("annotations"), self._losses, "annotations", file=path):
             where = f"annotations[{index}]"
             try:
@@ -140,7 +141,7 @@ class _Gathering:
         entry: Mapping[str, Any],
         images: Mapping[str, Sequence[_Gathered]],
         categories: Mapping[str, str],
-        seen: set[str],
+        seen: dict[str, Mapping[str, Any]],
         path: Path,
         where: str,
     ) -> None:
@@ -149,24 +150,32 @@ class _Gathering:
         if not meant:
             raise RecordError(f"there is no image {shown(image_id)}", field="image_id")
         if len(meant) > 1:
+            for image in meant:
+                image.is_complete = False
             raise RecordError(
                 f"{shown(image_id)} is one image in {meant[0].file} and another in {meant[1].file}: convert this file "
                 "with that of its own images alone",
                 field="image_id",
             )
         image = meant[0]
-        name = f"{image_id}-{len(image.objects)}"
-        if not _is_missing(entry.get("id")):
-            name = identity(entry["id"], field="id")
-            if name in seen:
-                raise RecordError("an annotation of this id came before; this one is left out", field="id")
-            seen.add(name)
+        name, first = f"{image_id}-{len(image.objects)}", None
         has_box = not (_is_missing(entry.get("bbox")) and _is_missing(entry.get("segmentation")))
-        if entry.get("caption") is not None and not has_box:
-            image.captions.append(sentence(entry["caption"], field="caption"))
-        else:
-            image.objects.append(self._object(entry, name, categories, path, where))
-            image.boxed[path, image_id] = None
+        is_caption = entry.get("caption") is not None and not has_box
+        try:
+            if not _is_missing(entry.get("id")):
+                name = identity(entry["id"], field="id")
+                first = seen.setdefault(name, entry)
+                if first is not entry:
+                    raise RecordError("an annotation of this id came before; this one is left out", field="id")
+            if is_caption:
+                image.captions.append(sentence(entry["caption"], field="caption"))
+            else:
+                image.objects.append(self._object(entry, name, categories, path, where))
+                image.boxed[path, image_id] = None
+        except RecordError:
+            # Without an annotation that is there twice, word for word, no object is missing.
+            image.is_complete &= is_caption or (first is not entry and first == entry)
+            raise
 
     def _object(
         self, entry: Mapping[str, Any], name: str, categories: Mapping[str, str], path: Path, where: str
@@ -266,6 +275,7 @@ class _Gathering:
             width=width,
             height=height,
             objects=tuple(image.objects),
+            is_complete=image.is_complete,
             captions=tuple(image.captions),
             split=None if _is_missing(split) else words(split, field="split"),
             extra=plain(image.entry, _IMAGE_FIELDS, self._losses),

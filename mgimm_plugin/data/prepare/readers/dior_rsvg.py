@@ -177,6 +177,7 @@ def _parses(path: Path) -> bool:
 
 def _image(root: Element, path: Path, source: Source, names: ImageNames, parts: Sequence[str | None]) -> AnnotatedImage:
     objects = []
+    before = len(source.losses.dropped)
     for position, element in enumerate(root.findall("object")):
         name = f"{path.stem}-{position}"
         try:
@@ -186,7 +187,13 @@ def _image(root: Element, path: Path, source: Source, names: ImageNames, parts: 
     file_name = names.named((root.findtext("filename") or "").strip() or f"{path.stem}.jpg", field="filename")
     width, height = size_written(root, path, source) or source.size_of(file_name) or (None, None)
     return AnnotatedImage(
-        source_id=path.stem, file_name=file_name, width=width, height=height, objects=tuple(objects), file=path
+        source_id=path.stem,
+        file_name=file_name,
+        width=width,
+        height=height,
+        objects=tuple(objects),
+        is_complete=len(source.losses.dropped) == before,
+        file=path,
     )
 
 

@@ -36,6 +36,7 @@ _OSM: Final = (
 """OpenStreetMap's tags that say what something is, the most telling first."""
 _YES: Final = frozenset({"yes", "true", "1"})
 _HOLES: Final = "hole of an outline left out"
+_NO_OUTLINES: Final = ("Point", "MultiPoint", "LineString", "MultiLineString")
 _PARTS: Final = "outline of several parts: kept as parts beside the box around them all"
 
 Outline = list[list[float]]
@@ -77,6 +78,9 @@ def read(source: Source) -> Iterator[AnnotatedImage]:
                 width=image.raster.width,
                 height=image.raster.height,
                 objects=tuple(image.objects),
+                # Roads that are lines are missing from no count of buildings.
+                is_complete=image.is_complete
+                and image.without_outline.isdisjoint(item.category for item in image.objects),
             )
 
 
@@ -84,6 +88,8 @@ def read(source: Source) -> Iterator[AnnotatedImage]:
 class _Gathered:
     raster: Raster
     objects: list[AnnotatedObject] = field(default_factory=list)
+    is_complete: bool = True  # not where one of its objects was dropped
+    without_outline: set[str | None] = field(default_factory=set)  # categories of points and lines, which are dropped
 
 
 class _Images:
@@ -92,6 +98,11 @@ class _Images:
     def __init__(self, rasters: Sequence[Raster]) -> None:
         self.by_name = {raster.name: _Gathered(raster) for raster in rasters}
         self._finder = RasterFinder(rasters)
+
+    @property
+    def only(self) -> _Gathered | None:
+        """The raster, where there is just one."""
+        return next(iter(self.by_name.values())) if len(self.by_name) == 1 else None
 
     def named(self, name: str) -> _Gathered:
         if name not in self.by_name:
@@ -140,7 +151,7 @@ class _File:
             raise RecordError("is no GeoJSON: it must be a FeatureCollection or a Feature")
         self._path, self._value, self._source, self._names = path, value, source, names
         self._images = images
-        self._seen: set[str] = set()
+        self._seen: dict[str, Mapping[str, Any]] = {}
         self._off_earth = 0  # features that cannot be longitude and latitude, which the file does not say they are
         self._crs = _crs_of(value.get("crs"))
 
@@ -160,22 +171,34 @@ class _File:
 
     def _add(self, feature: Mapping[str, Any], index: int) -> None:
         name = f"{self._path.stem}-{index}"
-        if feature.get("id") is not None:
-            name = identity(feature["id"], field="id")
-            if name in self._seen:
-                raise RecordError("a feature of this id came before; this one is left out", record=name, field="id")
         properties = feature.get("properties")
         properties = properties if isinstance(properties, dict) else {}
+        image = first = outlines = None
         try:
+            image = self._image_told(properties)
+            if feature.get("id") is not None:
+                name = identity(feature["id"], field="id")
+                first = self._seen.get(name)
+                if first is not None:
+                    raise RecordError("a feature of this id came before; this one is left out", field="id")
             outlines = self._outlines(feature.get("geometry"))
             if self._value.get("crs") is None and not all(map(_is_on_earth, outlines)):
                 self._off_earth += 1
                 return
-            image = self._image_of(properties, outlines)
+            if image is None:
+                image = self._images.around([point for outline in outlines for point in outline], self._crs)
             image.objects.append(self._object(image.raster, outlines, properties, name))
         except RecordError as error:
+            if outlines is None:
+                image = image or self._images.only
+            # Without a feature that is there twice, word for word, no object is missing.
+            if image is not None and first != feature:
+                if _kind(feature.get("geometry")) in _NO_OUTLINES:
+                    image.without_outline.add(self._category(properties))
+                else:
+                    image.is_complete = False
             raise error.at(record=name) from error
-        self._seen.add(name)
+        self._seen[name] = feature
 
     def _object(
         self, raster: Raster, outlines: Sequence[Outline], properties: Mapping[str, Any], name: str
@@ -214,7 +237,7 @@ class _File:
         """The outer outline of each part, in the file's reference system."""
         if not isinstance(geometry, dict):
             raise RecordError(f"must be an object, not {shown(geometry)}", field="geometry")
-        kind, coordinates = geometry.get("type"), geometry.get("coordinates")
+        kind, coordinates = _kind(geometry), geometry.get("coordinates")
         if kind not in ("Polygon", "MultiPolygon"):
             raise BoxError(f"is a {shown(kind)}, which encloses nothing; Polygon and MultiPolygon do", field="geometry")
         parts = [coordinates] if kind == "Polygon" else coordinates
@@ -223,17 +246,19 @@ class _File:
         self._source.losses.change(_HOLES, sum(len(part) - 1 for part in parts))
         return [_ring(part[0]) for part in parts]
 
-    def _image_of(self, properties: Mapping[str, Any], outlines: Sequence[Outline]) -> _Gathered:
+    def _image_told(self, properties: Mapping[str, Any]) -> _Gathered | None:
+        """The raster that a feature, its file, or the file's name tells; None where its place has to tell."""
         column = self._source.columns.get("image")
         written = first_of(properties, _IMAGE if column is None else [column])
         if written is None:
             written = first_of(self._value, _IMAGE)
         if written is not None:
             return self._images.named(self._names.named(written, annotation=self._path, field="image"))
-        same = self._images.by_name.get(self._names.beside(self._path, ""))
-        if same is not None:
-            return same
-        return self._images.around([point for outline in outlines for point in outline], self._crs)
+        return self._images.by_name.get(self._names.beside(self._path, ""))
+
+
+def _kind(geometry: object) -> object:
+    return geometry.get("type") if isinstance(geometry, dict) else None
 
 
 def _ring(points: object) -> Outline:

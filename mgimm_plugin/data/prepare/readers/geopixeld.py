@@ -108,6 +108,7 @@ def _image(
             field="polygons",
         )
     objects = []
+    before = len(source.losses.dropped)
     for position, (mention, parts) in enumerate(zip(mentions, polygons, strict=True)):
         try:
             objects.append(_object(parts, mention, f"{name}-{position}", source))
@@ -120,6 +121,7 @@ def _image(
         width=width,
         height=height,
         objects=tuple(objects),
+        is_complete=len(source.losses.dropped) == before,
         descriptions=(description,),
         extra=plain(entry, _FIELDS, source.losses),
         file=path,

@@ -130,10 +130,18 @@ def _read(source: Source, parse: Parse, suffix: str, *, in_fractions: bool = Fal
         if in_fractions:
             source.take_fractions(file_name)
         extra, lines = _meta(read_text(path).splitlines())
+        before = len(source.losses.dropped)
         objects = tuple(_objects(source, path, name, lines, size, parse))
         width, height = size or (None, None)
         return AnnotatedImage(
-            source_id=name, file_name=file_name, width=width, height=height, objects=objects, extra=extra, file=path
+            source_id=name,
+            file_name=file_name,
+            width=width,
+            height=height,
+            objects=objects,
+            is_complete=len(source.losses.dropped) == before,
+            extra=extra,
+            file=path,
         )
 
     return image_of_each(paths, source, image)

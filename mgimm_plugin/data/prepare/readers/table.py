@@ -57,6 +57,7 @@ class _Gathered:
     size: tuple[int, int] | None = None
     splits: set[str] = field(default_factory=set)
     objects: list[AnnotatedObject] = field(default_factory=list)
+    is_complete: bool = True  # not where one of its objects was dropped
     captions: list[str] = field(default_factory=list)
     descriptions: list[str] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
@@ -142,31 +143,36 @@ class _Gathering:
     def _row(self, row: Mapping[str, Any], columns: Mapping[str, str], path: Path, index: int) -> None:
         values = {name: row[column] for name, column in columns.items()}
         file_name = self._names.named(values["image"], field="image")
-        split = None if _is_blank(values.get("split")) else words(values["split"], field="split")
         image = self._images.setdefault(file_name, _Gathered(path, index))
-        if split is not None:
-            image.splits.add(split)
-        # The texts first: they are good whatever is wrong with the box.
-        image.captions += self._texts(values, "caption", file=path, index=index)
-        image.descriptions += self._texts(values, "description", file=path, index=index)
-        name = None if _is_blank(values.get("id")) else identity(values["id"], field="id")
         has_box = not all(_is_blank(values.get(corner)) for corner in ("bbox", *_CORNERS))
-        # Of a whole image they have no place of their own.
-        spare = () if has_box else ("category", "phrase")
-        used = {column for thing, column in columns.items() if thing not in spare}
-        extra = plain({str(key): value for key, value in row.items()}, used, self._losses)
-        if not has_box:
-            other = sum(image.extra.get(key, value) != value for key, value in extra.items())
-            self._losses.change(_TOLD_OTHERWISE, other + (None not in (name, image.name) and name != image.name))
-            image.name = image.name or name
-            image.extra = extra | image.extra
-        size = _size(values)
-        if size is not None and image.size not in (None, size):
-            raise RecordError(f"an earlier row says that {file_name} is of another size", field="width")
-        image.size = image.size or size or self._source.size_of(file_name)
-        if has_box:
+        try:
+            split = None if _is_blank(values.get("split")) else words(values["split"], field="split")
+            if split is not None:
+                image.splits.add(split)
+            # The texts first: they are good whatever is wrong with the box.
+            image.captions += self._texts(values, "caption", file=path, index=index)
+            image.descriptions += self._texts(values, "description", file=path, index=index)
+            name = None if _is_blank(values.get("id")) else identity(values["id"], field="id")
+            # Of a whole image they have no place of their own.
+            spare = () if has_box else ("category", "phrase")
+            used = {column for thing, column in columns.items() if thing not in spare}
+            extra = plain({str(key): value for key, value in row.items()}, used, self._losses)
+            if not has_box:
+                other = sum(image.extra.get(key, value) != value for key, value in extra.items())
+                self._losses.change(_TOLD_OTHERWISE, other + (None not in (name, image.name) and name != image.name))
+                image.name = image.name or name
+                image.extra = extra | image.extra
+            size = _size(values)
+            if size is not None and image.size not in (None, size):
+                raise RecordError(f"an earlier row says that {file_name} is of another size", field="width")
+            image.size = image.size or size or self._source.size_of(file_name)
             item = name or f"{file_name}-{len(image.objects)}"
-            image.objects.append(self._object(values, item, image.size, split, extra))
+            found = self._object(values, item, image.size, split, extra) if has_box else None
+        except RecordError:
+            image.is_complete &= not has_box
+            raise
+        if found is not None:
+            self._add_object(found, image)
             if self._frame_of(values) in _OF_FRACTIONS:
                 self._source.take_fractions(file_name)
 
@@ -191,6 +197,14 @@ class _Gathering:
             except RecordError as error:
                 self._losses.drop(error.at(**where))
 
+    def _add_object(self, item: AnnotatedObject, image: _Gathered) -> None:
+        name = item.source_id
+        if name in self._ids:
+            image.is_complete &= item in image.objects
+            raise RecordError("an object of this id came before; this one is left out", record=name, field="id")
+        self._ids.add(name)
+        image.objects.append(item)
+
     def _object(
         self,
         values: Mapping[str, Any],
@@ -199,8 +213,6 @@ class _Gathering:
         split: str | None,
         extra: dict[str, Any],
     ) -> AnnotatedObject:
-        if name in self._ids:
-            raise RecordError("an object of this id came before; this one is left out", record=name, field="id")
         corners = values.get("bbox")
         if _is_blank(corners):
             corners = [values.get(corner) for corner in _CORNERS]
@@ -211,7 +223,6 @@ class _Gathering:
             for column in ("category", "phrase")
         )
         bbox = checked_box(corners, self._frame(values, size), record=name, field="bbox")
-        self._ids.add(name)
         return AnnotatedObject(source_id=name, bbox=bbox, category=category, phrase=phrase, split=split, extra=extra)
 
     def _frame_of(self, values: Mapping[str, Any]) -> Any:
@@ -249,6 +260,7 @@ class _Gathering:
                 width=width,
                 height=height,
                 objects=tuple(image.objects),
+                is_complete=image.is_complete,
                 captions=tuple(image.captions),
                 descriptions=tuple(image.descriptions),
                 # Of several splits it is in none, so that nothing leaks.

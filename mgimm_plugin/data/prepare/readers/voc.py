@@ -40,6 +40,7 @@ def _image(source: Source, path: Path, name: str, names: ImageNames) -> Annotate
     )
     width, height = size_written(root, path, source) or source.size_of(file_name) or (None, None)
     objects = []
+    before = len(source.losses.dropped)
     for position, element in enumerate(root.iter("object")):
         item = f"{name}-{position}"
         try:
@@ -47,7 +48,13 @@ def _image(source: Source, path: Path, name: str, names: ImageNames) -> Annotate
         except RecordError as error:
             source.losses.drop(error.at(file=path, record=item))
     return AnnotatedImage(
-        source_id=name, file_name=file_name, width=width, height=height, objects=tuple(objects), file=path
+        source_id=name,
+        file_name=file_name,
+        width=width,
+        height=height,
+        objects=tuple(objects),
+        is_complete=len(source.losses.dropped) == before,
+        file=path,
     )
 
 

@@ -44,6 +44,7 @@ def _image(source: Source, path: Path, name: str, names: ImageNames) -> Annotate
     file_name = names.beside(path, ".png") if image is None else names.named(image, annotation=path, field="image")
     size = source.size_of(file_name)
     objects = []
+    before = len(losses.dropped)
     seen: set[str] = set()
     for position, entry in objects_of(value.get("objects"), losses, "objects", file=path):
         try:
@@ -56,6 +57,7 @@ def _image(source: Source, path: Path, name: str, names: ImageNames) -> Annotate
         except RecordError as error:
             inner = f"objects[{position}].{error.field}" if error.field else f"objects[{position}]"
             losses.drop(type(error)(error.message, file=path, record=name, field=inner))
+    is_complete = len(losses.dropped) == before
     descriptions = []
     try:
         if value.get("caption") is not None:
@@ -70,6 +72,7 @@ def _image(source: Source, path: Path, name: str, names: ImageNames) -> Annotate
         width=width,
         height=height,
         objects=tuple(objects),
+        is_complete=is_complete,
         descriptions=tuple(descriptions),
         dialogues=tuple(question_dialogues(pairs, losses, file=path, record=name)),
         extra=plain(value, _IMAGE_FIELDS, losses),
