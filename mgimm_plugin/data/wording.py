@@ -6,9 +6,12 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-_SAME_PLURAL: Final = frozenset({"aircraft", "people", "sheep"})
+_SAME_PLURAL: Final = frozenset(
+    {"aircraft", "barracks", "crossroads", "headquarters", "series", "sheep", "species", "waterworks", "works"}
+)
 _SINGULAR_IN_S: Final = frozenset({"atlas", "canvas", "gas", "lens"})
 _IRREGULAR: Final = {"person": "people", "man": "men", "woman": "women", "child": "children"}
+_SINGULAR_OF: Final = {several: one for one, several in _IRREGULAR.items()}
 
 
 def plural(words: str) -> str:
@@ -24,6 +27,25 @@ def plural(words: str) -> str:
         last += "es"
     else:
         last += "s"
+    return " ".join((*head, last))
+
+
+def singular(words: str) -> str:
+    """The singular of a noun of one or more words; its last word changes. What is a singular already stays.
+
+    All-capital words stay, too: ``GPS`` is no plural.
+    """
+    *head, last = words.split(" ")
+    if last in _SAME_PLURAL or last.isupper() or not _is_plural(last):
+        return words
+    if last in _SINGULAR_OF:
+        last = _SINGULAR_OF[last]
+    elif re.search(r"..[^aeiou]ies$", last):
+        last = last[:-3] + "y"
+    elif re.search(r"(ch|sh|ss|x|zz|[^o]us)es$", last) or last[:-2] in _SINGULAR_IN_S:
+        last = last[:-2]
+    else:
+        last = last[:-1]
     return " ".join((*head, last))
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mgimm_plugin.data.measures import SIZES, relative_side, size_word
 from mgimm_plugin.data.prepare.naming import category_words
-from mgimm_plugin.data.wording import plural
+from mgimm_plugin.data.wording import plural, singular
 from mgimm_plugin.evaluate.attributes import compact, matches_in, words_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class NamedCategories:
 
     @classmethod
     def of(cls, categories: Iterable[str]) -> NamedCategories:
-        """Take in how each category may be written: as the file has it, in words, its plural, its known synonyms.
+        """Take in how each category may be written: as the file has it, in words, one, several, synonyms.
 
         A spelling that is another category's own is that one's. A synonym that several categories of the file share
         is none's: where a file has airplanes and fighter aircraft, each has its own name only.
@@ -69,7 +69,7 @@ class NamedCategories:
                 synonyms |= {words: next(iter(meant)) for words in group}
         names = dict(own)
         for words, name in {**written, **{name: name for name in own.values()}, **synonyms}.items():
-            for spelling in (words, plural(words)):
+            for spelling in (words, plural(words), singular(words)):
                 names.setdefault(compact(spelling), name)
         names.pop("", None)  # a category without a letter or digit
         return cls(names)

@@ -3,7 +3,7 @@
 import pytest
 
 from mgimm_plugin.data.prepare.naming import counted
-from mgimm_plugin.data.wording import plural
+from mgimm_plugin.data.wording import plural, singular
 from mgimm_plugin.evaluate.objects import NamedCategories
 
 
@@ -32,6 +32,36 @@ def test_the_plural_of_a_plural_is_itself(one, several):
     assert plural(several) == several
 
 
+@pytest.mark.parametrize(
+    ("several", "one"),
+    [
+        ("cars", "car"),
+        ("solar panels", "solar panel"),
+        ("people", "person"),
+        ("women", "woman"),
+        ("factories", "factory"),
+        ("ties", "tie"),
+        ("trees", "tree"),
+        ("houses", "house"),
+        ("buses", "bus"),
+        ("boxes", "box"),
+        ("benches", "bench"),
+        ("bushes", "bush"),
+        ("bridges", "bridge"),
+        ("gases", "gas"),
+        ("overpasses", "overpass"),
+        ("silos", "silo"),
+        ("aircraft", "aircraft"),
+        ("crossroads", "crossroads"),
+        ("GPS", "GPS"),
+    ],
+)
+def test_the_singular_of_a_singular_is_itself(several, one):
+    assert singular(several) == one
+    assert singular(one) == one
+
+
 def test_classes_named_in_the_plural_are_counted_and_recognized():
     assert counted(3, "small buildings") == "three small buildings"
     assert NamedCategories.of(["ships", "glass"]).mentions("Two ships, and glasses.") == ["ships", "glass"]
+    assert NamedCategories.of(["people", "cars"]).mentions("One person and a car.") == ["people", "cars"]

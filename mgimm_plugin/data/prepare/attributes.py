@@ -14,7 +14,7 @@ from PIL import Image
 from mgimm_plugin.data.measures import SIZES, position_word, size_word
 from mgimm_plugin.data.prepare.annotations import AnnotatedObject
 from mgimm_plugin.data.prepare.colors import dominant_color
-from mgimm_plugin.data.prepare.naming import category_words, with_articles
+from mgimm_plugin.data.prepare.naming import object_words, with_articles
 from mgimm_plugin.data.records import Polygon
 
 NEEDS_SIZE: Final = ("size", "position")
@@ -64,7 +64,7 @@ def measure(
 def _measured(
     item: AnnotatedObject, width: int | None, height: int | None, image: Image.Image | None, neighbors: _Neighbors
 ) -> dict[str, str]:
-    words = category_words(item.category) if item.category else None
+    words = object_words(item.category) if item.category else None
     found: dict[str, str | None] = {"category": words}
     # A "large vehicle" is of a class of that name; a second word of size would contradict it or stutter.
     if width and height and not (words and words.split(" ")[0] in SIZES):
@@ -172,7 +172,7 @@ class _Neighbors:
         named = [item for item in objects if item.category]
         self._rows = {id(item): row for row, item in enumerate(named)}
         self._boxes: NDArray[np.float64] = np.array([item.bbox for item in named], dtype=np.float64).reshape(-1, 4)
-        self._words = [category_words(item.category or "") for item in named]
+        self._words = [object_words(item.category or "") for item in named]
         self._crowds = [item.is_crowd for item in named]
         self._counts = Counter(self._words)
         # A crowd is several: beside it, one more of its kind is not "the" one.

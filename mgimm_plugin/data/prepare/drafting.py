@@ -11,7 +11,7 @@ from mgimm_plugin.data.measures import relative_side
 from mgimm_plugin.data.prepare.annotations import FROM_SOURCE, MADE, AnnotatedImage, AnnotatedObject
 from mgimm_plugin.data.prepare.attributes import measure
 from mgimm_plugin.data.prepare.checking import Pixels
-from mgimm_plugin.data.prepare.naming import category_words
+from mgimm_plugin.data.prepare.naming import object_words
 from mgimm_plugin.data.prepare.phrases import image_description, referring_expressions, region_phrases
 from mgimm_plugin.data.prepare.source import Losses
 from mgimm_plugin.data.question_templates import QuestionTemplates
@@ -97,7 +97,7 @@ class Drafter:
             )  # fmt: skip
             self._measured = {id(item): values for item, values in zip(self._wordless, found, strict=True)}
         # What a conversation speaks of stays as the source has it: records of our own come out as they went in.
-        known = {id(item): {"category": category_words(item.category)} for item in self._alone if item.category}
+        known = {id(item): {"category": object_words(item.category)} for item in self._alone if item.category}
         known |= self._measured
         self._regions = {id(item): _region(item, known.get(id(item), {})) for item in image.objects}
         self._guides = [self._regions[id(item)] for item in image.objects]

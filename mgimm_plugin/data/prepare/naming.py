@@ -8,12 +8,15 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 
-from mgimm_plugin.data.wording import plural
+from mgimm_plugin.data.wording import plural, singular
 
 _BOUNDARY: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s_\-/]+")
+_OTHER: Final = re.compile(r"\b[Aa](?:nother)? other\b")
+_ARTICLE: Final = re.compile(r"\b([Aa]) (?=([^\W\d_]+))")
+# "a one-way road", "a unit", "a u-shaped harbor": written with a vowel, spoken with a consonant.
+_SPOKEN_WITH_CONSONANT: Final = re.compile(r"one|uni|use|u$")
+_LETTERS_SPOKEN_WITH_VOWEL: Final = frozenset("AEFHILMNORSX")
 _NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-# "a one-way road", "a unit", "a U-shaped harbor": written with a vowel, spoken with a consonant.
-_ARTICLE: Final = re.compile(r"\b([Aa]) (?=[aeiouAEIOU])(?!one|uni|use|u-|U-|U )")
 
 
 @lru_cache(maxsize=4096)
@@ -30,6 +33,11 @@ def category_words(category: str) -> str:
     return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words) or category
 
 
+def object_words(category: str) -> str:
+    """What one object of a class is called: ``Solar_panels`` are solar panels, and one is a solar panel."""
+    return singular(category_words(category))
+
+
 def counted(count: int, words: str) -> str:
     """``one ship``, ``two ships``, ``12 ships``."""
     number = _NUMBERS[count] if count < len(_NUMBERS) else str(count)
@@ -37,8 +45,15 @@ def counted(count: int, words: str) -> str:
 
 
 def with_articles(text: str) -> str:
-    """Turn ``a`` into ``an`` where the next word asks for it."""
-    return _ARTICLE.sub(r"\1n ", text)
+    """Turn ``a`` into ``an`` where the next word asks for it, and ``a other`` into ``another``."""
+    text = _OTHER.sub(lambda match: "Another" if match[0][0] == "A" else "another", text)
+    return _ARTICLE.sub(lambda match: f"{match[1]}n " if _takes_an(match[2]) else match[0], text)
+
+
+def _takes_an(word: str) -> bool:
+    if word.isupper() and (len(word) <= 3 or not set("AEIOU") & set(word)):  # spelled: an SUV, a UAV, an LNG tank
+        return word[0] in _LETTERS_SPOKEN_WITH_VOWEL
+    return word[0] in "aeiouAEIOU" and not _SPOKEN_WITH_CONSONANT.match(word)
 
 
 @lru_cache(maxsize=1)

@@ -139,7 +139,9 @@ def _values(attributes: Mapping[str, str], key: str, seed: int) -> dict[str, str
     values = dict(attributes)
     order = patterns["adjectives"][drawn(seed, "adjectives", key) % len(patterns["adjectives"])]
     adjectives = _NAME.sub(lambda match: attributes.get(match[1], ""), order)
-    values["thing"] = f"{adjectives} {attributes['category']}".strip()
+    # "another small ship", not "a small other ship".
+    first = "other " if attributes["category"].startswith("other ") else ""
+    values["thing"] = f"{first}{adjectives} {attributes['category'].removeprefix(first)}".strip()
     if "orientation" in attributes:
         clauses = patterns["orientation"][attributes["orientation"]]
         values["orientation"] = clauses[drawn(seed, "orientation", key) % len(clauses)]
