@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 from array import array
 from collections.abc import Iterable
 from functools import cached_property
@@ -17,6 +19,8 @@ from numpy.typing import NDArray
 from mgimm_plugin.errors import RecordError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_GZIP = b"\x1f\x8b"
+_FORM = "a file is a JSON array of records, or one record a line"
 
 _BLOCK = 1 << 20
 """Bytes read at a time where only their newlines are counted."""
@@ -33,7 +37,7 @@ class RecordFile:
         path: The file, UTF-8.
 
     Raises:
-        RecordError: The file cannot be read, is a pipe, or is a JSON array that cannot be decoded; the line is named.
+        RecordError: The file cannot be read, is a pipe, or is no file of records as a whole (see ``array_or_lines``).
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -61,7 +65,7 @@ class RecordFile:
         start, end = map(int, self._lines[index])
         line = os.pread(self._descriptor, end - start, start)
         try:
-            return json.loads(line)
+            return decoded(line)
         except (ValueError, RecursionError) as error:
             number = 1 + self._newlines_before(start)
             raise not_json(error, self.path, number, index) from error
@@ -96,22 +100,74 @@ def array_or_lines(stream: BinaryIO, file: Path) -> tuple[list[Any] | None, Iter
         The values of an array and no lines, or None and all lines of JSONL; these are still to be read.
 
     Raises:
-        RecordError: It is a JSON array that cannot be decoded; the line is named.
+        RecordError: It is a JSON array that cannot be decoded (the line is named), one JSON object over several lines,
+            compressed, or UTF-16 or UTF-32.
     """
     head: list[bytes] = []
     for line in stream:
+        if not head:
+            _check_text(line, file)
         head.append(line)
         if begun := line.removeprefix(BYTE_ORDER_MARK).lstrip():
             if begun.startswith(b"["):
                 return _decode_array(b"".join(head) + stream.read(), file), ()
+            if _is_cut_short(begun):
+                content = b"".join(head) + stream.read()
+                _check_no_object(content, file)
+                return None, io.BytesIO(content)
             break
     return None, chain(head, stream)
+
+
+def decoded(content: bytes) -> Any:
+    """The value of JSON in UTF-8; ``json.loads`` of bytes would guess the encoding, line by line.
+
+    Raises:
+        ValueError: It is no JSON, or not UTF-8.
+        RecursionError: It is nested too deeply.
+    """
+    return json.loads(content.decode())
+
+
+def _check_text(begin: bytes, file: Path) -> None:
+    """Refuse a file of another encoding as a whole: each of its lines would be an error, or be good by chance."""
+    if begin.startswith(_GZIP):
+        raise RecordError("is compressed with gzip: unpack it first (gzip -dk FILE.gz)", file=file)
+    encoding = json.detect_encoding(begin)
+    if not encoding.startswith("utf-8"):
+        name = re.sub(r"-(LE|BE)$", r"\1", encoding.upper())  # as iconv calls it
+        raise RecordError(f"is {name}, not UTF-8: convert it first (iconv -f {name} -t UTF-8 FILE)", file=file)
+
+
+def _is_cut_short(line: bytes) -> bool:
+    """Whether a line is JSON up to its end, where more is due, as in a file of one object over several lines."""
+    if not line.startswith(b"{"):
+        return False
+    text = line.decode(errors="replace").rstrip()
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return error.pos >= len(text)
+    except (ValueError, RecursionError):
+        return False
+    return False
+
+
+def _check_no_object(content: bytes, file: Path) -> None:
+    """Refuse a file that begins with one JSON object over several lines: each line would be an error."""
+    try:
+        value, _ = json.JSONDecoder().raw_decode(content.removeprefix(BYTE_ORDER_MARK).decode().lstrip())
+    except (ValueError, RecursionError):
+        return  # no object as a whole either: the error of each line says more
+    lists = [name for name, inner in value.items() if isinstance(inner, list)]
+    inside = f": save the list in its {lists[0]!r} as the file" if len(lists) == 1 else ""
+    raise RecordError(f"begins with one JSON object over several lines{inside} ({_FORM})", file=file)
 
 
 def _decode_array(content: bytes, file: Path) -> list[Any]:
     content = content.removeprefix(BYTE_ORDER_MARK)
     try:
-        return json.loads(content)
+        return decoded(content)
     except json.JSONDecodeError as error:
         raise not_json(error, file, error.lineno) from error
     except UnicodeDecodeError as error:
@@ -130,7 +186,7 @@ def not_json(error: ValueError | RecursionError, file: Path, line: int, index: i
         reason = "it is nested too deeply"
     else:  # a number of thousands of digits
         reason = str(error)
-    message = f"line {line} is not valid JSON: {reason} (a file is a JSON array of records, or one record a line)"
+    message = f"line {line} is not valid JSON: {reason} ({_FORM})"
     return RecordError(message, file=file, index=index)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mgimm_plugin.data.files import BYTE_ORDER_MARK, array_or_lines, not_json
+from mgimm_plugin.data.files import BYTE_ORDER_MARK, array_or_lines, decoded, not_json
 from mgimm_plugin.errors import RecordError
 
 
@@ -38,7 +37,7 @@ class Entry:
         if self.line is None:
             return self._content
         try:
-            return json.loads(self._content)
+            return decoded(self._content)
         except (ValueError, RecursionError) as error:
             raise not_json(error, self.file, self.line, self.index) from error
 
@@ -53,7 +52,7 @@ def entries(file: str | Path, *, progress: bool = False) -> Iterator[Entry]:
         progress: Show a bar on standard error, by bytes, where that is a terminal.
 
     Raises:
-        RecordError: The file cannot be read, or is a JSON array that cannot be decoded.
+        RecordError: The file cannot be read, or is no file of records as a whole (see ``files.array_or_lines``).
     """
     path = Path(file)
     try:
