@@ -49,12 +49,17 @@ class SceneRecords(NamedTuple):
         return self.regions, [self.image], self.referring
 
 
+def image_file(index: int) -> str:
+    """Path of the image of scene ``index``, relative to its set."""
+    return f"images/{index:06d}.jpg"
+
+
 def scene_records(scene: Scene, seed: int, index: int) -> SceneRecords:
-    """Records of scene ``index`` of the set ``seed``; their image is ``images/<index>.jpg``."""
+    """Records of scene ``index`` of the set ``seed``; their image is ``images/<index>.jpg``, six digits or more."""
     texts = texts_of(scene, random_source(seed, index, 2))
     questions = load_questions()
     name = f"{index:06d}"
-    common = {"image": f"images/{name}.jpg", "width": scene.image.width, "height": scene.image.height}
+    common = {"image": image_file(index), "width": scene.image.width, "height": scene.image.height}
     entries = [
         # An object that no words tell from its twin has no referring expression.
         _region_entry(item, (*short, *long)[0])
@@ -117,7 +122,8 @@ def write_scenes(
     """Write a set of scenes: ``images/*.jpg``, records (``region.jsonl``, ``image.jsonl``, ``referring.jsonl``), card.
 
     The same arguments give the same bytes, whatever the number of workers. The set is written next to ``output`` and
-    moved there when it is complete; only what an earlier set left there is replaced. A folder with a card is complete.
+    moved there when it is complete; only what an earlier set left there is replaced, other files in ``images`` stay. A
+    folder with a card is complete.
 
     Args:
         output: Folder of the set; created.
@@ -139,7 +145,7 @@ def write_scenes(
     look_up(STYLES, style, "style")  # refused before anything is touched
     look_up(NUISANCES, nuisance, "nuisance")
     output = Path(output)
-    _check_own(output)
+    earlier = _check_own(output, count)
     output.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".partial-", dir=output))
     (folder / "images").mkdir()
@@ -162,23 +168,28 @@ def write_scenes(
         card |= {name: dict(sorted(counter.items())) for name, counter in counts.items()}
         (folder / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n")
         (output / CARD_FILE).unlink(missing_ok=True)
-        shutil.rmtree(output / "images", ignore_errors=True)
-        (folder / "images").replace(output / "images")
-        for name in (*_FILES, CARD_FILE):
+        (output / "images").mkdir(exist_ok=True)
+        for index in range(count, earlier):
+            (output / image_file(index)).unlink(missing_ok=True)
+        for name in (*map(image_file, range(count)), *_FILES, CARD_FILE):
             (folder / name).replace(output / name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check_own(output: Path) -> None:
-    """What is in the way must be an earlier set's, and not somebody's images."""
-    strangers = [name for name in ("images", *_FILES, CARD_FILE) if (output / name).exists()]
+def _check_own(output: Path, count: int) -> int:
+    """What is in the way must be an earlier set's, and not somebody's images. How many scenes the earlier set has."""
     try:
         card = json.loads((output / CARD_FILE).read_bytes())
-    except (OSError, ValueError):
-        card = None
-    if strangers and not (isinstance(card, dict) and card.get("made_by") == MADE_BY):
+        earlier = int(card["files"]["image.jsonl"]) if card["made_by"] == MADE_BY else None
+    except (OSError, ValueError, LookupError, TypeError):
+        earlier = None
+    # Of an earlier set are the images that it counts; those beyond may be somebody's.
+    names = ("images", *_FILES, CARD_FILE) if earlier is None else map(image_file, range(earlier, count))
+    strangers = [name for name in names if (output / name).exists()]
+    if strangers:
         raise MgimmError(f"{output} already has {strangers[0]}, which is of no earlier set; choose another folder")
+    return earlier or 0
 
 
 def _in_order(write: partial[SceneRecords], count: int, workers: int | None) -> Iterator[SceneRecords]:

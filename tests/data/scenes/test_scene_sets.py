@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from mgimm_plugin.cli import app
@@ -73,3 +74,54 @@ def test_files_of_others_are_not_replaced_and_an_earlier_set_is(tmp_path, name):
     for count in (2, 1):
         write_scenes(tmp_path / "own", count=count, seed=0, size=64, workers=1, progress=False)
     assert [path.name for path in (tmp_path / "own" / "images").iterdir()] == ["000000.jpg"]
+
+
+def write_into(folder, count, **options):
+    write_scenes(folder, count=count, size=64, workers=1, progress=False, **{"seed": 0, **options})
+
+
+def images_in(folder):
+    return sorted(path.name for path in (folder / "images").iterdir())
+
+
+def test_files_that_a_user_put_among_the_images_of_a_set_stay(tmp_path):
+    write_into(tmp_path, 3)
+    for name in ("holiday.jpg", "0001.jpg", "notes.txt"):
+        (tmp_path / "images" / name).write_text("mine")
+    (tmp_path / "images" / "more").mkdir()
+    write_into(tmp_path, 2, seed=1)
+    assert images_in(tmp_path) == ["000000.jpg", "000001.jpg", "0001.jpg", "holiday.jpg", "more", "notes.txt"]
+    assert (tmp_path / "images" / "holiday.jpg").read_text() == "mine"
+    fresh = tmp_path / "fresh"
+    write_into(fresh, 2, seed=1)
+    for name in ("images/000000.jpg", "images/000001.jpg", "region.jsonl", "dataset.json"):
+        assert (tmp_path / name).read_bytes() == (fresh / name).read_bytes(), "the new set, whole"
+
+
+def test_a_users_image_that_has_the_name_of_a_further_scene_is_not_replaced(tmp_path):
+    write_into(tmp_path, 1)
+    (tmp_path / "images" / "000001.jpg").write_text("mine")
+    before = (tmp_path / "images" / "000000.jpg").read_bytes()
+    with pytest.raises(MgimmError, match=r"already has images/000001\.jpg, which is of no earlier set"):
+        write_into(tmp_path, 2, seed=1)
+    assert (tmp_path / "images" / "000001.jpg").read_text() == "mine"
+    assert (tmp_path / "images" / "000000.jpg").read_bytes() == before
+
+
+def test_a_set_whose_replacement_breaks_off_is_there_and_can_be_replaced(tmp_path, monkeypatch):
+    write_into(tmp_path, 2)
+    before = {name: (tmp_path / "images" / name).read_bytes() for name in images_in(tmp_path)}
+    save = Image.Image.save
+
+    def run_out(image, path, **options):
+        if path.name == "000001.jpg":
+            raise KeyboardInterrupt
+        save(image, path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, "save", run_out)
+        with pytest.raises(KeyboardInterrupt):
+            write_into(tmp_path, 3, seed=1)
+    assert {name: (tmp_path / "images" / name).read_bytes() for name in images_in(tmp_path)} == before
+    write_into(tmp_path, 3, seed=1)
+    assert len(images_in(tmp_path)) == len(list(read_records(tmp_path / "image.jsonl"))) == 3
