@@ -15,6 +15,7 @@ from mgimm_plugin.data.measures import SIZES, position_word, size_word
 from mgimm_plugin.data.prepare.annotations import AnnotatedObject
 from mgimm_plugin.data.prepare.colors import dominant_color
 from mgimm_plugin.data.prepare.naming import object_words, with_articles
+from mgimm_plugin.data.prepare.neighbors import BoxIndex
 from mgimm_plugin.data.records import Polygon
 
 NEEDS_SIZE: Final = ("size", "position")
@@ -165,13 +166,14 @@ def _ratio(item: AnnotatedObject) -> float:
 
 
 class _Neighbors:
-    """Finds what an object lies beside; looks at all pairs of an image, one object at a time."""
+    """Finds what an object lies beside."""
 
     def __init__(self, objects: Sequence[AnnotatedObject], is_complete: bool) -> None:
         self._is_complete = is_complete
         named = [item for item in objects if item.category]
         self._rows = {id(item): row for row, item in enumerate(named)}
         self._boxes: NDArray[np.float64] = np.array([item.bbox for item in named], dtype=np.float64).reshape(-1, 4)
+        self._index = BoxIndex(self._boxes)
         self._words = [object_words(item.category or "") for item in named]
         self._crowds = [item.is_crowd for item in named]
         self._counts = Counter(self._words)
@@ -181,17 +183,13 @@ class _Neighbors:
     def relation(self, item: AnnotatedObject) -> str | None:
         """Such as ``left of a harbor``: the side of its nearest neighbor it is on, where that is beyond doubt."""
         row = self._rows.get(id(item))
-        if len(self._words) - (row is not None) < 1:
+        own = np.asarray(item.bbox, dtype=np.float64)
+        found = self._index.nearest(own, without=row)
+        if found is None:
             return None
-        boxes, own = self._boxes, np.asarray(item.bbox)
-        # Per direction how far it is from the edge of one to the edge of the other; negative where they overlap.
-        gaps = np.stack([boxes[:, 0] - own[2], own[0] - boxes[:, 2], boxes[:, 1] - own[3], own[1] - boxes[:, 3]], 1)
-        distances = np.hypot(gaps[:, :2].max(axis=1).clip(0), gaps[:, 2:].max(axis=1).clip(0))
-        if row is not None:
-            distances[row] = np.inf
-        nearest = int(distances.argmin())
-        direction = int(gaps[nearest].argmax())
-        if self._crowds[nearest] or not self._is_clear(float(gaps[nearest, direction]), direction, own, boxes[nearest]):
+        nearest, gaps = found
+        direction = int(gaps.argmax())
+        if self._crowds[nearest] or not self._is_clear(float(gaps[direction]), direction, own, self._boxes[nearest]):
             return None
         words = self._words[nearest]
         same = row is not None and self._words[row] == words

@@ -33,6 +33,7 @@ def category_words(category: str) -> str:
     return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words) or category
 
 
+@lru_cache(maxsize=4096)
 def object_words(category: str) -> str:
     """What one object of a class is called: ``Solar_panels`` are solar panels, and one is a solar panel."""
     return singular(category_words(category))
