@@ -138,3 +138,16 @@ def test_an_object_that_is_there_twice_and_one_outside_are_missed_by_no_sentence
     assert "one" in image["conversations"][1]["value"].lower()
     assert len(files["referring.jsonl"]) == 2
     assert relations(files) == ["left of the harbor", "right of the ship"]
+
+
+@pytest.mark.parametrize(("category", "is_described"), [("road", True), ("ship", False)])
+def test_points_and_lines_are_missing_from_counts_of_their_own_category_alone(tmp_path, category, is_described):
+    collection = json.loads(geojson(*GOOD)["other.geojson"])
+    line = {"type": "LineString", "coordinates": [list(CORNER), [CORNER[0] + 20, CORNER[1] - 20]]}
+    collection["features"].append({"type": "Feature", "properties": {"category": category}, "geometry": line})
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    (folder / "other.geojson").write_bytes(as_json(collection))
+    (folder / "a.tif").write_bytes(geotiff(*SIZE))
+    prepare("geojson", [folder], tmp_path / "out", progress=False)
+    assert any((tmp_path / "out").glob("**/image.jsonl")) is is_described
