@@ -196,7 +196,7 @@ def test_evaluate_writes_its_files_and_resumes(model, data, tmp_path, monkeypatc
     assert metrics["records_answered"] == 3
     assert len((tmp_path / "out" / "predictions.jsonl").read_text().splitlines()) == 3
     assert mgimm("evaluate", *options).exit_code == 0
-    assert "another blank_image" in one_line_after_progress(mgimm("evaluate", *options, "--blank-image"))
+    assert "blank_image (was False, now True)" in one_line_after_progress(mgimm("evaluate", *options, "--blank-image"))
     blank = [*options[:4], "--output", tmp_path / "blank", "--blank-image", "--compare", tmp_path / "out", *SHORT]
     assert mgimm("evaluate", *blank).exit_code == 0
     assert "blank (blank image)" in (tmp_path / "blank" / "report.html").read_text()

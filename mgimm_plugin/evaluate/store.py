@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ _MODEL_FILES = (".safetensors", ".bin", "config.json", "tokenizer.json", "tokeni
 # Files up to this size are hashed whole, larger ones in samples of that many bytes: tuning changes a tensor everywhere.
 _HASHED_BYTES = 1 << 26
 _SAMPLE_BYTES = 1 << 16
+
+_HASH = re.compile("[0-9a-f]{64}")
+_SHOWN_HASH = 12
 
 
 def model_fingerprint(folder: Path) -> str:
@@ -116,15 +120,16 @@ class PredictionStore:
         if not resume:  # first of all: answers must never be there beside the settings of other answers
             for path in paths:
                 path.unlink()
-        elif paths:
-            self._check_settings(settings)
+        else:
             for path in paths:
                 rows |= _read_whole_lines(path)
-            if rows and settings.get("model") is None:
-                raise MgimmError(
-                    f"{folder} holds predictions, and nothing says whether this model made them: pass model= with its "
-                    "folder or Hub id, choose another output folder, or start over with resume=False"
-                )
+            if rows:  # a run that ended before its first prediction has left nothing to mix in
+                self._check_settings(settings)
+                if settings.get("model") is None:
+                    raise MgimmError(
+                        f"{folder} holds predictions, and nothing says whether this model made them: pass model= with "
+                        "its folder or Hub id, choose another output folder, or start over with resume=False"
+                    )
         # What an earlier run concluded does not hold while new predictions come in.
         for name in (METRICS_FILE, REPORT_FILE):
             (folder / name).unlink(missing_ok=True)
@@ -159,12 +164,22 @@ class PredictionStore:
                 f"{self.folder} holds {PREDICTIONS_FILE} but no {RUN_FILE} that says what made it: "
                 "choose another output folder, or start over with --no-resume"
             ) from error
-        different = sorted(key for key in {*before, *settings} if before.get(key) != settings.get(key))
+        different = [
+            f"{key} (was {_shown(before.get(key))}, now {_shown(settings.get(key))})"
+            for key in sorted({*before, *settings})
+            if before.get(key) != settings.get(key)
+        ]
         if different:
             raise MgimmError(
-                f"{self.folder} holds predictions made with another {', '.join(different)}: "
+                f"{self.folder} holds predictions made with other settings: {', '.join(different)}; "
                 "choose another output folder, or start over with --no-resume"
             )
+
+
+def _shown(value: Any) -> str:
+    """A setting in an error: of a hash no more than tells it from another."""
+    text = "not set" if value is None else str(value)
+    return f"{text[:_SHOWN_HASH]}..." if _HASH.fullmatch(text) else text
 
 
 def _parts(folder: Path) -> list[Path]:

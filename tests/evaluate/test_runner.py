@@ -99,9 +99,10 @@ def test_a_finished_evaluation_asks_nothing_again(run, answerer):
     "change", [{"blank_image": True}, {"max_new_tokens": 7}, {"model": "another/model"}, {"base": "another/base"}]
 )
 def test_predictions_made_otherwise_are_never_mixed_in(run, answerer, tmp_path, change):
+    ((name, value),) = change.items()
     run(Answerer())
     before = (tmp_path / "out" / "predictions.jsonl").read_bytes()
-    with pytest.raises(MgimmError, match=rf"another {next(iter(change))}.*--no-resume"):
+    with pytest.raises(MgimmError, match=rf"other settings: {name} \(was .*, now {value}\);.*--no-resume"):
         run(answerer, **change)
     assert (tmp_path / "out" / "predictions.jsonl").read_bytes() == before
     assert (tmp_path / "out" / "metrics.json").exists()
@@ -113,15 +114,27 @@ def test_other_images_and_weights_of_another_dtype_make_other_predictions(run, a
     answerer.model = SimpleNamespace(dtype=torch.bfloat16)
     run(answerer)
     answerer.model.dtype = torch.float32
-    with pytest.raises(MgimmError, match="another dtype:"):
+    with pytest.raises(MgimmError, match=r"settings: dtype \(was bfloat16, now float32\);"):
         run(answerer)
     answerer.model.dtype = torch.bfloat16
     (tmp_path / "link").symlink_to(image_folder)
     data = tmp_path / "data.jsonl"
     options = {"progress": False, "model": "an/answerer"}
     assert evaluate(answerer, data, tmp_path / "link", tmp_path / "out", **options)["records_answered"] == 5
-    with pytest.raises(MgimmError, match="another images:"):
+    with pytest.raises(MgimmError, match=r"settings: images \(was \S*images, now \S*\);"):
         evaluate(answerer, data, tmp_path, tmp_path / "out", **options)
+
+
+def test_a_run_that_ended_before_its_first_prediction_does_not_stand_in_the_way(
+    answerer, region_data, image_folder, tmp_path
+):
+    wrong = tmp_path / "wrong"
+    wrong.mkdir()
+    with pytest.raises(ImageError, match="record r0"):
+        evaluate(answerer, region_data, wrong, tmp_path / "out", progress=False)
+    assert evaluate(answerer, region_data, image_folder, tmp_path / "out", progress=False)["records_answered"] == 5
+    settings = json.loads((tmp_path / "out" / "run.json").read_text())["settings"]
+    assert settings["images"] == str(image_folder)
 
 
 def test_starting_over_never_leaves_old_answers_under_new_settings(tmp_path):
@@ -134,7 +147,7 @@ def test_starting_over_never_leaves_old_answers_under_new_settings(tmp_path):
 
 def test_other_data_under_the_same_name_is_other_data(run, write_data):
     run(Answerer())
-    with pytest.raises(MgimmError, match="another data"):
+    with pytest.raises(MgimmError, match="other settings: data"):
         run(Answerer(), data=write_data([region_record(0, "red")]))
 
 
