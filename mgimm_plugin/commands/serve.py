@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mgimm_plugin.commands.loading import load_predictor
 from mgimm_plugin.errors import MissingExtraError
-from mgimm_plugin.serve.hosts import host_guards, is_loopback
+from mgimm_plugin.serve.hosts import check_address, host_guards, is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def run(
     Raises:
         MissingExtraError: The packages of ``[serve]`` are not installed.
         SettingError: One of ``allowed_hosts`` is no host name.
-        MgimmError: The model cannot be loaded.
+        MgimmError: The address is taken, or the model cannot be loaded.
     """
     try:
         import fastapi  # noqa: F401 - told by its extra's name before a model is loaded
@@ -60,6 +60,7 @@ def run(
     if not is_loopback(host) and not api_key:
         logger.warning("everybody who reaches %s may ask: set MGIMM_API_KEY to ask for a key", host)
     guards = host_guards(host, allowed_hosts)
+    check_address(host, port)
     predictor, loaded = load_predictor(model, base, device=device, dtype=dtype, max_pixels=max_pixels)
 
     from mgimm_plugin.serve.app import create_app

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import re
+import socket
 from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from mgimm_plugin.errors import SettingError
+from mgimm_plugin.errors import MgimmError, SettingError
 from mgimm_plugin.serve.settings import RequestRefused
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
@@ -20,6 +22,30 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def check_address(host: str, port: int) -> None:
+    """Say that a server cannot listen at an address, before anything is loaded for it.
+
+    Args:
+        host: Address or name to listen at.
+        port: 0 stands for any free one.
+
+    Raises:
+        MgimmError: Another program has the port, or ``host`` is not of this machine.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as listener:
+            # As the servers do: what a server that has ended leaves behind for a minute is not in the way.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise MgimmError(f"port {port} is in use; choose another --port") from error
+        raise MgimmError(
+            f"cannot listen at {host}, port {port}: {error.strerror}; choose another --host or --port"
+        ) from error
 
 
 def host_guards(host: str, allowed: Sequence[str] = ()) -> list[Any]:

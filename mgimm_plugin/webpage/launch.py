@@ -9,7 +9,7 @@ from typing import Any
 
 import mgimm_plugin
 from mgimm_plugin.errors import MissingExtraError
-from mgimm_plugin.serve.hosts import host_guards, is_loopback
+from mgimm_plugin.serve.hosts import check_address, host_guards, is_loopback
 from mgimm_plugin.webpage.models import ModelShelf
 from mgimm_plugin.webpage.session import Limits
 from mgimm_plugin.webpage.theme import css, theme
@@ -47,6 +47,7 @@ def launch(
 
     Raises:
         MissingExtraError: Gradio or its drawing component is not installed.
+        MgimmError: The address is taken.
     """
     mgimm_plugin.register()
     try:
@@ -55,6 +56,7 @@ def launch(
         raise MissingExtraError(error.name or "gradio", "demo", "mgimm playground") from error
     if not is_loopback(host):
         logger.warning("everybody who reaches %s may use the page: it has no password", host)
+    check_address(host, port or 0)
 
     from starlette.middleware import Middleware
 

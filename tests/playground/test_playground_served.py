@@ -1,6 +1,7 @@
 """The running page, asked by gradio's client, on the bundled model."""
 
 import re
+import socket
 import tempfile
 import time
 from pathlib import Path
@@ -8,9 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 pytest.importorskip("gradio_image_annotation")
 
+from mgimm_plugin.cli import app
 from mgimm_plugin.webpage.examples import examples
 from mgimm_plugin.webpage.session import COLORS
 from tests.playground.conftest import client_of, drawing
@@ -184,3 +187,11 @@ def test_every_setting_gets_an_answer(address, template, temperature, beams, sur
     assert [re.fullmatch(sure, confidence) is not None for confidence in confidences] == [True] * 2
     described = client.predict(given, True, *settings, api_name="/describe_image")
     assert re.search(r'class="mg-sentence[^>]*>\w', described)
+
+
+def test_a_port_that_is_in_use_is_told_in_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = CliRunner().invoke(app, ["playground", "--port", port])
+    assert result.exit_code == 1
+    assert result.stderr == f"mgimm playground: port {port} is in use; choose another --port\n"

@@ -1,5 +1,7 @@
 """What ``mgimm serve`` makes of its options."""
 
+import socket
+
 import pytest
 from typer.testing import CliRunner
 
@@ -50,3 +52,13 @@ def test_what_is_no_host_name_is_bad_usage_before_a_model_is_loaded():
     result = CliRunner().invoke(app, ["serve", "--model", "there/is/none", "--allowed-host", "https://one.example"])
     assert result.exit_code == 2
     assert "--allowed-host 'https://one.example' is no host name" in result.stderr
+
+
+def test_an_address_that_cannot_be_listened_at_is_told_before_a_model_is_loaded():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = CliRunner().invoke(app, ["serve", "--model", "there/is/none", "--port", port])
+    assert result.exit_code == 1
+    assert result.stderr == f"mgimm serve: port {port} is in use; choose another --port\n"
+    result = CliRunner().invoke(app, ["serve", "--model", "there/is/none", "--host", "192.0.2.1", "--api-key", "k"])
+    assert "cannot listen at 192.0.2.1, port 8000" in result.stderr
