@@ -106,6 +106,36 @@ def test_an_image_folder_that_is_not_there_is_said_once(data, command, capsys):
     assert not (data.parent / "sheet").exists()
 
 
+def test_a_folder_without_one_image_of_the_records_is_said_once(data, bad, tmp_path, capsys):
+    wrong = tmp_path / "wrong"
+    wrong.mkdir()
+    assert validate.run([data], images=wrong) == 1
+    printed = capsys.readouterr()
+    told = f"none of the images that 3 records name is in {wrong}; is it {tmp_path}?"
+    assert printed.out == f"file {data}, field image: {told}\n"
+    assert f"{data}: 1 problem in 3 of 3 records; good records: none" in printed.err
+    assert validate.run([data], images=wrong, as_json=True) == 1
+    problem = json.loads(capsys.readouterr().out)
+    nowhere = {"index": None, "line": None, "id": None}
+    assert problem == {"file": str(data), "field": "image", "message": told, **nowhere}
+    save_image(wrong / "inner" / "a.png")
+    assert validate.run([data], images=wrong) == 1
+    assert capsys.readouterr().out.endswith(f"is it {wrong / 'inner'}?\n")
+    # What else is wrong is told as well.
+    assert validate.run([bad], images=wrong) == 1
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 5
+    assert "5 problems in 3 of 3 records; good records: none" in printed.err
+
+
+def test_one_image_that_is_there_makes_the_others_missing_ones(data, tmp_path, capsys):
+    path = write_lines(
+        tmp_path / "more.jsonl", [*(region_record(f"r{i}", image="b.png") for i in range(3)), image_record()]
+    )
+    assert validate.run([path], images=tmp_path) == 1
+    assert capsys.readouterr().out.count("b.png does not exist") == 3
+
+
 @pytest.mark.parametrize("lines", [[], ["no json", "3"]], ids=["empty", "bad"])
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_file_without_a_good_record_has_no_statistics(tmp_path, lines, as_json, capsys):

@@ -13,6 +13,7 @@ from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.data.formats import format_of
 from mgimm_plugin.data.images import open_image
 from mgimm_plugin.data.inspect.collecting import problems_of
+from mgimm_plugin.data.inspect.image_folder import wrong_folder
 from mgimm_plugin.data.inspect.on_disk import SeenIds, temporary_database
 from mgimm_plugin.data.inspect.reading import Entry, entries
 from mgimm_plugin.data.records import Box, Record, Region, check_image_size, parse_record
@@ -33,7 +34,7 @@ class Problem:
     Attributes:
         message: What is wrong, and what to do.
         file: The file.
-        index: 0-based position of the record in the file.
+        index: 0-based position of the record in the file; None where all of the file is meant.
         line: 1-based number of the line, for JSONL.
         record: Id of the record, where it has one.
         field: Path of the field, such as ``regions[2].bbox``.
@@ -41,7 +42,7 @@ class Problem:
 
     message: str
     file: str
-    index: int
+    index: int | None
     line: int | None = None
     record: str | None = None
     field: str | None = None
@@ -91,7 +92,7 @@ def find_problems(
     Args:
         file: JSON array or JSONL of records.
         tally: Receives the counts.
-        images: Folder of the images; None leaves images alone.
+        images: Folder of the images; None leaves images alone. One that has no image of the records is one problem.
         max_pixels: A larger image is a problem.
         progress: Show a bar on standard error.
 
@@ -103,6 +104,10 @@ def find_problems(
         MgimmError: The ids of the file do not fit the disk of the temporary folder.
     """
     sizes = None if images is None else _ImageSizes(Path(images), max_pixels)
+    if sizes is not None and (wrong := wrong_folder(file, sizes.folder)) is not None:
+        sizes.are_told_missing = True
+        tally.problems += 1
+        yield Problem(wrong, str(file), None, field="image")
     with temporary_database() as database:
         seen = SeenIds(database)
         block: list[_Checked] = []
@@ -116,13 +121,14 @@ def find_problems(
 
 @dataclass(slots=True)
 class _Checked:
-    """What is known of a record before its id is compared with others."""
+    """What is known of a record before its id is compared with others; a bad one may have its problem told before."""
 
     index: int
     line: int | None
     found: list[RecordError]
     identity: str | None = None
     format: str | None = None
+    is_bad: bool = False
 
 
 def _check(entry: Entry, sizes: _ImageSizes | None, tally: Tally) -> _Checked:
@@ -147,6 +153,7 @@ def _check(entry: Entry, sizes: _ImageSizes | None, tally: Tally) -> _Checked:
     except RecordError as error:
         checked.found.append(error.at(record=record.id))
     checked.found += _check_image(record, sizes, tally)
+    checked.is_bad = sizes is not None and sizes.are_told_missing and record.image is not None
     return checked
 
 
@@ -160,7 +167,7 @@ def _problems(block: list[_Checked], file: str, seen: SeenIds, tally: Tally) -> 
                 checked.found.insert(0, RecordError(message, record=checked.identity, field="id"))
         tally.records += 1
         tally.problems += len(checked.found)
-        if checked.found:
+        if checked.found or checked.is_bad:
             tally.bad_records += 1
         elif checked.format is not None:
             tally.formats[checked.format] += 1
@@ -175,6 +182,7 @@ class _ImageSizes:
 
     def __init__(self, folder: Path, max_pixels: int) -> None:
         self.folder, self.max_pixels = folder, max_pixels
+        self.are_told_missing = False
         self.of = lru_cache(_IMAGES_REMEMBERED)(self._read)
 
     def _read(self, name: str) -> tuple[int, int] | ImageError:
@@ -198,7 +206,8 @@ def _check_image(record: Record, sizes: _ImageSizes | None, tally: Tally) -> lis
     if sizes is not None:
         real = sizes.of(record.image)
         if isinstance(real, ImageError):
-            found.append(RecordError(real.message, record=record.id, field="image"))
+            if not sizes.are_told_missing:
+                found.append(RecordError(real.message, record=record.id, field="image"))
         else:
             size = real
             try:
