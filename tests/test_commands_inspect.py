@@ -181,6 +181,25 @@ def test_a_preview_tells_what_it_shows(data, bad, tmp_path, capsys):
     assert str(tmp_path / "sheet" / "index.html") in capsys.readouterr().err
 
 
+def test_a_preview_tells_what_it_could_not_show(data, bad, tmp_path, capsys):
+    wrong = tmp_path / "wrong"
+    wrong.mkdir()
+    more = write_lines(tmp_path / "more.jsonl", [region_record("b", image="b.png")])
+    preview.run([more, bad, data], tmp_path / "sheet", images=wrong)
+    told = capsys.readouterr().err.splitlines()[1:]
+    assert told == [
+        f"none of 2 images is in {wrong}; --images is the folder where their names start",
+        "2 bad records passed over; mgimm validate says why",
+    ]
+    preview.run([data], tmp_path / "sheet", images=wrong)
+    assert capsys.readouterr().err.splitlines()[1:] == [f"none of 1 image is in {wrong}; is it {tmp_path}?"]
+    preview.run([data, more], tmp_path / "sheet", seed=1)
+    told = capsys.readouterr().err.splitlines()[1:]
+    assert told == [f"1 of 2 images cannot be shown: image {tmp_path / 'b.png'} does not exist"]
+    preview.run([data], tmp_path / "sheet")
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 def test_a_file_without_a_good_record_has_no_preview(tmp_path):
     path = write_lines(tmp_path / "data.jsonl", ["no json", "3"])
     with pytest.raises(MgimmError, match="mgimm validate says why"):

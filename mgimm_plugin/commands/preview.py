@@ -5,14 +5,16 @@ The command line calls :func:`run` with what the user gave.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import typer
 
 from mgimm_plugin.commands.reporting import check_image_folder
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
-from mgimm_plugin.data.inspect.contact_sheet import choose_records, load_picture, make_tiles
+from mgimm_plugin.data.inspect.contact_sheet import Tile, choose_records, load_picture, make_tiles
+from mgimm_plugin.data.inspect.image_folder import advice
 from mgimm_plugin.data.inspect.sheet_page import write_page
 from mgimm_plugin.data.inspect.sheet_picture import draw_sheet
 from mgimm_plugin.data.wording import counted
@@ -60,12 +62,35 @@ def run(
     draw_sheet(tiles, output / PICTURE_FILE, title=title, subtitle=subtitle)
     write_page(tiles, output / PAGE_FILE, title=title, subtitle=subtitle)
     typer.echo(f"{output / PICTURE_FILE}, {output / PAGE_FILE}", err=True)
+    folders = {file.parent for file in files} if images is None else {images}
+    for line in _left_out(tiles, folders, _bad(choice.bad, seed)):
+        # The name of a file may be what a terminal cannot show.
+        typer.echo(line.encode("utf-8", "backslashreplace").decode(), err=True)
+
+
+def _left_out(tiles: Sequence[Tile], folders: Collection[Path], bad: str) -> list[str]:
+    """What the sheet does not show, and why."""
+    paths = [tile.path for tile in tiles if tile.path is not None]
+    gray = [tile for tile in tiles if tile.reason is not None]
+    lines = []
+    if gray and len(folders) == 1 and not any(map(os.path.exists, paths)):
+        (folder,) = folders
+        lines.append(f"none of {counted(len(paths), 'image')} is in {folder}; {advice(folder, gray[0].title)}")
+    elif gray:
+        lines.append(f"{len(gray):,} of {counted(len(paths), 'image')} cannot be shown: {gray[0].reason}")
+    if bad:
+        lines.append(f"{bad} passed over; mgimm validate says why")
+    return lines
 
 
 def _subtitle(records: int, images: int, seed: int | None, bad: int) -> str:
     shown = counted(records, "record")
     what = f"the first {shown}" if seed is None else f"{shown} chosen by seed {seed}"
+    passed = _bad(bad, seed)
+    return f"{what}, of {counted(images, 'image')}{f'; {passed} passed over' if passed else ''}"
+
+
+def _bad(bad: int, seed: int | None) -> str:
     # A random choice parses only the records that it would take: there may be more bad ones.
     least = "" if seed is None else "at least "
-    passed = f"; {least}{counted(bad, 'bad record')} passed over" if bad else ""
-    return f"{what}, of {counted(images, 'image')}{passed}"
+    return f"{least}{counted(bad, 'bad record')}" if bad else ""

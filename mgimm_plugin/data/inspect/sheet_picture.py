@@ -115,8 +115,6 @@ def _picture(tile: Tile, fonts: _Fonts) -> Image.Image:
     for mark, place in zip(tile.marks, place_tags(tile.marks, tile.size, tag / scale), strict=True):
         if place is not None:
             _tag(draw, mark, at(place[0], place[1]), (place[2] * scale, tag), fonts)
-    if tile.reason is not None:
-        _say_why(draw, tile.reason, canvas, fonts)
     return canvas
 
 
@@ -141,16 +139,6 @@ def ink_on(color: str) -> str:
     red, green, blue = ((value / 255) ** 2.2 for value in ImageColor.getrgb(color)[:3])
     # Relative luminance; at 0.18 black and white have the same contrast.
     return "#000000" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "#ffffff"
-
-
-def _say_why(draw: ImageDraw.ImageDraw, reason: str, canvas: Image.Image, fonts: _Fonts) -> None:
-    lines = _wrap(reason, fonts.small, TILE_WIDTH - 6 * _PAD)[:6]
-    top = canvas.height / 2 - len(lines) * 9
-    wide = max(fonts.small.getlength(line) for line in lines) / 2 + 10
-    middle = canvas.width / 2
-    draw.rounded_rectangle((middle - wide, top - 8, middle + wide, top + 18 * len(lines) + 6), 8, fill=_CARD)
-    for number, line in enumerate(lines):
-        draw.text((middle, top + 18 * number), line, font=fonts.small, fill=_INK, anchor="ma")
 
 
 class _Line:
@@ -192,6 +180,8 @@ def _lines(tile: Tile, fonts: _Fonts) -> list[_Line]:
             lines.append(_Line(row, font, color, height + after * last, None if number else mark, fonts, indent))
 
     add(tile.title, fonts.small, _SOFT, most=2, after=4)
+    if tile.reason is not None:
+        add(tile.reason, fonts.small, _INK, most=6, after=4)
     for mark in tile.marks[:_SHOWN_MARKS]:
         add(mark.label or "(no phrase, no class)", fonts.text, _INK, mark, most=3, after=2)
     if len(tile.marks) > _SHOWN_MARKS:

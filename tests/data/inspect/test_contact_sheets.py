@@ -154,6 +154,20 @@ def test_what_cannot_be_shown_is_a_gray_tile_with_the_reason(tmp_path):
     assert "<image" not in page
 
 
+def test_the_reason_for_a_gray_tile_hides_no_number(tmp_path):
+    question = turns("<region>\nWhat?", "A ship.")
+    record = region_record(image="gone.png", regions=[{"bbox": [35, 30, 55, 40]}], conversations=question)
+    tiles = tiles_of(tmp_path, [record])
+    sheet = sheet_of(tmp_path, tiles)
+    scale, left, top = TILE_WIDTH / 90, 40, 126
+    ((x, y, width),) = place_tags(tiles[0].marks, (90, 60), 18 / scale)
+    rows = slice(round(top + y * scale) + 2, round(top + y * scale) + 16)
+    tag = np.array(sheet)[rows, round(left + x * scale) + 2 : round(left + (x + width) * scale) - 2]
+    color = np.array([int(COLORS[0][i : i + 2], 16) for i in (1, 3, 5)])
+    assert (tag == color).all(axis=-1).mean() > 0.5
+    assert re.search(r'<p class="why">image .*gone\.png does not exist</p>', page_of(tmp_path, tiles))
+
+
 def test_the_page_needs_nothing_beside_it_and_shows_texts_as_texts(tmp_path):
     save_image(tmp_path / "a.png")
     nasty = "</p><script>alert(1)</script> & \"quoted\" 'text'"
