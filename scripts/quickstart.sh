@@ -14,8 +14,8 @@ RUN=runs/quickstart
 step() { printf '\n== %s\n' "$1"; }
 
 step "1/5 the bundled model, asked about a drawn scene and two boxes in it"
-mgimm describe "$PLAYGROUND/examples/images/000000.jpg"
-mgimm describe "$PLAYGROUND/examples/images/000000.jpg" --box 9,39,49,80 --box 150,14,216,80
+mgimm describe "$PLAYGROUND/examples/images/000000.jpg" --model "$PLAYGROUND/mgimm-mini"
+mgimm describe "$PLAYGROUND/examples/images/000000.jpg" --model "$PLAYGROUND/mgimm-mini" --box 9,39,49,80 --box 150,14,216,80
 step "2/5 the sample: scenes drawn from a seed"
 make_sample
 step "3/5 region stage: the region interactive module and the projector; the language model is frozen"

@@ -176,6 +176,15 @@ def test_failures_are_one_line_that_says_what_is_wrong(model, picture, tmp_path)
     assert "no weights here" in one_line(mgimm("merge-lora", tmp_path / "empty", tmp_path / "out"))
 
 
+def test_the_bundled_model_says_what_it_knows_where_nobody_chose_it(model, picture, caplog):
+    result = mgimm("describe", picture, "--json", *SHORT)
+    assert json.loads(result.stdout)["model"].endswith("mgimm-mini")
+    assert caplog.messages == ["the bundled model knows drawn scenes only; --model names another"]
+    caplog.clear()
+    assert mgimm("describe", picture, "--model", model, *SHORT).exit_code == 0
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize("place", [0, 1, 3])
 def test_debug_shows_the_traceback_wherever_it_stands(tmp_path, place):
     args = ["describe", str(tmp_path / "nothing.png"), "--json"]

@@ -96,6 +96,9 @@ def describe(
     if clipped:
         logger.warning("boxes that stuck out of the image and were clipped to it: %d of %d", clipped, len(wanted))
     task = task or ("region" if wanted else "image")
+    if not model:
+        # It speaks as fluently of a photograph, which it cannot read.
+        logger.warning("the bundled model knows drawn scenes only; --model names another")
     mgimm_patches.put_off_compiler()
     predictor, name = load_predictor(model, base, device=device, dtype=dtype, max_pixels=max_pixels)
     predictor.set_image(image)
