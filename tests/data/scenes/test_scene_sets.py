@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -13,6 +16,8 @@ from mgimm_plugin.data.records import read_records
 from mgimm_plugin.data.scenes import split_seed, write_scenes
 from mgimm_plugin.data.scenes.scene import split_of
 from mgimm_plugin.errors import MgimmError, SettingError
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_splits_have_seeds_of_their_own():
@@ -125,3 +130,24 @@ def test_a_set_whose_replacement_breaks_off_is_there_and_can_be_replaced(tmp_pat
     assert {name: (tmp_path / "images" / name).read_bytes() for name in images_in(tmp_path)} == before
     write_into(tmp_path, 3, seed=1)
     assert len(images_in(tmp_path)) == len(list(read_records(tmp_path / "image.jsonl"))) == 3
+
+
+def test_the_texts_of_a_set_are_read_back_and_a_false_one_is_found(tmp_path):
+    def checked():
+        command = [sys.executable, str(ROOT / "scripts" / "check_scenes.py"), str(tmp_path), "--workers", "1"]
+        path = os.pathsep.join([str(ROOT), str(ROOT / "patches")])
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
+        return done.returncode, done.stdout.splitlines()
+
+    write_scenes(tmp_path, count=2, seed=7, size=64, workers=1, progress=False)
+    code, said = checked()
+    assert code == 0
+    assert said[-1].endswith("texts about 2 scenes were read back: 0 contradictions")
+    path = tmp_path / "image.jsonl"
+    image, *others = path.read_text().splitlines(keepends=True)
+    record = json.loads(image)
+    record["conversations"][1]["value"] += " A purple elephant can be seen."
+    path.write_text(json.dumps(record) + "\n" + "".join(others))
+    code, said = checked()
+    assert code == 1
+    assert "elephant" in said[0]
