@@ -16,7 +16,7 @@ pytest.importorskip("gradio_image_annotation")
 from mgimm_plugin.cli import app
 from mgimm_plugin.webpage.examples import examples
 from mgimm_plugin.webpage.session import COLORS
-from tests.playground.conftest import client_of, drawing
+from tests.webpage.conftest import client_of, drawing
 
 SETTINGS = ("mgimm-mini", "auto", "auto", 0, 1, 40)
 

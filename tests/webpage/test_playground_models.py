@@ -19,9 +19,9 @@ from mgimm_plugin.webpage import models
 from mgimm_plugin.webpage.models import ModelShelf
 from tests.model.checkpoint_tree import SETTINGS as REGIONS
 from tests.model.checkpoint_tree import scramble
-from tests.playground.conftest import client_of, drawing, serving, wait_for_loading
 from tests.processes import started
 from tests.tiny import build_loaded
+from tests.webpage.conftest import client_of, drawing, serving, wait_for_loading
 
 ROOT = Path(__file__).resolve().parents[2]
 BOX = (9, 39, 49, 80)
