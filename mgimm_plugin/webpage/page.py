@@ -183,7 +183,7 @@ def _ask_column(shelf: ModelShelf) -> tuple[Any, ...]:
 
 
 def _chat(handlers: Handlers, canvas: Any, session: Any, settings: list[Any]) -> tuple[Any, Any]:
-    with gr.Accordion("Ask on: follow-up questions", open=True):
+    with gr.Accordion("Follow-up questions", open=True):
         shown = gr.Chatbot(
             height=220, show_label=False, buttons=[], elem_id="mg-chat", feedback_options=None,
             placeholder="Name regions by their numbers: what is between region 1 and region 3?",
