@@ -12,7 +12,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from .jobs import ROOT, Study, commit, evaluate, train, train_all, write_json
 from .outcomes import CAPTION_OUTCOMES, ByImage, Truth, by_group, by_image, read_rows
 from .recipes import IMAGE_FILE, Bases, stage_names
 from .systems import MODES, MULTI_GRAINED, SCALES, SYSTEMS, System
-from .tables import write_results
+from .tables import read_page, write_results
 
 Key = tuple[str, str, str]
 """Set of scenes, task, mode."""
@@ -221,8 +221,8 @@ def _all(jobs: int, calls: list[Callable[[], Any]]) -> None:
             future.result()
 
 
-def main() -> int:
-    """Parse the command line, run, and write the tables."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line, run, and write the tables; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     playground = ROOT / "playground"
     parser.add_argument("--scale", choices=tuple(SCALES), default="small")
@@ -235,7 +235,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="trainings and evaluations at once")
     parser.add_argument("--fresh", type=int, default=0, help="N > 0: exploratory, on the N-th fresh test set")
     parser.add_argument("--docs", type=Path, help="file whose results part is written, with images/ beside it")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     # Jobs with more threads than cores between them wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // options.jobs)))
     scale = SCALES[options.scale]
@@ -243,9 +243,10 @@ def main() -> int:
     folder = (options.output or ROOT / "runs" / f"study-{options.scale}").resolve()
     study = Study(scale, Bases(options.llm.resolve(), options.tower.resolve()), folder)
     systems = [SYSTEMS[name] for name in options.only] if options.only else scale.systems()
+    page = options.docs or folder / "benchmark.md"
     try:
+        read_page(page, is_exploratory=options.fresh > 0)  # a page without a place is said now, not after hours
         results = run_study(study, systems, options.seeds, jobs=options.jobs, fresh=options.fresh)
-        page = options.docs or folder / "benchmark.md"
         write_results(results, page, scale=options.scale, is_exploratory=options.fresh > 0)
     except MgimmError as error:
         print(f"error: {error}", file=sys.stderr)

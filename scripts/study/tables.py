@@ -42,7 +42,7 @@ def write_results(folder: Path, page: Path, *, scale: str, is_exploratory: bool 
 
     Args:
         folder: Result files.
-        page: A page with the two markers of the place; made where there is none.
+        page: A page with the two markers of the place; made, with both places, where there is none.
         scale: Name of the size of the study.
         is_exploratory: Whether the scenes are fresh ones, for what was tried after the test.
 
@@ -50,9 +50,7 @@ def write_results(folder: Path, page: Path, *, scale: str, is_exploratory: bool 
         MgimmError: There are no result files, or the page has no place for results.
     """
     results = Results.read(folder, is_exploratory=is_exploratory)
-    place = EXPLORATORY if is_exploratory else PLANNED
-    begin, end = markers(place)
-    text = page.read_text(encoding="utf-8") if page.exists() else f"# Benchmark\n\n{begin}\n{end}\n"
+    text, place = read_page(page, is_exploratory=is_exploratory)
     prefix = f"{page.stem}-{scale}{'-fresh' if is_exploratory else ''}"
     pictures = draw_plots(results, page.parent / "images", prefix=prefix)
     parts = [_head(results, scale), *_sections(results)]
@@ -62,6 +60,23 @@ def write_results(folder: Path, page: Path, *, scale: str, is_exploratory: bool 
     parts += [f"![{title}](images/{name})" for title, name in pictures]
     page.parent.mkdir(parents=True, exist_ok=True)
     write_whole(page, between_markers(text, "\n\n".join(parts), page, place))
+
+
+def read_page(page: Path, *, is_exploratory: bool) -> tuple[str, str]:
+    """The text of a page and the place in it that results go to; a new page has both places.
+
+    Raises:
+        MgimmError: It is a folder, or has no such place.
+    """
+    place = EXPLORATORY if is_exploratory else PLANNED
+    if page.is_dir():
+        raise MgimmError(f"{page}: is a folder; --docs names a file")
+    if page.exists():
+        text = page.read_text(encoding="utf-8")
+    else:
+        text = "# Benchmark\n" + "".join("\n{}\n{}\n".format(*markers(each)) for each in (PLANNED, EXPLORATORY))
+    between_markers(text, "", page, place)
+    return text, place
 
 
 def markers(place: str) -> tuple[str, str]:

@@ -135,6 +135,16 @@ def test_exploratory_results_have_a_place_of_their_own(tmp_path):
     assert names == {"page-medium-fresh-differences.png", "page-medium-fresh-modes.png"}
 
 
+def test_a_new_page_takes_exploratory_results_after_those_of_the_plan_and_before_them(folder, tmp_path):
+    for name, order in (("a.md", (False, True)), ("b.md", (True, False))):
+        for is_exploratory in order:
+            write_results(folder, tmp_path / name, scale="medium", is_exploratory=is_exploratory)
+        planned, tried = (tmp_path / name).read_text().split(END)
+        assert "not shown" in planned
+        assert "**Exploratory**" not in planned
+        assert "**Exploratory**" in tried
+
+
 def test_one_row_alone_has_no_picture(tmp_path):
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "a.json").write_text(json.dumps(result("multi_grained", 0)))
