@@ -16,8 +16,9 @@ from mgimm_plugin.data.whole_files import write_whole
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.evaluate.store import METRICS_FILE
 
-from .data import TRAIN, question_flags
-from .recipes import Bases, image_arguments, region_arguments, stage_names
+from .data import TRAIN, SceneSet, question_flags
+from .outcomes import Truth, by_group, by_image, read_rows
+from .recipes import IMAGE_FILE, Bases, image_arguments, region_arguments, stage_names
 from .systems import Scale, System
 
 TRAINED_FILE = "trained.json"
@@ -52,6 +53,10 @@ class Study:
         name = f"region-{system.region_stage}" if stage == "region" else system.name
         return self.folder / "checkpoints" / f"{name}-rate{factor:.3g}-seed{seed}"
 
+    def answers(self, checkpoint: Path) -> Path:
+        """What a checkpoint said, a folder for each evaluation."""
+        return self.folder / "answers" / checkpoint.name
+
     def stage_flags(self, system: System, stage: str, seed: int, factor: float) -> list[str]:
         """Flags of a stage's training."""
         train, output = self.data / TRAIN.name, self.stage_folder(system, stage, seed, factor)
@@ -78,6 +83,8 @@ def train(study: Study, system: System, stage: str, seed: int, factor: float) ->
     folder.mkdir(parents=True, exist_ok=True)
     flags = study.stage_flags(system, stage, seed, factor)
     is_resumed = any(folder.glob("checkpoint-*"))
+    if not is_resumed and study.answers(folder).is_dir():
+        shutil.rmtree(study.answers(folder))  # of an earlier training, whose checkpoint is gone
     started = time.perf_counter()
     # The tower is frozen and the same for all; its work is counted in the FLOPs as if there were no such folder.
     cache = ["--vision_feature_cache", str(study.folder / "features")]
@@ -118,6 +125,17 @@ def evaluate(study: Study, checkpoint: Path, scenes: str, task: str, mode: str, 
         flags += question_flags(study.data / scenes, task, mode)
         _run(["mgimm_plugin", "evaluate", *flags], output / "evaluate.log")
     return output
+
+
+def ask(
+    study: Study, system: System, seed: int, factor: float, scenes: SceneSet, task: str, mode: str
+) -> dict[str, Any]:
+    """Ask a trained system about a set of scenes; returns ``outcomes`` (``by_image``) and ``groups`` (``by_group``)."""
+    checkpoint = study.stage_folder(system, "image", seed, factor)
+    folder = study.answers(checkpoint) / f"{scenes.name}-{task}-{mode}"
+    rows = read_rows(evaluate(study, checkpoint, scenes.name, task, mode, folder))
+    truth = Truth.read(study.data / scenes.name / IMAGE_FILE)
+    return {"outcomes": by_image(task, rows, truth), "groups": by_group(task, rows, truth)}
 
 
 def train_all(study: Study, system: System, seed: int, factor: float) -> dict[str, dict[str, Any]]:

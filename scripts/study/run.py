@@ -16,96 +16,47 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
-from typing import Any
+from typing import Any, Final
 
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.evaluate.captions import unavailable_reason
 from mgimm_plugin.evaluate.store import model_fingerprint
 
 from .data import TRAIN, VALIDATION, SceneSet, asked_sets, draw
-from .jobs import ROOT, Study, commit, evaluate, train, train_all, write_json
-from .outcomes import CAPTION_OUTCOMES, ByImage, Truth, by_group, by_image, read_rows
-from .recipes import IMAGE_FILE, Bases, stage_names
-from .systems import MODES, MULTI_GRAINED, SCALES, SYSTEMS, System
+from .jobs import ROOT, Study, ask, commit, train, train_all, write_json
+from .outcomes import CAPTION_OUTCOMES
+from .recipes import Bases, stage_names
+from .systems import MODES, SCALES, SYSTEMS, System
 from .tables import read_page, write_results
+from .trials import TRIAL_SEED, chosen_factor, trial, trial_file
 
 Key = tuple[str, str, str]
 """Set of scenes, task, mode."""
-TRIAL_SEED = 1_000
-"""Trials have a seed of their own: none of the reported runs was chosen for its luck."""
-
-
-def trial(study: Study, system: System, factor: float) -> dict[str, Any]:
-    """Train with one rate and score it on validation; kept in ``trials/``."""
-    file = _trial_file(study, system, factor)
-    if file.is_file():
-        return json.loads(file.read_text())
-    stages = train_all(study, system, TRIAL_SEED, factor)
-    values = {
-        task: _ask(study, system, TRIAL_SEED, factor, VALIDATION, task, modes[0])["outcomes"]
-        for task, modes in system.modes.items()
-    }
-    result = {
-        "system": system.name,
-        "rate_factor": factor,
-        "score": selection_score(values),
-        "means": {task: _means(outcomes) for task, outcomes in values.items()},
-        "seed": TRIAL_SEED,
-        "commit": commit(),
-        "stages": stages,
-    }
-    write_json(file, result)
-    return result
-
-
-def _trial_file(study: Study, system: System, factor: float) -> Path:
-    return study.folder / "trials" / f"{system.name}-rate{factor:.3g}.json"
-
-
-def selection_score(values: dict[str, ByImage]) -> float:
-    """What trials are judged by: the mean of appearance accuracy, where regions are answered, and object F1."""
-    means = {task: _means(outcomes) for task, outcomes in values.items()}
-    precision, recall = means["image"]["object_precision"], means["image"]["object_recall"]
-    scores = [2 * precision * recall / (precision + recall) if precision + recall else 0.0]
-    if "region" in means:
-        scores.append(means["region"]["appearance_accuracy"])
-    return fmean(scores)
-
-
-def chosen_factor(study: Study, system: System) -> float:
-    """The rate factor with the best trial; the smaller of equals. Without a choice, the only one.
-
-    Raises:
-        MgimmError: A trial is missing.
-    """
-    factors = study.scale.rate_factors
-    if len(factors) == 1:
-        return factors[0]
-    tried = system if system.own_trials else MULTI_GRAINED
-    files = {factor: _trial_file(study, tried, factor) for factor in factors}
-    missing = [str(file) for file in files.values() if not file.is_file()]
-    if missing:
-        raise MgimmError(f"{missing[0]}: this trial has not been run; add {tried.name} to --only")
-    return max(factors, key=lambda factor: json.loads(files[factor].read_text())["score"])
+_NOTHING: Final[dict[str, Any]] = {"commits": [], "evaluations": []}
 
 
 def run_seed(study: Study, system: System, seed: int, sets: list[SceneSet], results: Path) -> None:
     """Train one seed of a system, ask it everything, and write its result file.
 
     What a file has from before stays in it; what is missing is added: modes that were not asked, and caption scores
-    that were not possible then.
+    that were not possible then. But a file is of one training: after another one, all that it has is asked again.
     """
     file, before = _result_before(results, system, seed)
-    asked = _by_key(before)
     factor = chosen_factor(study, system)
     stages = train_all(study, system, seed, factor)
-    for (name, task, mode), scenes in _wanted(study, system, sets).items():
-        found = _ask(study, system, seed, factor, scenes, task, mode)
-        asked[name, task, mode] = {"set": name, "style": scenes.style, "task": task, "mode": mode, **found}
-    head = {"system": system.name, "seed": seed, "rate_factor": factor}
     for stage in stages.values():
         del stage["flags"]  # they name folders of this machine
+    wanted = _wanted(study, system, sets)
+    if file.is_file() and before["stages"] != stages:
+        print(f"{file}: is of another training than the checkpoint; everything in it is asked again", file=sys.stderr)
+        by_name = {scenes.name: scenes for scenes in sets}
+        wanted = {key: by_name[key[0]] for key in _by_key(before)} | wanted
+        before = _NOTHING
+    asked = _by_key(before)
+    for (name, task, mode), scenes in wanted.items():
+        found = ask(study, system, seed, factor, scenes, task, mode)
+        asked[name, task, mode] = {"set": name, "style": scenes.style, "task": task, "mode": mode, **found}
+    head = {"system": system.name, "seed": seed, "rate_factor": factor}
     bases = {"llm": study.bases.llm.name, "tower": study.bases.tower.name}
     commits = list(dict.fromkeys([*before["commits"], commit()]))
     write_json(file, {**head, **bases, "commits": commits, "stages": stages, "evaluations": list(asked.values())})
@@ -119,7 +70,7 @@ def is_done(study: Study, system: System, seed: int, sets: list[SceneSet], resul
 
 def _result_before(results: Path, system: System, seed: int) -> tuple[Path, dict[str, Any]]:
     file = results / f"{system.name}-seed{seed}.json"
-    return file, json.loads(file.read_text()) if file.is_file() else {"commits": [], "evaluations": []}
+    return file, json.loads(file.read_text()) if file.is_file() else _NOTHING
 
 
 def _by_key(result: dict[str, Any]) -> dict[Key, dict[str, Any]]:
@@ -139,20 +90,6 @@ def _wanted(study: Study, system: System, sets: list[SceneSet]) -> dict[Key, Sce
 def _is_scored(evaluation: dict[str, Any]) -> bool:
     has_captions = set(CAPTION_OUTCOMES) <= set(evaluation["outcomes"])
     return evaluation["task"] != "image" or has_captions or unavailable_reason() is not None
-
-
-def _ask(
-    study: Study, system: System, seed: int, factor: float, scenes: SceneSet, task: str, mode: str
-) -> dict[str, Any]:
-    checkpoint = study.stage_folder(system, "image", seed, factor)
-    folder = study.folder / "answers" / checkpoint.name / f"{scenes.name}-{task}-{mode}"
-    rows = read_rows(evaluate(study, checkpoint, scenes.name, task, mode, folder))
-    truth = Truth.read(study.data / scenes.name / IMAGE_FILE)
-    return {"outcomes": by_image(task, rows, truth), "groups": by_group(task, rows, truth)}
-
-
-def _means(outcomes: ByImage) -> dict[str, float]:
-    return {name: fmean(values.values()) for name, values in outcomes.items()}
 
 
 def run_study(study: Study, systems: list[System], seeds: Iterable[int], *, jobs: int, fresh: int) -> Path:
@@ -175,7 +112,7 @@ def run_study(study: Study, systems: list[System], seeds: Iterable[int], *, jobs
             (system, TRIAL_SEED, factor)
             for system in tried
             for factor in study.scale.rate_factors
-            if not _trial_file(study, system, factor).is_file()
+            if not trial_file(study, system, factor).is_file()
         ]
         _train_shared(study, plan, jobs)
         _all(jobs, [lambda s=system, f=factor: trial(study, s, f) for system, _, factor in plan])  # type: ignore[misc]

@@ -8,8 +8,9 @@ from mgimm_plugin.errors import MgimmError
 from scripts.study.data import SHIFTED, TEST, TRAIN, VALIDATION, asked_sets, draw, question_flags
 from scripts.study.jobs import Study
 from scripts.study.recipes import Bases
-from scripts.study.run import check_same_study, chosen_factor, run_study, selection_score
+from scripts.study.run import check_same_study, run_study
 from scripts.study.systems import BLANK, NONE, SCALES, SYSTEMS, TRUE, Scale
+from scripts.study.trials import chosen_factor, selection_score
 
 PLAYGROUND = Path(__file__).resolve().parents[2] / "playground"
 

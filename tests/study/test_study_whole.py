@@ -17,14 +17,20 @@ from scripts.study.tables import write_results
 PLAYGROUND = bundled_model().parent
 
 
-def test_a_study_goes_on_where_it_was_and_writes_its_page(tmp_path):
+@pytest.fixture
+def run(tmp_path):
+    """Run a tiny study of one row and seed; returns the folder of result files."""
     bases = Bases(PLAYGROUND / "mini-llama", PLAYGROUND / "mini-clip")
 
-    def run(*modes):
+    def call(*modes):
         scale = Scale(scenes=(4, 1, 2), batch=2, region_steps=2, image_steps=2, modes=modes)
         study = Study(scale, bases, tmp_path / "study")
         return run_study(study, [SYSTEMS["multi_grained"]], [0], jobs=2, fresh=0)
 
+    return call
+
+
+def test_a_study_goes_on_where_it_was_and_writes_its_page(run, tmp_path):
     file = run(TRUE) / "multi_grained-seed0.json"
     first = json.loads(file.read_text())
     assert {stage: done["steps"] for stage, done in first["stages"].items()} == {"region": 2, "image": 2}
@@ -50,6 +56,27 @@ def test_a_study_goes_on_where_it_was_and_writes_its_page(tmp_path):
     assert not (tmp_path / "study" / "checkpoints").exists()
     write_results(file.parent, tmp_path / "page.md", scale="small")
     assert "| MGIMM, multi-grained | true | 1 |" in (tmp_path / "page.md").read_text()
+
+
+def test_a_result_file_never_mixes_two_trainings(run, tmp_path):
+    asked = {"set": "test", "style": "standard", "task": "image", "mode": NONE, "outcomes": {}, "groups": {}}
+    head = {"system": "multi_grained", "seed": 0, "rate_factor": 1.0, "llm": "l", "tower": "t", "commits": ["earlier"]}
+    stages = {"region": {"seconds": 5.0}, "image": {"seconds": 7.0}}
+    file = tmp_path / "study" / "results" / "multi_grained-seed0.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({**head, "stages": stages, "evaluations": [asked]}))
+    stale = tmp_path / "study" / "answers" / "multi_grained-rate1-seed0" / "test-image-true"
+    stale.mkdir(parents=True)
+    for name in ("metrics.json", "predictions.jsonl"):
+        (stale / name).write_text("{}\n")
+    run(TRUE)
+    anew = json.loads(file.read_text())
+    found = {(asked["task"], asked["mode"]): asked["outcomes"] for asked in anew["evaluations"]}
+    assert found.keys() == {("image", NONE), ("image", TRUE), ("region", TRUE)}
+    assert all(found.values())
+    assert "earlier" not in anew["commits"]
+    trained = tmp_path / "study" / "checkpoints" / "multi_grained-rate1-seed0" / "trained.json"
+    assert json.loads(trained.read_text()).items() >= anew["stages"]["image"].items()
 
 
 @pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
