@@ -3,7 +3,8 @@
     python -m scripts.study.run --scale full --jobs 4
     python -m scripts.study.run --scale full --only multi_grained --seeds 0 1
 
-On several machines that share the folder, divide by ``--only`` and ``--seeds``.
+On several machines that share the folder, give each seeds of its own (``--seeds``), and start all but the first when its
+scenes are drawn and its trials done. Not rows of its own (``--only``): rows of a seed share a region stage.
 """
 
 from __future__ import annotations
