@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import logging
 import math
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+
+logger = logging.getLogger(__name__)
 
 CAPTION_METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE")
 
@@ -232,14 +235,24 @@ def _without_separator(text: str) -> str:
 
 
 def _spice(truth: dict[int, list[str]], answers: dict[int, list[str]]) -> tuple[float, list[float]]:
+    """SPICE of tokenized texts; its mean is over the items that have one, and the others have 0 of their own.
+
+    Raises:
+        RuntimeError: What the program wrote cannot be read, or no item has a score.
+    """
     from pycocoevalcap.spice.spice import Spice
 
-    corpus, items = Spice().compute_score(truth, answers)
-    values = [_finite(item["All"]["f"]) for item in items]
-    # Spice orders its items by key, and the keys are the positions.
-    return float(corpus), values
-
-
-def _finite(value: Any) -> float:
-    number = float(value)
-    return number if math.isfinite(number) else 0.0
+    try:
+        _, items = Spice().compute_score(truth, answers)
+        # Spice orders its items by key, and the keys are the positions.
+        values = [float(item["All"]["f"]) for item in items]
+    except (ValueError, KeyError) as error:
+        raise RuntimeError(f"what its program wrote cannot be read: {error!r}") from error
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        raise RuntimeError("its program gave no item a score")
+    if len(finite) < len(values):
+        logger.warning(
+            "SPICE has no score for %d of %d answers; its mean leaves them out", len(values) - len(finite), len(values)
+        )
+    return fmean(finite), [value if math.isfinite(value) else 0.0 for value in values]

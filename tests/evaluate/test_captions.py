@@ -1,5 +1,6 @@
 """The caption scores are the published definitions, over the whole corpus, and never stop an evaluation."""
 
+import json
 import math
 import os
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mgimm_plugin.evaluate import captions
+from mgimm_plugin.evaluate.store import to_json
 
 needs_java = pytest.mark.skipif(captions.unavailable_reason() is not None, reason=str(captions.unavailable_reason()))
 
@@ -149,6 +151,37 @@ def test_a_java_that_does_not_run_is_a_reason_too(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     scores = captions.score_captions(["a ship"], [["a ship"]])
     assert "Unable to locate a Java Runtime." in scores.reasons["METEOR"]
+
+
+class FakeSpice:
+    """Gives what the Java program does, whose models cannot be had here."""
+
+    def __init__(self, *values):
+        self.values = values
+
+    def compute_score(self, truth, answers):
+        if any(isinstance(value, Exception) for value in self.values):
+            raise self.values[0]
+        return float("nan"), [{"All": {"f": value}} for value in self.values]
+
+
+@pytest.mark.parametrize(
+    ("values", "corpus", "reason"),
+    [
+        ((0.5, float("nan")), 0.5, None),
+        ((float("nan"), float("nan")), None, "no item a score"),
+        ((json.JSONDecodeError("Expecting value", "", 0),), None, "cannot be read"),
+        ((KeyError(1),), None, "cannot be read"),
+    ],
+)
+def test_spice_without_a_score_of_an_answer_or_of_all_stops_no_evaluation(monkeypatch, values, corpus, reason):
+    pytest.importorskip("pycocoevalcap")
+    _leave_meteor_out(monkeypatch)
+    monkeypatch.setattr("pycocoevalcap.spice.spice.Spice", lambda: FakeSpice(*values))
+    monkeypatch.setattr(captions, "spice_unavailable_reason", lambda: None)
+    scores = captions._score_tokens(["a ship", "a plane"], [["a ship"], ["a plane"]])
+    assert json.loads(to_json(scores.corpus))["SPICE"] == corpus
+    assert (reason is None and scores.per_item["SPICE"] == [0.5, 0.0]) or reason in scores.reasons["SPICE"]
 
 
 def test_items_and_references_must_match():
