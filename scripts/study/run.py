@@ -3,8 +3,8 @@
     python -m scripts.study.run --scale full --jobs 4
     python -m scripts.study.run --scale full --only multi_grained --seeds 0 1
 
-On several machines that share the folder, give each seeds of its own (``--seeds``), and start all but the first when its
-scenes are drawn and its trials done. Not rows of its own (``--only``): rows of a seed share a region stage.
+On several machines that share the folder, give each seeds of its own (``--seeds``), and start all but the first when
+its scenes are drawn and its trials done. Not rows of its own (``--only``): rows of a seed share a region stage.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .data import TRAIN, VALIDATION, SceneSet, asked_sets, draw
 from .jobs import ROOT, Study, ask, commit, train, train_all, write_json
 from .outcomes import CAPTION_OUTCOMES
 from .recipes import Bases, stage_names
-from .systems import MODES, SCALES, SYSTEMS, System
+from .systems import MODES, SCALES, SYSTEMS, Scale, System
 from .tables import read_page, write_results
 from .trials import TRIAL_SEED, chosen_factor, trial, trial_file
 
@@ -117,11 +117,40 @@ def run_study(study: Study, systems: list[System], seeds: Iterable[int], *, jobs
         ]
         _train_shared(study, plan, jobs)
         _all(jobs, [lambda s=system, f=factor: trial(study, s, f) for system, _, factor in plan])  # type: ignore[misc]
-    runs = [(system, seed) for system in systems for seed in seeds if seed < min(system.seeds, study.scale.most_seeds)]
+    runs = [(system, seed) for system in systems for seed in seeds if seed in study.scale.seeds_of(system)]
     runs = [run for run in runs if not is_done(study, *run, sets, results)]
     _train_shared(study, [(system, seed, chosen_factor(study, system)) for system, seed in runs], jobs)
     _all(jobs, [lambda s=system, k=seed: run_seed(study, s, k, sets, results) for system, seed in runs])  # type: ignore[misc]
     return results
+
+
+def check_named(
+    scale: Scale, only: Sequence[str] | None, seeds: Sequence[int] | None, modes: Sequence[str] | None
+) -> None:
+    """What was named has to be there: it would be left out without a word.
+
+    Args:
+        scale: The size of the study.
+        only: Rows, each with all the seeds and asked in one of the modes; None for those of the size, where some row
+            must have a seed.
+        seeds: Seeds; None for all that there are.
+        modes: What is shown at test time; None for all that a row is asked with.
+
+    Raises:
+        MgimmError: A row has no such seed, or is asked in none of the modes.
+    """
+    wrong = []
+    if not only:
+        there = {seed for system in scale.systems() for seed in scale.seeds_of(system)}
+        wrong += [f"no row has seed {seed}" for seed in seeds or () if seed not in there]
+    for system in (SYSTEMS[name] for name in only or ()):
+        own = scale.seeds_of(system)
+        wrong += [f"{system.name} has seeds below {own.stop}, not {seed}" for seed in seeds or () if seed not in own]
+        asked = {mode for some in system.modes.values() for mode in some}
+        if modes and asked.isdisjoint(modes):
+            wrong.append(f"{system.name} is asked with {', '.join(sorted(asked))}, not with {', '.join(modes)}")
+    if wrong:
+        raise MgimmError(f"at this --scale {'; '.join(wrong)}")
 
 
 def check_same_study(study: Study) -> None:
@@ -168,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--tower", type=Path, default=playground / "mini-clip", help="vision tower")
     parser.add_argument("--output", type=Path, help="folder of the study; by default runs/study-SCALE")
     parser.add_argument("--only", nargs="+", choices=tuple(SYSTEMS), metavar="SYSTEM", help=", ".join(SYSTEMS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=range(5), help="some of the seeds, from 0")
+    parser.add_argument("--seeds", nargs="+", type=int, help="some of the seeds, from 0")
     parser.add_argument("--modes", nargs="+", choices=MODES["image"], help="some of what is shown at test time")
     parser.add_argument("--jobs", type=int, default=2, help="trainings and evaluations at once")
     parser.add_argument("--fresh", type=int, default=0, help="N > 0: exploratory, on the N-th fresh test set")
@@ -178,13 +207,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // options.jobs)))
     scale = SCALES[options.scale]
     scale = replace(scale, modes=tuple(options.modes or scale.modes))
+    seeds = options.seeds or range(scale.most_seeds)
     folder = (options.output or ROOT / "runs" / f"study-{options.scale}").resolve()
     study = Study(scale, Bases(options.llm.resolve(), options.tower.resolve()), folder)
     systems = [SYSTEMS[name] for name in options.only] if options.only else scale.systems()
     page = options.docs or folder / "benchmark.md"
     try:
+        check_named(scale, options.only, options.seeds, options.modes)
         read_page(page, is_exploratory=options.fresh > 0)  # a page without a place is said now, not after hours
-        results = run_study(study, systems, options.seeds, jobs=options.jobs, fresh=options.fresh)
+        results = run_study(study, systems, seeds, jobs=options.jobs, fresh=options.fresh)
         write_results(results, page, scale=options.scale, is_exploratory=options.fresh > 0)
     except MgimmError as error:
         print(f"error: {error}", file=sys.stderr)

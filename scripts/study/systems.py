@@ -195,6 +195,10 @@ class Scale:
         """Whether a system is asked in a mode; the RIM and LoRA studies are not asked about shifted scenes."""
         return mode in self.modes and (not is_shifted or (mode in SHIFTED_MODES and system.group in ROW_GROUPS))
 
+    def seeds_of(self, system: System) -> range:
+        """The seeds of a system."""
+        return range(min(system.seeds, self.most_seeds))
+
     def systems(self) -> list[System]:
         """The systems of this size."""
         return [system for system in SYSTEMS.values() if system.group in self.groups]
