@@ -20,7 +20,7 @@ from mgimm_plugin.evaluate.scoring import conclude
 from mgimm_plugin.evaluate.store import (
     REPORT_FILE,
     PredictionStore,
-    model_fingerprint,
+    model_identity,
 )
 from mgimm_plugin.geometry import clip_boxes
 from mgimm_plugin.model.paths import resolve_folder
@@ -106,8 +106,8 @@ def evaluate(
         model = _resolved(model or getattr(predictor, "name_or_path", None))
         base = _resolved(base or getattr(predictor, "base", None))
         settings = {
-            "model": _model_identity(model),
-            "base": _model_identity(base),
+            "model": model_identity(model),
+            "base": model_identity(base),
             "template": getattr(predictor, "template", None),
             "dtype": _dtype_of(predictor),
             "data": sha256_of(data),
@@ -248,11 +248,6 @@ class _Session:
 
 def _resolved(model: str | Path | None) -> str | None:
     return None if model is None else resolve_folder(str(model))
-
-
-def _model_identity(model: str | None) -> str | None:
-    """The hash of a local folder; the name of a model on the Hub."""
-    return model if model is None or not Path(model).is_dir() else model_fingerprint(Path(model))
 
 
 def _dtype_of(predictor: Answerer) -> str | None:

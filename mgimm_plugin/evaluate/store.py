@@ -47,6 +47,11 @@ def model_fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def model_identity(model: str | None) -> str | None:
+    """What tells a model from others: the hash of a local folder; the name of one on the Hub."""
+    return model if model is None or not Path(model).is_dir() else model_fingerprint(Path(model))
+
+
 def _named_folders(folder: Path) -> list[Path]:
     try:
         config = json.loads((folder / "config.json").read_bytes())

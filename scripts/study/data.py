@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mgimm_plugin.errors import MgimmError
+
 from .perturbing import PERTURBATIONS, plain, rewrite, write_perturbed
 from .recipes import IMAGE_FILE, PLAIN_FILE, REGION_FILE
 from .systems import BLANK, NONE, TRUE, Scale
@@ -57,7 +59,11 @@ def asked_sets(scale: Scale, fresh: int = 0) -> list[SceneSet]:
 
 
 def draw(sets: list[SceneSet], scale: Scale, folder: Path) -> None:
-    """Draw the sets that are not there yet, with the files of perturbed and of no regions."""
+    """Draw the sets that are not there yet, with the files of perturbed and of no regions.
+
+    Raises:
+        MgimmError: A set could not be drawn; standard error says why.
+    """
     train, validation, test = scale.scenes
     for each in sets:
         target = folder / each.name
@@ -65,7 +71,9 @@ def draw(sets: list[SceneSet], scale: Scale, folder: Path) -> None:
             count = {TRAIN.name: train, VALIDATION.name: validation}.get(each.name, test)
             command = [sys.executable, "-m", "mgimm_plugin", "scenes", "--count", str(count), "--style", each.style]
             command += ["--split", each.split, "--seed", str(each.seed), "--output", str(target)]
-            subprocess.run(command, check=True)
+            status = subprocess.run(command).returncode
+            if status:
+                raise MgimmError(f"{target}: mgimm scenes ended with status {status}; what it said is above")
         if not (target / PLAIN_FILE).is_file():
             rewrite(target / IMAGE_FILE, target / PLAIN_FILE, lambda record, _: plain(record))
         for name in PERTURBATIONS:

@@ -18,12 +18,12 @@ class Bases:
     """What every system starts from.
 
     Attributes:
-        llm: Folder of the language model.
-        tower: Folder of the vision tower.
+        llm: Absolute folder or Hub id of the language model.
+        tower: Absolute folder or Hub id of the vision tower.
     """
 
-    llm: Path
-    tower: Path
+    llm: str
+    tower: str
 
 
 def stage_names(system: System) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ def region_share(system: System, scale: Scale) -> float:
 
 
 def _from_bases(system: System, bases: Bases, seed: int) -> list[str]:
-    start = ["--model_name_or_path", str(bases.llm), "--vision_tower", str(bases.tower)]
+    start = ["--model_name_or_path", bases.llm, "--vision_tower", bases.tower]
     return [*start, "--mm_region_seed", str(seed), *system.model_flags]
 
 

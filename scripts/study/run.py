@@ -15,13 +15,15 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.evaluate.captions import unavailable_reason
-from mgimm_plugin.evaluate.store import model_fingerprint
+from mgimm_plugin.evaluate.store import model_identity
+from mgimm_plugin.model.config import read_config_dict
+from mgimm_plugin.model.paths import resolve_folder
 
 from .data import TRAIN, VALIDATION, SceneSet, asked_sets, draw
 from .jobs import ROOT, Study, ask, commit, train, train_all, write_json
@@ -58,7 +60,7 @@ def run_seed(study: Study, system: System, seed: int, sets: list[SceneSet], resu
         found = ask(study, system, seed, factor, scenes, task, mode)
         asked[name, task, mode] = {"set": name, "style": scenes.style, "task": task, "mode": mode, **found}
     head = {"system": system.name, "seed": seed, "rate_factor": factor}
-    bases = {"llm": study.bases.llm.name, "tower": study.bases.tower.name}
+    bases = {name: Path(base).name if Path(base).is_dir() else base for name, base in asdict(study.bases).items()}
     commits = list(dict.fromkeys([*before["commits"], commit()]))
     write_json(file, {**head, **bases, "commits": commits, "stages": stages, "evaluations": list(asked.values())})
 
@@ -157,10 +159,13 @@ def check_same_study(study: Study) -> None:
     """A folder belongs to one pair of bases and one size: results of several must not be mixed.
 
     Raises:
-        MgimmError: The folder has parts of another study.
+        MgimmError: The folder has parts of another study, or a base is neither a model's folder nor on the Hub.
     """
     file = study.folder / "study.json"
-    identity = {name: model_fingerprint(getattr(study.bases, name)) for name in ("llm", "tower")}
+    bases = asdict(study.bases)
+    for base in bases.values():
+        read_config_dict(base)
+    identity = {name: model_identity(base) for name, base in bases.items()}
     identity["scale"] = study.scale.training
     if not file.is_file():
         write_json(file, identity)
@@ -188,19 +193,31 @@ def _all(jobs: int, calls: list[Callable[[], Any]]) -> None:
             future.result()
 
 
+def _from(least: int) -> Callable[[str], int]:
+    """A type of flags: whole numbers from one on."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is below {least}")
+        return value
+
+    return number
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line, run, and write the tables; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     playground = ROOT / "playground"
     parser.add_argument("--scale", choices=tuple(SCALES), default="small")
-    parser.add_argument("--llm", type=Path, default=playground / "mini-llama", help="language model to start from")
-    parser.add_argument("--tower", type=Path, default=playground / "mini-clip", help="vision tower")
+    parser.add_argument("--llm", default=str(playground / "mini-llama"), help="language model: folder or Hub id")
+    parser.add_argument("--tower", default=str(playground / "mini-clip"), help="vision tower: folder or Hub id")
     parser.add_argument("--output", type=Path, help="folder of the study; by default runs/study-SCALE")
     parser.add_argument("--only", nargs="+", choices=tuple(SYSTEMS), metavar="SYSTEM", help=", ".join(SYSTEMS))
     parser.add_argument("--seeds", nargs="+", type=int, help="some of the seeds, from 0")
     parser.add_argument("--modes", nargs="+", choices=MODES["image"], help="some of what is shown at test time")
-    parser.add_argument("--jobs", type=int, default=2, help="trainings and evaluations at once")
-    parser.add_argument("--fresh", type=int, default=0, help="N > 0: exploratory, on the N-th fresh test set")
+    parser.add_argument("--jobs", type=_from(1), default=2, help="trainings and evaluations at once")
+    parser.add_argument("--fresh", type=_from(0), default=0, help="N > 0: exploratory, on the N-th fresh test set")
     parser.add_argument("--docs", type=Path, help="file whose results part is written, with images/ beside it")
     options = parser.parse_args(argv)
     # Jobs with more threads than cores between them wait for each other.
@@ -209,7 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     scale = replace(scale, modes=tuple(options.modes or scale.modes))
     seeds = options.seeds or range(scale.most_seeds)
     folder = (options.output or ROOT / "runs" / f"study-{options.scale}").resolve()
-    study = Study(scale, Bases(options.llm.resolve(), options.tower.resolve()), folder)
+    study = Study(scale, Bases(resolve_folder(options.llm), resolve_folder(options.tower)), folder)
     systems = [SYSTEMS[name] for name in options.only] if options.only else scale.systems()
     page = options.docs or folder / "benchmark.md"
     try:

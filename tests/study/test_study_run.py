@@ -17,7 +17,7 @@ PLAYGROUND = Path(__file__).resolve().parents[2] / "playground"
 
 @pytest.fixture
 def study(tmp_path):
-    bases = Bases(PLAYGROUND / "mini-llama", PLAYGROUND / "mini-clip")
+    bases = Bases(str(PLAYGROUND / "mini-llama"), str(PLAYGROUND / "mini-clip"))
     return Study(SCALES["full"], bases, tmp_path / "study")
 
 

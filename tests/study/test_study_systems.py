@@ -12,7 +12,7 @@ mgimm_plugin.register()
 from mgimm_plugin.train.arguments import parse_arguments  # noqa: E402 - LLaVA's trainer imports once the plugin is active
 
 ROOT = Path(__file__).resolve().parents[2]
-BASES = Bases(ROOT / "playground" / "mini-llama", ROOT / "playground" / "mini-clip")
+BASES = Bases(str(ROOT / "playground" / "mini-llama"), str(ROOT / "playground" / "mini-clip"))
 
 
 @pytest.fixture(params=SYSTEMS.values(), ids=SYSTEMS)

@@ -20,7 +20,7 @@ PLAYGROUND = bundled_model().parent
 @pytest.fixture
 def run(tmp_path):
     """Run a tiny study of one row and seed; returns the folder of result files."""
-    bases = Bases(PLAYGROUND / "mini-llama", PLAYGROUND / "mini-clip")
+    bases = Bases(str(PLAYGROUND / "mini-llama"), str(PLAYGROUND / "mini-clip"))
 
     def call(*modes):
         scale = Scale(scenes=(4, 1, 2), batch=2, region_steps=2, image_steps=2, modes=modes)
