@@ -99,7 +99,8 @@ def write_report(
         groups.setdefault(loaded.data, []).append(loaded)
     page = _Page(max_pixels)
     sections = [_section(group, samples, page) for group in groups.values()]
-    write_whole(output, template.render(title=title, sections=sections, images=page.images, colors=_BOX_COLORS))
+    text = template.render(title=title, sections=sections, images=page.images, colors=_BOX_COLORS)
+    write_whole(output, text.encode("utf-8", "backslashreplace").decode())  # names of files may be no UTF-8
 
 
 def check_finished(folder: str | Path) -> None:

@@ -75,8 +75,12 @@ def _hash_samples(digest: Any, path: Path) -> None:
 
 
 def to_json(value: Any) -> str:
-    """Readable JSON with a newline at the end; a number that is no number is an error, not ``NaN``."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Readable JSON with a newline at the end; a number that is no number is an error, not ``NaN``.
+
+    A byte of a file's name that is no UTF-8 becomes an escape, which JSON reads back.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def to_lines(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -1,5 +1,7 @@
 """Images take the memory that they need, and answers do not depend on it."""
 
+import json
+import os
 import weakref
 from types import SimpleNamespace
 
@@ -51,3 +53,15 @@ def test_answers_about_prepared_images_are_those_about_the_originals(tiny_loaded
         evaluate(asked, data, image_folder, tmp_path / name, **options)
         files.append((tmp_path / name / "predictions.jsonl").read_text())
     assert files[0] == files[1]
+
+
+def test_names_of_folders_and_of_the_data_may_be_no_utf8(data, image_folder, answerer, tmp_path):
+    strange = os.fsdecode(b"caf\xe9")
+    images, records, output = tmp_path / strange, tmp_path / f"{strange}.jsonl", tmp_path / "out"
+    image_folder.rename(images)
+    data.rename(records)
+    for _ in range(2):  # the second goes on with what the first wrote
+        evaluate(answerer, records, images, output, model=images, progress=False)
+    assert len(answerer.asked) == 2 * len(COLORS)
+    assert json.loads((output / "run.json").read_text(encoding="utf-8"))["images"] == str(images)
+    assert "caf\\udce9.jsonl" in (output / "report.html").read_text(encoding="utf-8")
