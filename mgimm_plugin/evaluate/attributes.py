@@ -85,7 +85,8 @@ def check_attributes(
     """Mark a description against what is known of its region.
 
     An attribute is right when its value occurs in the text and no other value of the same attribute does, but for those
-    that a reference names too: "the overpass on the right of the toll station" is about an overpass.
+    that a reference names too: "the overpass on the right of the toll station" is about an overpass. Words that name a
+    category are used up: "a small vehicle" says nothing of a size where "small vehicle" is a category.
 
     Args:
         text: The description.
@@ -96,16 +97,28 @@ def check_attributes(
     Returns:
         For each attribute whether it is right, appearance first.
     """
+    categories = {*vocabulary.get("category", ()), compact(attributes.get("category", ""))} - {""}
+    texts = [words_of(each) for each in (text, *references)]
+    without_categories = [_used_up(words, categories) for words in texts]
     marks = {}
     for name in (*APPEARANCE, *GEOMETRY):
         key = compact(attributes.get(name, ""))
         if key:
             values = {*vocabulary.get(name, ()), key}
-            named = values_in(text, values)
-            marks[name] = key in named and all(
-                any(other in values_in(reference, values) for reference in references) for other in named - {key}
+            named, *told = (
+                {value for value, _, _ in matches_in(words, values)}
+                for words in (texts if name == "category" else without_categories)
             )
+            marks[name] = key in named and all(any(other in said for said in told) for other in named - {key})
     return marks
+
+
+def _used_up(words: Sequence[str], values: Collection[str]) -> list[str]:
+    """The words, with a word that no value has in place of each that is part of a match."""
+    left = list(words)
+    for _, start, stop in matches_in(words, values):
+        left[start:stop] = [" "] * (stop - start)
+    return left
 
 
 def attribute_metrics(marks: Sequence[Mapping[str, bool]]) -> dict[str, float]:

@@ -68,6 +68,29 @@ def test_another_value_that_a_reference_names_too_does_not_count_against_an_answ
     assert not right(told[0], category="ship")["category"]
 
 
+@pytest.mark.parametrize(
+    ("text", "size", "is_right"),
+    [
+        ("A small vehicle.", "small", False),
+        ("A small small vehicle.", "small", True),
+        ("A large small-vehicle.", "large", True),
+        ("A small vehicle at the top left of a large vehicle.", "small", False),
+        ("A small white vehicle.", "small", True),
+    ],
+)
+def test_words_that_name_a_category_name_no_other_attribute(text, size, is_right):
+    words = vocabulary([{"category": "small-vehicle", "size": "small"}, {"category": "large-vehicle", "size": "large"}])
+    truth = {"category": "small-vehicle", "size": size}
+    assert check_attributes(text, truth, words)["size"] is is_right
+    other = {"small": "large", "large": "small"}[size]
+    assert not check_attributes(f"{other} {text}", truth, words, ["A large vehicle, a small vehicle."])["size"]
+
+
+def test_words_beside_a_category_do_not_join():
+    words = vocabulary([{"category": "ship", "position": "top left"}])
+    assert not check_attributes("The top ship left.", {"position": "top left"}, words)["position"]
+
+
 def test_saying_nothing_is_wrong_not_absent():
     assert right("", color="white", size="small") == {"color": False, "size": False}
 

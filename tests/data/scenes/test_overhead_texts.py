@@ -11,7 +11,7 @@ from mgimm_plugin.data.scenes.overhead.text.lexicon import tokens_of
 from mgimm_plugin.data.scenes.overhead.text.texts import texts
 from mgimm_plugin.data.scenes.overhead.vocabulary import SETTINGS
 from mgimm_plugin.data.scenes.scene import Scene, SceneTexts
-from mgimm_plugin.evaluate.attributes import check_attributes, values_in
+from mgimm_plugin.evaluate.attributes import check_attributes, values_in, words_of
 from tests.data.scenes.overhead_scenes import a_scene, an_object, every_word, random_scene
 
 
@@ -51,6 +51,13 @@ def test_descriptions_of_regions_name_all_attributes_in_the_words_of_the_evaluat
             assert len(set(descriptions)) == 5
             for text in descriptions:
                 assert all(check_attributes(text, item.attributes, words).values()), text
+
+
+def test_no_category_has_a_word_of_another_attribute():
+    """So that the words that a category uses up in an answer are never those of another attribute."""
+    words = every_word()
+    parts = {word for category in words.pop("category").values() for word in words_of(category)}
+    assert not [part for part in parts for values in words.values() for value in values if part in value]
 
 
 def test_no_word_of_an_attribute_is_used_for_anything_else():
