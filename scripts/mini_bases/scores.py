@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 
 from mgimm_plugin.evaluate.attributes import APPEARANCE, GEOMETRY
 from mgimm_plugin.evaluate.runner import evaluate
-from mgimm_plugin.evaluate.store import PREDICTIONS_FILE
+from mgimm_plugin.evaluate.store import read_predictions
 from mgimm_plugin.predictor import Predictor
 
 
@@ -85,8 +84,7 @@ def held_out_scores(
             model=model,
             **settings,
         )  # type: ignore[arg-type]
-        rows = [json.loads(line) for line in (folder / PREDICTIONS_FILE).read_text(encoding="utf-8").splitlines()]
-        found[run] = scores_of(rows)
+        found[run] = scores_of(read_predictions(folder))
     return found
 
 

@@ -15,7 +15,7 @@ from mgimm_plugin.data.whole_files import write_whole
 from mgimm_plugin.evaluate.attributes import APPEARANCE, GEOMETRY
 from mgimm_plugin.evaluate.captions import score_captions, unavailable_reason
 from mgimm_plugin.evaluate.objects import NamedCategories, check_objects
-from mgimm_plugin.evaluate.store import METRICS_FILE, PREDICTIONS_FILE
+from mgimm_plugin.evaluate.store import METRICS_FILE, PREDICTIONS_FILE, read_predictions
 
 OUTCOMES: Final = {
     "appearance_accuracy": ("region", "appearance", True),
@@ -43,16 +43,19 @@ ByImage = dict[str, dict[str, float]]
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """The predictions of an evaluation; caption scores are filled in where they were not possible then and are now."""
-    file = folder / PREDICTIONS_FILE
-    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    """The predictions of an evaluation; caption scores are filled in where they were not possible then and are now.
+
+    Raises:
+        MgimmError: There are none, or a line is broken.
+    """
+    rows = read_predictions(folder)
     if any("scores" not in row for row in rows) and unavailable_reason() is None:
         captions = score_captions([row["prediction"] for row in rows], [row["references"] for row in rows])
         for index, row in enumerate(rows):
             row["scores"] = {name: values[index] for name, values in captions.per_item.items()}
         metrics = json.loads((folder / METRICS_FILE).read_text()) | captions.corpus
         write_whole(folder / METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
-        write_whole(file, "".join(json.dumps(row) + "\n" for row in rows))
+        write_whole(folder / PREDICTIONS_FILE, "".join(json.dumps(row) + "\n" for row in rows))
     return rows
 
 

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from mgimm_plugin.errors import MgimmError
-from scripts.study.outcomes import Truth, by_group, by_image
+from mgimm_plugin.evaluate.store import PredictionStore
+from scripts.study.outcomes import Truth, by_group, by_image, read_rows
 from scripts.study.results import Results, judge
 from scripts.study.tables import (
     EXPLORATORY,
@@ -209,6 +210,13 @@ def test_a_page_without_one_place_for_results_is_an_error(text, tmp_path):
 def test_no_results_are_an_error(tmp_path):
     with pytest.raises(MgimmError, match="no result files"):
         Results.read(tmp_path)
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\x85"])
+def test_an_answer_with_a_separator_of_lines_stays_one_answer(separator, tmp_path):
+    row = {"index": 0, "prediction": f"a ship{separator}a bridge", "scores": {}}
+    PredictionStore(tmp_path, {}, {}).append([row])
+    assert read_rows(tmp_path) == [row]
 
 
 def truth_of(file, scenes):

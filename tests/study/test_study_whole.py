@@ -82,7 +82,7 @@ def test_a_result_file_never_mixes_two_trainings(run, tmp_path):
 @pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
 def test_caption_scores_that_were_not_possible_are_filled_in_where_they_are(tmp_path):
     texts = ("a ship lies in the harbor", "two red bridges cross a river")
-    rows = [{"id": str(at), "prediction": text, "references": [text]} for at, text in enumerate(texts)]
+    rows = [{"index": at, "prediction": text, "references": [text]} for at, text in enumerate(texts)]
     (tmp_path / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "metrics.json").write_text(json.dumps({"records": 2}))
     filled = read_rows(tmp_path)
