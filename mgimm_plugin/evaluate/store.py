@@ -26,9 +26,12 @@ _MODEL_FILES = (".safetensors", ".bin", "config.json", "tokenizer.json", "tokeni
 # Files up to this size are hashed whole, larger ones in samples of that many bytes: tuning changes a tensor everywhere.
 _HASHED_BYTES = 1 << 26
 _SAMPLE_BYTES = 1 << 16
-
 _HASH = re.compile("[0-9a-f]{64}")
 _SHOWN_HASH = 12
+
+
+class ResumeError(MgimmError):
+    """Predictions that are there cannot be gone on with: they are of another run, or may be, or broken."""
 
 
 def model_fingerprint(folder: Path) -> str:
@@ -99,8 +102,9 @@ class PredictionStore:
         ranks: The processes that predict together; each appends to a file of its own.
 
     Raises:
-        MgimmError: The folder holds predictions that were made with other settings or by nobody knows which model, or a
-            broken line; or it is not the same one for all ranks.
+        ResumeError: The folder holds predictions that were made with other settings or by nobody knows which model, or
+            a broken line.
+        MgimmError: It is not the same one for all ranks.
     """
 
     def __init__(
@@ -135,7 +139,7 @@ class PredictionStore:
             if rows:  # a run that ended before its first prediction has left nothing to mix in
                 self._check_settings(settings)
                 if settings.get("model") is None:
-                    raise MgimmError(
+                    raise ResumeError(
                         f"{folder} holds predictions, and nothing says whether this model made them: pass model= with "
                         "its folder or Hub id, choose another output folder, or start over with resume=False"
                     )
@@ -169,7 +173,7 @@ class PredictionStore:
         try:
             before = json.loads((self.folder / RUN_FILE).read_text(encoding="utf-8"))["settings"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise MgimmError(
+            raise ResumeError(
                 f"{self.folder} holds {PREDICTIONS_FILE} but no {RUN_FILE} that says what made it: "
                 "choose another output folder, or start over with --no-resume"
             ) from error
@@ -179,7 +183,7 @@ class PredictionStore:
             if before.get(key) != settings.get(key)
         ]
         if different:
-            raise MgimmError(
+            raise ResumeError(
                 f"{self.folder} holds predictions made with other settings: {', '.join(different)}; "
                 "choose another output folder, or start over with --no-resume"
             )
@@ -217,5 +221,5 @@ def _read_whole_lines(path: Path) -> dict[int, dict[str, Any]]:
             row = json.loads(line)
             rows[int(row["index"])] = row
         except (ValueError, KeyError, TypeError) as error:
-            raise MgimmError(f"{path}, line {number}: not a prediction; start over with --no-resume") from error
+            raise ResumeError(f"{path}, line {number}: not a prediction; start over with --no-resume") from error
     return rows

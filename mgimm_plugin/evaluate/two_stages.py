@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.evaluate.objects import OBJECT_METRICS
 from mgimm_plugin.evaluate.report import Run, write_report
 from mgimm_plugin.evaluate.runner import evaluate
-from mgimm_plugin.evaluate.store import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, to_json
+from mgimm_plugin.evaluate.store import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, ResumeError, to_json
 
 REGION_FILE, IMAGE_FILE = "region.jsonl", "image.jsonl"
 _SCORES = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE")
@@ -30,6 +31,8 @@ def evaluate_two_stages(
     region: Path, image: Path, data: Path, output: Path, *, batch_size: int = 64
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Evaluate a region checkpoint and an image checkpoint.
+
+    Interrupted, it goes on where it stopped. What is there of other checkpoints or other data is replaced.
 
     Args:
         region: Checkpoint of the region stage.
@@ -51,13 +54,22 @@ def evaluate_two_stages(
         (image, [("image", "tuned", False), ("image", "blank_image", True), ("region", "image_checkpoint", False)]),
     ):
         predictor = Predictor.from_pretrained(checkpoint)
+        for name in (METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE):  # of earlier runs, until all is done
+            (output / name).unlink(missing_ok=True)
         for task, name, blank in jobs:
             folder = output / "evaluation" / f"{task}-{name}"
             file = data / (REGION_FILE if task == "region" else IMAGE_FILE)
             print(f"{task} task, {name.replace('_', ' ')}", file=sys.stderr)
-            scores = evaluate(
-                predictor, file, data, folder, batch_size=batch_size, blank_image=blank, model=checkpoint, resume=False
+            ask = partial(
+                evaluate, predictor, file, data, folder, batch_size=batch_size, blank_image=blank, model=checkpoint
             )
+            try:
+                scores = ask()
+            except ResumeError:
+                print(
+                    f"{folder}: holds answers of another model, or to other questions; starting over", file=sys.stderr
+                )
+                scores = ask(resume=False)
             own = _ATTRIBUTES if task == "region" else OBJECT_METRICS
             metrics[task][name] = {key: scores[key] for key in (*_SCORES, *own) if key in scores}
             runs[task].append(Run(name.replace("_", " "), folder))
