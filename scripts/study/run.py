@@ -19,6 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
+from mgimm_plugin.data.cores import available_cores
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.evaluate.captions import unavailable_reason
 from mgimm_plugin.evaluate.store import model_identity
@@ -221,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--docs", type=Path, help="file whose results part is written, with images/ beside it")
     options = parser.parse_args(argv)
     # Jobs with more threads than cores between them wait for each other.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // options.jobs)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // options.jobs)))
     scale = SCALES[options.scale]
     scale = replace(scale, modes=tuple(options.modes or scale.modes))
     seeds = options.seeds or range(scale.most_seeds)

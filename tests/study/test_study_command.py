@@ -27,6 +27,15 @@ def study(tmp_path, capsys):
     return run
 
 
+def test_threads_are_divided_where_no_process_is_bound_to_cores(study, tmp_path, monkeypatch):
+    """As on macOS and Windows."""
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    study("--jobs", 2, "--docs", tmp_path)
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+
+
 def test_a_page_without_a_place_for_results_is_said_first(study, tmp_path):
     page = tmp_path / "page.md"
     page.write_text("<!-- results: begin -->\n<!-- results: end -->\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import shutil
 import tempfile
 from collections import Counter
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 import mgimm_plugin
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
+from mgimm_plugin.data.cores import available_cores
 from mgimm_plugin.data.question_templates import load_questions
 from mgimm_plugin.data.scenes.overhead import DEFAULT_SIZE, generate_scene
 from mgimm_plugin.data.scenes.overhead.picture.nuisances import NUISANCES
@@ -193,7 +193,7 @@ def _check_own(output: Path, count: int) -> int:
 
 
 def _in_order(write: partial[SceneRecords], count: int, workers: int | None) -> Iterator[SceneRecords]:
-    processes = min(workers or len(os.sched_getaffinity(0)), count)
+    processes = min(workers or available_cores(), count)
     if processes == 1:
         yield from map(write, range(count))
         return

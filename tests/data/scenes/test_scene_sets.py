@@ -151,3 +151,10 @@ def test_the_texts_of_a_set_are_read_back_and_a_false_one_is_found(tmp_path):
     code, said = checked()
     assert code == 1
     assert "elephant" in said[0]
+
+
+def test_scenes_are_drawn_where_no_process_is_bound_to_cores(tmp_path, monkeypatch):
+    """As on macOS and Windows."""
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    write_scenes(tmp_path, count=1, seed=0, size=64, progress=False)
+    assert (tmp_path / "dataset.json").is_file()
