@@ -17,12 +17,9 @@ from mgimm_plugin.evaluate.asking import REGION_MODES, Asked, image_opener, read
 from mgimm_plugin.evaluate.ranks import Ranks, joined_ranks
 from mgimm_plugin.evaluate.report import Run, write_report
 from mgimm_plugin.evaluate.scoring import conclude
-from mgimm_plugin.evaluate.store import (
-    REPORT_FILE,
-    PredictionStore,
-    model_identity,
-)
+from mgimm_plugin.evaluate.store import REPORT_FILE, PredictionStore
 from mgimm_plugin.geometry import clip_boxes
+from mgimm_plugin.model.fingerprint import model_identity
 from mgimm_plugin.model.paths import resolve_folder
 
 if TYPE_CHECKING:

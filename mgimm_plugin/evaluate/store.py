@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -13,7 +12,6 @@ from mgimm_plugin.data.shared_folder import check_shared
 from mgimm_plugin.data.whole_files import write_whole
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.evaluate.ranks import Ranks
-from mgimm_plugin.model.paths import resolve_folder
 
 PREDICTIONS_FILE = "predictions.jsonl"
 METRICS_FILE = "metrics.json"
@@ -21,60 +19,12 @@ REPORT_FILE = "report.html"
 RUN_FILE = "run.json"
 _PART = "predictions.rank-{}.jsonl"
 
-# By the ends of their names; other files in the folder (logs, an evaluation's own results) change nothing.
-_MODEL_FILES = (".safetensors", ".bin", "config.json", "tokenizer.json", "tokenizer.model")
-# Files up to this size are hashed whole, larger ones in samples of that many bytes: tuning changes a tensor everywhere.
-_HASHED_BYTES = 1 << 26
-_SAMPLE_BYTES = 1 << 16
 _HASH = re.compile("[0-9a-f]{64}")
 _SHOWN_HASH = 12
 
 
 class ResumeError(MgimmError):
     """Predictions that are there cannot be gone on with: they are of another run, or may be, or broken."""
-
-
-def model_fingerprint(folder: Path) -> str:
-    """One hash over configs and weights, so that a model tuned anew is another model.
-
-    Args:
-        folder: A checkpoint. The language model and the vision tower that its config names are part of it, where they
-            are local folders.
-    """
-    digest = hashlib.sha256()
-    for part in (folder, *_named_folders(folder)):
-        for file in sorted(part.iterdir()):
-            if file.is_file() and file.name.endswith(_MODEL_FILES):
-                digest.update(f"{file.name}:{file.stat().st_size}:".encode())
-                _hash_samples(digest, file)
-    return digest.hexdigest()
-
-
-def model_identity(model: str | None) -> str | None:
-    """What tells a model from others: the hash of a local folder; the name of one on the Hub."""
-    return model if model is None or not Path(model).is_dir() else model_fingerprint(Path(model))
-
-
-def _named_folders(folder: Path) -> list[Path]:
-    try:
-        config = json.loads((folder / "config.json").read_bytes())
-        names = [config.get(key) for key in ("mm_base_model", "mm_vision_tower")]
-    except (OSError, ValueError, AttributeError):
-        return []  # nothing that could have been loaded
-    found = [Path(resolve_folder(name, folder)) for name in names if name]
-    return [path for path in found if path.is_dir()]
-
-
-def _hash_samples(digest: Any, path: Path) -> None:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        if size <= _HASHED_BYTES:
-            digest.update(file.read())
-            return
-        samples = _HASHED_BYTES // _SAMPLE_BYTES
-        for number in range(samples):
-            file.seek(number * (size - _SAMPLE_BYTES) // (samples - 1))
-            digest.update(file.read(_SAMPLE_BYTES))
 
 
 def to_json(value: Any) -> str:

@@ -6,10 +6,11 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from transformers import PretrainedConfig
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from mgimm_plugin.errors import CheckpointError
@@ -40,44 +41,42 @@ from mgimm_plugin.train.arguments import (
 logger = logging.getLogger(__name__)
 
 
-def build_model(model_args: ModelArguments, data_args: DataArguments, args: TrainingArguments) -> tuple[Any, Any]:
-    """Load the starting point of a stage and prepare it for training.
+class StartingPoint(NamedTuple):
+    """What a stage starts from, before any weights are read."""
+
+    folder: str
+    """Folder or Hub id, as it was found: where tokenizer and, of an adapter, projector and region encoder are."""
+    weights: str
+    """Folder or Hub id of the language model's weights: ``folder`` itself, or the base of an adapter."""
+    kind: CheckpointKind | None
+    """Of a checkpoint of ours; None is a bare language model or a LLaVA checkpoint."""
+    config: PretrainedConfig
+    """Of the model that will be trained, its tower's place found."""
+
+
+def starting_point(model_args: ModelArguments, data_args: DataArguments) -> StartingPoint:
+    """Find where a stage starts, and what its model will be.
 
     Args:
-        model_args: Where to start: a bare LLM, a LLaVA checkpoint, or a checkpoint of ours.
+        model_args: A bare LLM, a LLaVA checkpoint, or a checkpoint of ours, and what is asked of it.
         data_args: The frame of the images.
-        args: Stage, LoRA, precision.
-
-    Returns:
-        The model (in a ``PeftModel`` where LoRA is trained) and its tokenizer.
 
     Raises:
         CheckpointError: The starting point does not fit.
     """
     source = resolve_folder(model_args.model_name_or_path)
     if is_mgimm_folder(source):
-        model, tokenizer = _from_checkpoint(local_folder(source), model_args, data_args, args)
-    else:
-        config = multimodal_config(
-            source,
-            model_args.vision_settings(data_args.image_aspect_ratio, source),
-            model_args.region_settings(),
-            template=model_args.version,
-        )
-        model = load_weights(source, config, dtype=args.compute_dtype())
-        tokenizer = load_tokenizer(source, source)
-    if model_args.pretrain_mm_mlp_adapter:
-        load_pretrained_adapter(model, resolve_folder(model_args.pretrain_mm_mlp_adapter))
-    device = None if is_deepspeed_zero3_enabled() else args.device
-    finish(model, tokenizer, device=device, dtype=None if is_deepspeed_zero3_enabled() else args.compute_dtype())
-    model.config.use_cache = False
-    model.config.tokenizer_padding_side = "right"
-    return set_trainable(model, args), tokenizer
+        return _from_checkpoint(local_folder(source), model_args, data_args)
+    config = multimodal_config(
+        source,
+        model_args.vision_settings(data_args.image_aspect_ratio, source),
+        model_args.region_settings(),
+        template=model_args.version,
+    )
+    return StartingPoint(source, source, None, config)
 
 
-def _from_checkpoint(
-    folder: Path, model_args: ModelArguments, data_args: DataArguments, args: TrainingArguments
-) -> tuple[Any, Any]:
+def _from_checkpoint(folder: Path, model_args: ModelArguments, data_args: DataArguments) -> StartingPoint:
     """Go on from a checkpoint of ours, whose own config holds; only its tower's place may be given anew."""
     kind = checkpoint_kind(folder)
     if kind is CheckpointKind.LORA:
@@ -90,11 +89,42 @@ def _from_checkpoint(
     refuse_conflicts(folder, [*conflicts, *differences(config.to_dict(), vision)])
     if model_args.version:
         config.mm_conversation_template = model_args.version
-    source = str(folder) if kind is CheckpointKind.FULL else base_of(folder, config)
-    model = load_weights(source, config, dtype=args.compute_dtype())
-    if kind is not CheckpointKind.FULL:
-        load_adapter(model, folder)
-    return model, load_tokenizer(folder, source)
+    weights = str(folder) if kind is CheckpointKind.FULL else base_of(folder, config)
+    return StartingPoint(str(folder), weights, kind, config)
+
+
+def build_model(
+    model_args: ModelArguments,
+    data_args: DataArguments,
+    args: TrainingArguments,
+    start: StartingPoint | None = None,
+) -> tuple[Any, Any]:
+    """Load the starting point of a stage and prepare it for training.
+
+    Args:
+        model_args: Where to start: a bare LLM, a LLaVA checkpoint, or a checkpoint of ours.
+        data_args: The frame of the images.
+        args: Stage, LoRA, precision.
+        start: What ``starting_point`` made of these, where it has been asked already.
+
+    Returns:
+        The model (in a ``PeftModel`` where LoRA is trained) and its tokenizer.
+
+    Raises:
+        CheckpointError: The starting point does not fit.
+    """
+    start = start or starting_point(model_args, data_args)
+    model = load_weights(start.weights, start.config, dtype=args.compute_dtype())
+    if start.kind is CheckpointKind.ADAPTER:
+        load_adapter(model, Path(start.folder))
+    tokenizer = load_tokenizer(start.folder, start.weights)
+    if model_args.pretrain_mm_mlp_adapter:
+        load_pretrained_adapter(model, resolve_folder(model_args.pretrain_mm_mlp_adapter))
+    device = None if is_deepspeed_zero3_enabled() else args.device
+    finish(model, tokenizer, device=device, dtype=None if is_deepspeed_zero3_enabled() else args.compute_dtype())
+    model.config.use_cache = False
+    model.config.tokenizer_padding_side = "right"
+    return set_trainable(model, args), tokenizer
 
 
 def load_pretrained_adapter(model: Any, path: str) -> None:
@@ -169,4 +199,11 @@ def stage_kind(model: nn.Module, args: TrainingArguments) -> CheckpointKind:
     return CheckpointKind.LORA if args.lora_enable else CheckpointKind.FULL
 
 
-__all__ = ["build_model", "load_pretrained_adapter", "set_trainable", "stage_kind"]
+__all__ = [
+    "StartingPoint",
+    "build_model",
+    "load_pretrained_adapter",
+    "set_trainable",
+    "stage_kind",
+    "starting_point",
+]

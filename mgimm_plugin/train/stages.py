@@ -18,7 +18,6 @@ from transformers.integrations import get_reporting_integration_callbacks
 
 from mgimm_plugin.data.collator import RegionCollator
 from mgimm_plugin.data.dataset import InstructionDataset
-from mgimm_plugin.data.mixture import DataSource
 from mgimm_plugin.data.region_input import RegionInput
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.model.folders import last_complete_checkpoint
@@ -26,8 +25,10 @@ from mgimm_plugin.model.loading import context_length
 from mgimm_plugin.model.lora import without_lora
 from mgimm_plugin.model.saving import barrier, is_first_rank
 from mgimm_plugin.train.arguments import DataArguments, ModelArguments, TrainingArguments, parse_arguments
-from mgimm_plugin.train.building import build_model
+from mgimm_plugin.train.building import build_model, starting_point
 from mgimm_plugin.train.feature_cache import cache_features
+from mgimm_plugin.train.inputs import parse_source
+from mgimm_plugin.train.run_record import keep_record, record_of, refuse_other_run
 from mgimm_plugin.train.trainer import MgimmTrainer
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,8 @@ SKIPPED_FILE = "skipped.jsonl"
 def run_stage(model_args: ModelArguments, data_args: DataArguments, args: TrainingArguments) -> MgimmTrainer:
     """Train, save the checkpoint to ``args.output_dir``, and return the trainer.
 
-    A run folder with checkpoints is gone on with, from the last one that was written to the end.
+    A run folder with checkpoints is gone on with, from the last one that was written to the end, where what shapes the
+    run is as it was.
 
     Raises:
         MgimmError: Settings, model, or data do not fit; the message says which and what to do.
@@ -46,7 +48,12 @@ def run_stage(model_args: ModelArguments, data_args: DataArguments, args: Traini
     _ = args.device  # starts the process group: under ZeRO-3 it has to exist before the model
     _choose_reports(args)
     set_seed(args.seed)
-    model, tokenizer = build_model(model_args, data_args, args)
+    start = starting_point(model_args, data_args)
+    folder = Path(args.output_dir)
+    checkpoint = last_complete_checkpoint(folder)
+    record = record_of(start, model_args, data_args, args) if is_first_rank() else None
+    refuse_other_run(folder, checkpoint, record)
+    model, tokenizer = build_model(model_args, data_args, args, start)
     train_set, eval_set, collator = build_data(model, tokenizer, data_args, args)
     if is_first_rank():
         logger.info("%s items an epoch from %s", f"{len(train_set):,}", ", ".join(data_args.data_path))
@@ -58,7 +65,7 @@ def run_stage(model_args: ModelArguments, data_args: DataArguments, args: Traini
         eval_dataset=eval_set,
         data_collator=collator,
     )
-    checkpoint = last_complete_checkpoint(Path(args.output_dir))
+    keep_record(folder, checkpoint, record)
     if checkpoint is not None and is_first_rank():
         logger.warning("resuming from %s", checkpoint)
     if checkpoint is None or not trainer.restore_finished(checkpoint):
@@ -66,7 +73,7 @@ def run_stage(model_args: ModelArguments, data_args: DataArguments, args: Traini
     trainer.save_state()
     trainer.save_model()
     if is_first_rank():
-        _report_skips([train_set] if eval_set is None else [train_set, eval_set], Path(args.output_dir))
+        _report_skips([train_set] if eval_set is None else [train_set, eval_set], folder)
     barrier()
     return trainer
 
@@ -116,21 +123,6 @@ def build_data(
         no_features = cache_features(Path(data_args.vision_feature_cache), tower, sets, args)
         collator = replace(collator, no_features=no_features)
     return train_set, eval_set, collator
-
-
-def parse_source(text: str) -> DataSource:
-    """Read ``FILE`` or ``FILE@WEIGHT``.
-
-    Raises:
-        MgimmError: What follows the last ``@`` is no number, and there is no file of the whole name.
-    """
-    path, at, weight = text.rpartition("@")
-    if not at or Path(text).exists():
-        return DataSource(text)
-    try:
-        return DataSource(path, float(weight))
-    except ValueError as error:
-        raise MgimmError(f"data path {text!r}: {weight!r} after the @ is no weight; write FILE@0.5, say") from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -22,8 +22,8 @@ from typing import Any, Final
 from mgimm_plugin.data.cores import available_cores
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.evaluate.captions import unavailable_reason
-from mgimm_plugin.evaluate.store import model_identity
 from mgimm_plugin.model.config import read_config_dict
+from mgimm_plugin.model.fingerprint import model_identity
 from mgimm_plugin.model.paths import resolve_folder
 
 from .data import TRAIN, VALIDATION, SceneSet, asked_sets, draw
