@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mgimm_plugin.commands.loading import load_predictor
-from mgimm_plugin.commands.reporting import check_image_folder
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
+from mgimm_plugin.data.images import check_image_folder
 from mgimm_plugin.evaluate import Run, evaluate, write_report
 from mgimm_plugin.evaluate.asking import read_questions
 from mgimm_plugin.evaluate.ranks import joined_ranks

@@ -17,8 +17,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mgimm_plugin.commands.reporting import check_image_folder
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
+from mgimm_plugin.data.images import check_image_folder
 from mgimm_plugin.data.prepare.converting import Conversion, Prepared, convert
 from mgimm_plugin.data.prepare.readers.class_lists import class_lines, is_yaml, yaml_names
 from mgimm_plugin.data.prepare.reading import load_json, read_text

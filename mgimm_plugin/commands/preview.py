@@ -11,8 +11,8 @@ from pathlib import Path
 
 import typer
 
-from mgimm_plugin.commands.reporting import check_image_folder
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
+from mgimm_plugin.data.images import check_image_folder
 from mgimm_plugin.data.inspect.contact_sheet import Tile, choose_records, load_picture, make_tiles
 from mgimm_plugin.data.inspect.image_folder import advice
 from mgimm_plugin.data.inspect.sheet_page import write_page

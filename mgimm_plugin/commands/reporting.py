@@ -5,7 +5,6 @@ The exit code is 1, and 2 for a setting that cannot be meant.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -49,16 +48,6 @@ class PassThrough(Command):
         if "--debug" in args[:own]:
             ctx.meta[DEBUG] = True
         return TyperCommand.parse_args(self, ctx, [arg for arg in args[:own] if arg != "--debug"] + args[own:])
-
-
-def check_image_folder(folder: Path | None) -> None:
-    """Say once that a folder which the user named is not there, where each record would say it again.
-
-    Raises:
-        MgimmError: It is no folder.
-    """
-    if folder is not None and not folder.is_dir():
-        raise MgimmError(f"the image folder {folder} {'is a file' if folder.exists() else 'does not exist'}")
 
 
 def _one_line(error: Exception) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import typer
 
-from mgimm_plugin.commands.reporting import check_image_folder
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
+from mgimm_plugin.data.images import check_image_folder
 from mgimm_plugin.data.inspect.problems import Tally, find_problems
 from mgimm_plugin.data.wording import counted
 

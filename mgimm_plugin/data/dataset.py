@@ -92,7 +92,7 @@ class InstructionDataset(Dataset[Item]):
         self.seed = seed
         images = ImageEncoder(image_processor, image_aspect_ratio, image_grid_pinpoints, patch_merge_type, max_pixels)
         self.encoder = RecordEncoder(images, tokenizer, template, context_length, tokens_per_image, regions)
-        self.files = [_open_source(source) for source in (*sources, *region_replay)]
+        self.files = [open_source(source) for source in (*sources, *region_replay)]
         self._first_replay = len(sources)
         self.mixture = self._mix(sources, region_replay, region_replay_fraction)
         self._skip_list = SkipList(skipped_path) if on_error == "skip" and skipped_path is not None else None
@@ -246,7 +246,12 @@ class _Summaries(NamedTuple):
     image_names: list[str]
 
 
-def _open_source(source: DataSource) -> RecordFile:
+def open_source(source: DataSource) -> RecordFile:
+    """Open the file of a source.
+
+    Raises:
+        RecordError: It is missing, holds no records, or is an array that is no JSON.
+    """
     file = RecordFile(source.path)
     if not len(file):
         raise RecordError("holds no records", file=source.path)

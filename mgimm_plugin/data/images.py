@@ -31,6 +31,16 @@ _EIGHT_BIT_MODES = frozenset(
 )
 
 
+def check_image_folder(folder: Path | None) -> None:
+    """Say once that a folder which the user named is not there, where each record would say it again.
+
+    Raises:
+        MgimmError: It is no folder.
+    """
+    if folder is not None and not folder.is_dir():
+        raise MgimmError(f"the image folder {folder} {'is a file' if folder.exists() else 'does not exist'}")
+
+
 def open_image(path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
     """Read an image file as RGB.
 

@@ -12,7 +12,7 @@ from transformers import AutoConfig, CLIPVisionConfig, PretrainedConfig
 from mgimm_plugin.constants import ASPECT_RATIO_MODES
 from mgimm_plugin.errors import CheckpointError
 from mgimm_plugin.model.families import family_of
-from mgimm_plugin.model.paths import named_folder, resolve_folder
+from mgimm_plugin.model.paths import check_exists, named_folder, resolve_folder
 from mgimm_plugin.region_settings import RegionSettings
 
 _LLAVA_DEFAULTS = {"mm_projector_type": "linear", "image_aspect_ratio": "square"}
@@ -73,13 +73,13 @@ def multimodal_config(
     values = read_config_dict(folder)
     family = family_of(values.get("model_type", ""))
     tower = resolve_folder(vision.mm_vision_tower)
-    tower_config = _tower_config(tower)
+    vision_config = tower_config(tower)
     regions = regions or RegionSettings(**{k: values[k] for k in RegionSettings.__dataclass_fields__ if k in values})
     values = {key: value for key, value in values.items() if key not in _DROPPED}
     values.update(asdict(vision), **asdict(regions))
     values.update(
         mm_vision_tower=tower,
-        mm_hidden_size=tower_config.hidden_size,
+        mm_hidden_size=vision_config.hidden_size,
         use_mm_proj=True,
         mm_use_im_start_end=False,
         mm_use_im_patch_token=False,
@@ -88,7 +88,7 @@ def multimodal_config(
     )
     values.pop("image_grid_pinpoints", None)
     if vision.image_aspect_ratio == "anyres":
-        side = tower_config.image_size
+        side = vision_config.image_size
         if not isinstance(side, int):
             raise CheckpointError(f"vision tower {vision.mm_vision_tower}: anyres needs a square input, not {side}")
         canvases = vision.image_grid_pinpoints or default_canvases(side)
@@ -107,12 +107,11 @@ def read_config_dict(folder: str) -> dict[str, Any]:
     Raises:
         CheckpointError: There is none, or it is not JSON.
     """
+    check_exists(folder)
     try:
         values, _ = PretrainedConfig.get_config_dict(folder)
     except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{folder}: no readable config.json here, nor a model of this name on the Hub: {_first_line(error)}"
-        ) from error
+        raise CheckpointError(f"{folder}: no readable config.json here: {_first_line(error)}") from error
     if not values:
         raise CheckpointError(f"{folder}: no config.json here, so this is not a model folder")
     return values
@@ -142,7 +141,7 @@ def load_config(folder: str, *, tower: str | None = None) -> PretrainedConfig:
         config.mm_vision_tower = named_folder(config.mm_vision_tower, folder, "vision tower")
         return config
     config.mm_vision_tower = resolve_folder(tower)
-    size = _tower_config(config.mm_vision_tower).hidden_size
+    size = tower_config(config.mm_vision_tower).hidden_size
     if size != config.mm_hidden_size:
         raise CheckpointError(
             f"vision tower {tower}: has size {size}; {folder} was trained with {config.mm_hidden_size}"
@@ -150,11 +149,17 @@ def load_config(folder: str, *, tower: str | None = None) -> PretrainedConfig:
     return config
 
 
-def _tower_config(tower: str) -> CLIPVisionConfig:
+def tower_config(tower: str) -> CLIPVisionConfig:
+    """Read the config of a vision tower: a CLIP model, or its vision side alone.
+
+    Raises:
+        CheckpointError: There is none, or it is not JSON.
+    """
     try:
-        return CLIPVisionConfig.from_pretrained(tower)
-    except OSError as error:
-        raise CheckpointError(f"vision tower {tower}: {_first_line(error)}") from error
+        read_config_dict(tower)
+    except CheckpointError as error:
+        raise CheckpointError(f"vision tower {error}") from error
+    return CLIPVisionConfig.from_pretrained(tower)
 
 
 def is_llava_type(model_type: str) -> bool:

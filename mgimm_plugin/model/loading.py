@@ -10,7 +10,6 @@ from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
-from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from transformers import AutoTokenizer, GenerationConfig, PretrainedConfig
 
@@ -29,7 +28,7 @@ from mgimm_plugin.model.keys import (
     quiet_loading,
     read_tensors,
 )
-from mgimm_plugin.model.paths import named_folder, resolve_folder
+from mgimm_plugin.model.paths import local_folder, named_folder, resolve_folder
 from mgimm_plugin.model.placement import embedding_device, keep_parts_together, sparing_parts
 from mgimm_plugin.model.regions.box_encoder import BoxEncoder
 from mgimm_plugin.model.tower import load_tuned_tower
@@ -247,28 +246,4 @@ def context_length(config: PretrainedConfig) -> int:
     return int(getattr(config, "max_position_embeddings", None) or DEFAULT_CONTEXT)
 
 
-def local_folder(path: str) -> Path:
-    """The folder of a checkpoint; one on the Hub is downloaded.
-
-    Pickled weights come from the Hub only where there are no others; they too are read as tensors alone.
-
-    Raises:
-        CheckpointError: There is none.
-    """
-    resolved = resolve_folder(path)
-    if Path(resolved).is_dir():
-        return Path(resolved)
-    if Path(resolved).exists():
-        raise CheckpointError(f"{path}: is a file; a checkpoint is a folder")
-    try:
-        folder = Path(snapshot_download(path, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt"]))
-        if not any(folder.glob("*.safetensors")):  # as LLaVA's own models
-            snapshot_download(path, allow_patterns=["pytorch_model*.bin"])
-        return folder
-    except Exception as error:  # huggingface_hub raises many kinds: offline, unknown, not a valid id
-        raise CheckpointError(
-            f"{path}: no such folder, and not to be had from the Hub ({type(error).__name__})"
-        ) from error
-
-
-__all__ = ["FAMILIES", "LoadedModel", "is_mgimm_folder", "load_model"]
+__all__ = ["FAMILIES", "LoadedModel", "is_mgimm_folder", "load_model", "local_folder"]

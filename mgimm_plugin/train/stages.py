@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import transformers
+from huggingface_hub.utils import logging as hub_logging
 from tqdm import tqdm
 from transformers import set_seed
 from transformers.integrations import get_reporting_integration_callbacks
@@ -27,7 +28,7 @@ from mgimm_plugin.model.saving import barrier, is_first_rank
 from mgimm_plugin.train.arguments import DataArguments, ModelArguments, TrainingArguments, parse_arguments
 from mgimm_plugin.train.building import build_model, starting_point
 from mgimm_plugin.train.feature_cache import cache_features
-from mgimm_plugin.train.inputs import parse_source
+from mgimm_plugin.train.inputs import check_data, check_start, parse_source
 from mgimm_plugin.train.run_record import keep_record, record_of, refuse_other_run
 from mgimm_plugin.train.trainer import MgimmTrainer
 
@@ -48,6 +49,8 @@ def run_stage(model_args: ModelArguments, data_args: DataArguments, args: Traini
     _ = args.device  # starts the process group: under ZeRO-3 it has to exist before the model
     _choose_reports(args)
     set_seed(args.seed)
+    check_data(data_args)
+    check_start(model_args, args.stage)
     start = starting_point(model_args, data_args)
     folder = Path(args.output_dir)
     checkpoint = last_complete_checkpoint(folder)
@@ -129,6 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry of ``python -m mgimm_plugin.train``; returns the exit status."""
     logging.basicConfig(level=logging.INFO if is_first_rank() else logging.WARNING, format="%(levelname)s: %(message)s")
     transformers.logging.set_verbosity_warning()
+    hub_logging.disable_propagation()  # it prints by itself
     # What libraries will call otherwise in their next version: nothing that who trains could change.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|accelerate|peft|torch)\.")
     try:

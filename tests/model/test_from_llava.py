@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import mgimm_plugin
 from mgimm_plugin.errors import CheckpointError
-from mgimm_plugin.model import loading
+from mgimm_plugin.model import loading, paths
 from mgimm_plugin.model.config import load_config
 from mgimm_plugin.model.keys import adapter_tensors
 from mgimm_plugin.model.loading import load_model
@@ -146,7 +146,7 @@ def test_pickled_weights_come_from_the_hub_where_there_are_no_others(tmp_path, m
                 shutil.copy(file, cache)
         return str(cache)
 
-    monkeypatch.setattr(loading, "snapshot_download", download)
+    monkeypatch.setattr(paths, "snapshot_download", download)
     found = {file.name for file in loading.local_folder("somebody/llava").iterdir()}
     assert found == {"config.json", *weights}
     (hub / "model.safetensors").write_text("")

@@ -143,3 +143,19 @@ def region_run(bench, train, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("region") / "run"
     train(bench.region_flags(output, data_path=bench.mixed_data))
     return output
+
+
+@pytest.fixture
+def fail(train, capfd):
+    """Run ``main`` and return its exit status and what it wrote to standard error."""
+    from mgimm_plugin.train.stages import main
+
+    def run(argv):
+        capfd.readouterr()
+        try:
+            status = main(argv)
+        except SystemExit as error:
+            status = error.code
+        return status, capfd.readouterr().err
+
+    return run

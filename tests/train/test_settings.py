@@ -25,22 +25,6 @@ def as_module(argv: list[str]) -> int | None:
     return 0
 
 
-@pytest.fixture
-def fail(train, capfd):
-    """Run ``main`` and return its exit status and what it wrote to standard error."""
-    from mgimm_plugin.train.stages import main
-
-    def run(argv):
-        capfd.readouterr()
-        try:
-            status = main(argv)
-        except SystemExit as error:
-            status = error.code
-        return status, capfd.readouterr().err
-
-    return run
-
-
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -103,8 +87,11 @@ def test_settings_that_transformers_refuses_are_bad_usage(bench, fail, tmp_path)
     ("changes", "words"),
     [
         ({"vision_tower": None}, "--vision_tower is needed"),
-        ({"vision_tower": "no/such-tower"}, "no/such-tower"),
-        ({"model_name_or_path": "no/such-model"}, "no/such-model"),
+        (
+            {"vision_tower": "no/such-tower"},
+            "vision tower no/such-tower: no such folder, and not to be had",
+        ),
+        ({"model_name_or_path": "no/such-model"}, "no/such-model: no such folder, and not to be had from the Hub"),
         ({"image_aspect_ratio": "stretch"}, "image_aspect_ratio 'stretch' is unknown; known: pad"),
         ({"version": "mgimm_v7"}, "mgimm_v7"),
         ({"data_path": "missing.jsonl"}, "missing.jsonl"),
