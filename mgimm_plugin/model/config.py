@@ -21,6 +21,8 @@ _LLAVA_DEFAULTS = {"mm_projector_type": "linear", "image_aspect_ratio": "square"
 TUNED_TOWER = "unfreeze_mm_vision_tower"
 """LLaVA's key of a checkpoint whose tower was trained too, as LLaVA-1.6's; its folder holds the tower's weights."""
 
+_CLIP_TYPES = ("clip", "clip_vision_model")
+
 _DROPPED = (
     TUNED_TOWER,
     "model_type",
@@ -153,12 +155,14 @@ def tower_config(tower: str) -> CLIPVisionConfig:
     """Read the config of a vision tower: a CLIP model, or its vision side alone.
 
     Raises:
-        CheckpointError: There is none, or it is not JSON.
+        CheckpointError: There is none, or it is of a model of another kind.
     """
     try:
-        read_config_dict(tower)
+        model_type = read_config_dict(tower).get("model_type")
     except CheckpointError as error:
         raise CheckpointError(f"vision tower {error}") from error
+    if model_type not in _CLIP_TYPES:  # transformers would take it, with a warning
+        raise CheckpointError(f"vision tower {tower}: is a {model_type}, not a CLIP vision tower")
     return CLIPVisionConfig.from_pretrained(tower)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPVisionModel
 
 from mgimm_plugin.errors import CheckpointError
+from mgimm_plugin.model.config import tower_config
 from mgimm_plugin.model.keys import VISION_PREFIX, copy_into, quiet_loading, read_tensors
 
 _OUTER = ("vision_tower.", "vision_model.")
@@ -19,12 +20,17 @@ _OUTER = ("vision_tower.", "vision_model.")
 
 
 class WholeVisionTower(CLIPVisionTower):
-    """LLaVA's vision tower, which takes no folder that lacks some of its weights."""
+    """LLaVA's vision tower, which takes no folder of another model, or that lacks some of its weights.
+
+    Raises:
+        CheckpointError: The config is of another model.
+    """
 
     is_loaded: bool
     vision_tower: CLIPVisionModel
 
     def __init__(self, vision_tower: str, args: Any, delay_load: bool = False) -> None:
+        tower_config(vision_tower)
         if delay_load:  # LLaVA loads a tuned tower at once, amid the loading of the model around it
             feature = getattr(args, "mm_vision_select_feature", "patch")
             args = SimpleNamespace(mm_vision_select_layer=args.mm_vision_select_layer, mm_vision_select_feature=feature)

@@ -57,6 +57,13 @@ def test_image_stage_without_a_region_checkpoint_says_how_to_make_one(bench, fai
     assert "run scripts/finetune_region.sh first, or set MODEL=" in printed
 
 
+def test_a_tower_of_another_kind_is_said_to_be_one(bench, fail, region_run, tmp_path):
+    fresh = bench.region_flags(tmp_path / "run", vision_tower=bench.llm)
+    from_checkpoint = bench.image_flags(region_run, tmp_path / "run", vision_tower=bench.llm)
+    for flags in (fresh, from_checkpoint):
+        assert f"vision tower {bench.llm}: is a llama, not a CLIP vision tower" in said(fail, flags)
+
+
 @pytest.fixture
 def unanswering_hub():
     """Address of a Hub that hangs up, and how often it was asked."""
