@@ -9,6 +9,19 @@ if [ -z "${VIRTUAL_ENV:-}" ] && [ -f "$ROOT/.venv/bin/activate" ]; then
     source "$ROOT/.venv/bin/activate"
 fi
 
+# show_help ARGS...: what the script says of itself, and all flags, where one of ARGS asks for it; nothing is made then.
+show_help() {
+    local word
+    for word in "$@"; do
+        if [ "$word" = --help ] || [ "$word" = -h ]; then
+            sed -n '2,/^set /s/^# \{0,1\}//p' "$0"
+            echo
+            python -m mgimm_plugin.train --help
+            exit
+        fi
+    done
+}
+
 # The bundled sample is a seed: scenes are drawn the first time they are needed.
 make_sample() {
     if [ ! -f "$SAMPLE/test/image.jsonl" ]; then

@@ -12,6 +12,7 @@
 # are passed on and win.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+show_help "$@"
 
 common=(--stage image --lr_scheduler_type cosine --warmup_steps 0.03 --weight_decay 0 --save_total_limit 2
     --group_by_modality_length True)

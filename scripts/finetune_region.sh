@@ -10,6 +10,7 @@
 # of several nodes only), DEEPSPEED (scripts/zero2.json, scripts/zero3.json). Trailing --flags are passed on and win.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+show_help "$@"
 
 common=(--stage region --lr_scheduler_type cosine --warmup_steps 0.03 --weight_decay 0 --save_total_limit 2
     --group_by_image True)

@@ -65,6 +65,15 @@ def test_evaluation_of_both_stages_writes_scores_of_tuned_and_blank_for_both_tas
     assert len((stages / "run" / "predictions.jsonl").read_text().splitlines()) == regions + 2
 
 
+@pytest.mark.parametrize("script", ["finetune_region.sh", "finetune_image.sh"])
+def test_help_says_variables_and_flags_and_draws_no_sample(tmp_path, script):
+    printed = run_script(script, "--help", SAMPLE=tmp_path / "sample").stdout
+    assert "Environment: DATA_PATH" in printed
+    assert "usage: python -m mgimm_plugin.train" in printed
+    assert "--mm_region_mlp_dim" in printed
+    assert not (tmp_path / "sample").exists()
+
+
 def test_a_missing_file_ends_a_script_with_status_1_and_one_line_that_names_it(tmp_path):
     environment = {
         **os.environ,

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import socket
 import sys
-from collections.abc import Mapping, Sequence
+from argparse import Action, ArgumentDefaultsHelpFormatter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from llava.train import train as llava_train
-from transformers import HfArgumentParser, IntervalStrategy
+from transformers import HfArgumentParser
 
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.errors import CheckpointError, MgimmError, MissingExtraError
 from mgimm_plugin.model.config import VisionSettings, read_config_dict
 from mgimm_plugin.model.paths import resolve_folder
 from mgimm_plugin.region_settings import RegionSettings
+from mgimm_plugin.train.checks import STAGES, be_the_only_rank, check_arguments, refuse_fsdp
 
-STAGES = ("region", "image")
+_REGIONS = RegionSettings()
+"""What a new model has where nothing is said."""
 
 
 @dataclass
@@ -38,11 +40,18 @@ class ModelArguments(llava_train.ModelArguments):
         default=None, metadata={"help": "CLIP folder or Hub id; a checkpoint's own by default."}
     )
     # None is "not said": a checkpoint brings its own, for other models VisionSettings and RegionSettings have defaults.
-    mm_vision_select_layer: int | None = field(default=None)
-    mm_vision_select_feature: str | None = field(default=None)
-    mm_patch_merge_type: str | None = field(default=None)
-    mm_projector_type: str | None = field(default=None)
-    mm_use_im_patch_token: bool = field(default=False)
+    mm_vision_select_layer: int | None = field(
+        default=None, metadata={"help": "Layer of the tower that is seen; -2 for a new model."}
+    )
+    mm_vision_select_feature: str | None = field(default=None, metadata={"help": "patch, the only one that is taken."})
+    mm_patch_merge_type: str | None = field(
+        default=None,
+        metadata={"help": "Layout of the views of anyres: flat (for a new model), spatial or spatial_unpad."},
+    )
+    mm_projector_type: str | None = field(
+        default=None, metadata={"help": "mlp2x_gelu (for a new model), linear or identity."}
+    )
+    mm_use_im_patch_token: bool = field(default=False, metadata={"help": "Of older LLaVA models; refused."})
     pretrain_mm_mlp_adapter: str | None = field(
         default=None,
         metadata={"help": "LLaVA's mm_projector.bin, or a region-stage checkpoint: projector (and RIM) start from it."},
@@ -50,9 +59,15 @@ class ModelArguments(llava_train.ModelArguments):
     mm_region_encoder: str | None = field(
         default=None, metadata={"help": "How regions come in: docs/architecture.md lists the ways."}
     )
-    mm_region_depth: int | None = field(default=None)
-    mm_region_heads: int | None = field(default=None)
-    mm_region_mlp_dim: int | None = field(default=None)
+    mm_region_depth: int | None = field(
+        default=None, metadata={"help": f"RIM: layers; {_REGIONS.mm_region_depth} for a new model."}
+    )
+    mm_region_heads: int | None = field(
+        default=None, metadata={"help": f"RIM: attention heads; {_REGIONS.mm_region_heads} for a new model."}
+    )
+    mm_region_mlp_dim: int | None = field(
+        default=None, metadata={"help": f"RIM: width of its MLPs; {_REGIONS.mm_region_mlp_dim} for a new model."}
+    )
     mm_region_tokens: int | None = field(default=None, metadata={"help": "Tokens a box: 1, 2 or 4."})
     mm_region_image_update: bool | None = field(
         default=None, metadata={"help": "RIM: let the image attend to the tokens."}
@@ -60,7 +75,9 @@ class ModelArguments(llava_train.ModelArguments):
     mm_region_fourier_scale: float | None = field(
         default=None, metadata={"help": "Standard deviation of the Fourier matrix."}
     )
-    mm_region_seed: int | None = field(default=None)
+    mm_region_seed: int | None = field(
+        default=None, metadata={"help": f"RIM: seed of its weights; {_REGIONS.mm_region_seed} for a new model."}
+    )
 
     def given(self, settings: type[VisionSettings | RegionSettings]) -> dict[str, Any]:
         """Those of the settings that the command line names; the tower's place is not one."""
@@ -131,6 +148,9 @@ class DataArguments(llava_train.DataArguments):
         default_factory=list,
         metadata={"nargs": "+", "help": "Record files for the evaluation loss; keeps the best checkpoint."},
     )
+    image_folder: str | None = field(
+        default=None, metadata={"help": "Where the paths of images start; the working directory by default."}
+    )
     image_aspect_ratio: str | None = field(
         default=None,
         metadata={"help": "pad (default), resize, square (LLaVA's) or anyres; a checkpoint brings its own."},
@@ -160,13 +180,22 @@ class TrainingArguments(llava_train.TrainingArguments):
 
     stage: str = field(default="region", metadata={"help": "region: RIM and projector, LLM frozen. image: LLM too."})
     lora_enable: bool = field(default=True, metadata={"help": "Image stage: LoRA (default), or the whole LLM."})
-    lora_r: int = field(default=16)
-    lora_alpha: int = field(default=256)
+    lora_r: int = field(default=16, metadata={"help": "LoRA: rank."})
+    lora_alpha: int = field(default=256, metadata={"help": "LoRA: its output is scaled by lora_alpha / lora_r."})
+    lora_dropout: float = field(default=0.05, metadata={"help": "LoRA: dropout before its weights."})
+    lora_bias: str = field(default="none", metadata={"help": "LoRA: none, as a checkpoint holds no biases."})
+    lora_weight_path: str = field(default="", metadata={"help": "Not read: a LoRA checkpoint is merged first."})
+    mm_projector_lr: float | None = field(
+        default=None, metadata={"help": "Learning rate of the projector; --learning_rate if not given."}
+    )
     mm_region_lr: float | None = field(
         default=None, metadata={"help": "Learning rate of the RIM; --learning_rate if not given."}
     )
     group_by_image: bool = field(
         default=False, metadata={"help": "Records of one image in one batch: it is opened and encoded once."}
+    )
+    group_by_modality_length: bool = field(
+        default=False, metadata={"help": "Records of like length and kind in one batch; excludes --group_by_image."}
     )
     report_to: list[str] = field(
         default_factory=lambda: ["tensorboard"],
@@ -183,7 +212,7 @@ class TrainingArguments(llava_train.TrainingArguments):
         if self.deepspeed and importlib.util.find_spec("deepspeed") is None:
             raise MissingExtraError("deepspeed", "train", "--deepspeed")
         if self.deepspeed and "LOCAL_RANK" not in os.environ:
-            _be_the_only_rank()
+            be_the_only_rank()
         if not torch.accelerator.is_available():
             self.use_cpu = True  # else processes that torchrun starts would each train by itself
         super().__post_init__()
@@ -193,30 +222,20 @@ class TrainingArguments(llava_train.TrainingArguments):
         return torch.bfloat16 if self.bf16 else torch.float16 if self.fp16 else torch.float32
 
 
-def refuse_fsdp(fsdp: object) -> None:
-    """Refuse what no checkpoint could be written from."""
-    if fsdp:
-        raise MgimmError(
-            "--fsdp cannot write our checkpoints; use --deepspeed scripts/zero2.json, or scripts/zero3.json for a "
-            "model that one GPU does not hold"
-        )
+class _OursFirst(ArgumentDefaultsHelpFormatter):
+    """Puts the flags that are declared here before LLaVA's and the many of transformers."""
+
+    def add_arguments(self, actions: Iterable[Action]) -> None:
+        """Take ``--help`` and ours first, the others in their order."""
+        ours = {"help"}.union(*(vars(kind)["__annotations__"] for kind in _KINDS))
+        super().add_arguments(sorted(actions, key=lambda action: action.dest not in ours))
 
 
-def _be_the_only_rank() -> None:
-    """Say what a launcher would say of one process: DeepSpeed asks MPI otherwise."""
-    if torch.cuda.device_count() > 1:
-        raise MgimmError(_several_gpus(torch.cuda.device_count()))
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-
-
-def _several_gpus(count: int) -> str:
-    return (
-        f"{count} GPUs are visible to one process: start one process each, with NPROC={count} before the script or "
-        f"torchrun --nproc_per_node {count} -m mgimm_plugin.train, or choose one GPU with CUDA_VISIBLE_DEVICES=0"
-    )
+_KINDS = (ModelArguments, DataArguments, TrainingArguments)
+_USAGE = (
+    "%(prog)s --stage {region,image} --model_name_or_path MODEL --data_path FILE [FILE ...] --output_dir DIR\n"
+    "       [--FLAG VALUE ...]; --help lists all flags"
+)
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> tuple[ModelArguments, DataArguments, TrainingArguments]:
@@ -225,7 +244,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> tuple[ModelArguments, 
     Raises:
         MgimmError: Settings that contradict each other, or that this plugin does not have.
     """
-    parser = HfArgumentParser((ModelArguments, DataArguments, TrainingArguments))  # type: ignore[arg-type]
+    parser = HfArgumentParser(
+        _KINDS,  # type: ignore[arg-type]
+        prog="python -m mgimm_plugin.train",
+        usage=_USAGE,
+        formatter_class=_OursFirst,
+    )
     try:
         model, data, training, unknown = parser.parse_args_into_dataclasses(
             list(argv) if argv is not None else sys.argv[1:], return_remaining_strings=True
@@ -238,67 +262,14 @@ def parse_arguments(argv: Sequence[str] | None = None) -> tuple[ModelArguments, 
     return model, data, training
 
 
-def check_arguments(model: ModelArguments, data: DataArguments, training: TrainingArguments) -> None:
-    """Refuse what cannot be meant, before anything is loaded."""
-    problems = {
-        "--model_name_or_path is needed": not model.model_name_or_path,
-        "--data_path is needed": not data.data_path,
-        f"--stage is one of {', '.join(STAGES)}": training.stage not in STAGES,
-        "--on_error is raise or skip": data.on_error not in ("raise", "skip"),
-        "--region_replay is a share, from 0 up to but not including 1": not 0 <= data.region_replay < 1,
-        "--mm_use_im_start_end and --mm_use_im_patch_token belong to older LLaVA models; leave them off": (
-            model.mm_use_im_start_end or model.mm_use_im_patch_token
-        ),
-        "--lora_bias is none: a checkpoint holds no biases of the language model": training.lora_bias != "none",
-        "--tune_mm_mlp_adapter and --freeze_backbone are for mgimm llava; here --stage region freezes the LLM": (
-            model.tune_mm_mlp_adapter or model.freeze_backbone
-        ),
-        "--resume_from_checkpoint is not needed: the same command goes on from the last whole checkpoint by itself": (
-            bool(training.resume_from_checkpoint)
-        ),
-        "--region_data_path is replayed in the image stage; the region stage reads it as --data_path": (
-            training.stage == "region" and bool(data.region_data_path)
-        ),
-        "--eval_strategy and --save_strategy best need --eval_data_path": (
-            not data.eval_data_path and (training.eval_strategy != "no" or training.save_strategy == "best")
-        ),
-        "--label_smoothing_factor is 0: a training step returns no logits to smooth": bool(
-            training.label_smoothing_factor
-        ),
-        "--cache_dir is not read: HF_HUB_CACHE says where files of the Hub are kept": bool(training.cache_dir),
-        "--lora_weight_path is not read: a LoRA checkpoint is merged first (mgimm merge-lora) to train on from it": (
-            bool(training.lora_weight_path)
-        ),
-        "--bits 4 and 8 are for loading; training needs 16 (bf16, fp16) or float32 weights": training.bits != 16,
-        "--group_by_image and --group_by_modality_length exclude each other": (
-            training.group_by_image and training.group_by_modality_length
-        ),
-        _several_gpus(training.n_gpu): training.n_gpu > 1,
-    }
-    wrong = [text for text, is_wrong in problems.items() if is_wrong]
-    if wrong:
-        raise MgimmError("; ".join(wrong))
-    if training.gradient_checkpointing and training.gradient_checkpointing_kwargs is None:
-        training.gradient_checkpointing_kwargs = {"use_reentrant": False}
-    training.dataloader_pin_memory = training.dataloader_pin_memory and torch.cuda.is_available()
-    if data.eval_data_path:
-        _keep_the_best(training)
-
-
-def _keep_the_best(training: TrainingArguments) -> None:
-    """Evaluate whenever a checkpoint is saved, where nothing else is said, and end with the best one."""
-    saving = training.save_strategy
-    if training.eval_strategy == "no":
-        training.eval_strategy = IntervalStrategy("epoch" if saving == "best" else saving)
-        training.eval_steps = training.eval_steps or training.save_steps
-    if saving == "no":
-        return
-    differs = saving != "best" and training.eval_strategy != saving
-    if differs or (saving == "steps" and training.save_steps % training.eval_steps):
-        raise MgimmError(
-            "checkpoints without an evaluation loss cannot be compared: leave --eval_strategy and --eval_steps out, or "
-            "let --eval_strategy be --save_strategy and --eval_steps divide --save_steps"
-        )
-    training.load_best_model_at_end = True
-    training.metric_for_best_model = training.metric_for_best_model or "loss"
-    training.greater_is_better = False
+__all__ = [
+    "STAGES",
+    "DataArguments",
+    "ModelArguments",
+    "TrainingArguments",
+    "check_arguments",
+    "differences",
+    "parse_arguments",
+    "refuse_conflicts",
+    "refuse_fsdp",
+]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import runpy
 import shutil
 import sys
@@ -68,6 +69,28 @@ def test_unknown_flag_is_bad_usage(bench, fail, tmp_path):
     status, printed = fail([*bench.region_flags(tmp_path / "run"), "--mm_regoin_lr", "1"])
     assert status == 2
     assert printed.startswith("error: unknown flags or values: --mm_regoin_lr 1;")
+
+
+def test_a_value_that_is_no_number_is_said_after_a_short_usage(bench, fail, tmp_path):
+    status, printed = fail(bench.region_flags(tmp_path / "run", learning_rate="abc"))
+    assert status == 2
+    assert printed.startswith("usage: python -m mgimm_plugin.train ")
+    *usage, error = printed.splitlines()
+    assert len(usage) <= 2
+    assert error.endswith("--learning_rate/--learning-rate: invalid float value: 'abc'")
+
+
+def test_help_has_our_flags_first_and_says_what_each_is(train, capsys):
+    from mgimm_plugin.train.stages import main
+
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    printed = capsys.readouterr().out
+    shape = [f"mm_region_{name}" for name in ("depth", "heads", "mlp_dim", "seed", "tokens")]
+    lora = [f"lora_{name}" for name in ("r", "alpha", "dropout", "enable", "bias", "weight_path")]
+    for name in (*shape, *lora, "mm_projector_lr", "mm_region_lr", "image_folder", "group_by_modality_length"):
+        assert re.search(rf"\n  --{name} .*\n +(?!\(default)\w", printed), name
+        assert printed.index(f"\n  --{name} ") < printed.index("\n  --per_device_train_batch_size ")
 
 
 def test_deepspeed_that_is_not_installed_is_bad_usage(bench, fail, tmp_path, monkeypatch):
