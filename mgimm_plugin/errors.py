@@ -40,36 +40,44 @@ class RecordError(MgimmError):
 
     Args:
         message: What is wrong, in words.
+        advice: What to do, where that depends on who is told: a server's client has other means than its owner.
         file: File the record came from.
         index: 0-based position of the record in its file.
         record: Its ``id``.
         field: The field that is wrong, as a path such as ``regions[2].bbox``.
+
+    Attributes:
+        fact: What is wrong, without the advice.
+        message: What is wrong, and the advice where there is one.
     """
 
     def __init__(
         self,
         message: str,
         *,
+        advice: str | None = None,
         file: object = None,
         index: int | None = None,
         record: object = None,
         field: str | None = None,
     ) -> None:
-        self.message = message
+        self.fact, self.advice = message, advice
+        self.message = message if advice is None else f"{message}; {advice}"
         self.file, self.index, self.record, self.field = file, index, record, field
         where = [
             f"{name} {value}"
             for name, value in (("file", file), ("index", index), ("record", record), ("field", field))
             if value is not None
         ]
-        super().__init__(f"{', '.join(where)}: {message}" if where else message)
+        super().__init__(f"{', '.join(where)}: {self.message}" if where else self.message)
 
     def at(
         self, *, file: object = None, index: int | None = None, record: object = None, field: str | None = None
     ) -> Self:
         """The same error, with as much of its place filled in as it does not know itself."""
         return type(self)(
-            self.message,
+            self.fact,
+            advice=self.advice,
             file=file if self.file is None else self.file,
             index=index if self.index is None else self.index,
             record=record if self.record is None else self.record,
@@ -78,13 +86,20 @@ class RecordError(MgimmError):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the trip from a data loader's worker process, keyword arguments included."""
-        return (_rebuild_record_error, (type(self), self.message, self.file, self.index, self.record, self.field))
+        place = (self.file, self.index, self.record, self.field)
+        return (_rebuild_record_error, (type(self), self.fact, self.advice, *place))
 
 
 def _rebuild_record_error(
-    kind: type[RecordError], message: str, file: object, index: int | None, record: object, field: str | None
+    kind: type[RecordError],
+    fact: str,
+    advice: str | None,
+    file: object,
+    index: int | None,
+    record: object,
+    field: str | None,
 ) -> RecordError:
-    return kind(message, file=file, index=index, record=record, field=field)
+    return kind(fact, advice=advice, file=file, index=index, record=record, field=field)
 
 
 class BoxError(RecordError):

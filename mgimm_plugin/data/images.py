@@ -97,14 +97,15 @@ def _opened(
             width, height = image.size
             if width * height > max_pixels:
                 raise ImageTooLargeError(
-                    f"image {path} has {width}x{height} pixels, more than the limit of {max_pixels}; {_RAISE_THE_LIMIT}"
+                    f"image {path} has {width}x{height} pixels, more than the limit of {max_pixels}",
+                    advice=_RAISE_THE_LIMIT,
                 )
             yield image
     except FileNotFoundError as error:
         raise ImageError(f"image {path} does not exist") from error
     except Image.DecompressionBombError as error:
         raise ImageTooLargeError(
-            f"image {path} has more pixels than the limit of {max_pixels} ({error}); {_RAISE_THE_LIMIT}"
+            f"image {path} has more pixels than the limit of {max_pixels} ({error})", advice=_RAISE_THE_LIMIT
         ) from error
     except UnidentifiedImageError as error:
         wanted = (
@@ -238,5 +239,6 @@ def _check_work(image: Image.Image, needed_size: tuple[int, int], mode: str, max
     if width * height > max(max_pixels, image.width * image.height):
         raise ImageTooLargeError(
             f"an image of {image.width}x{image.height} pixels is too elongated for image_aspect_ratio {mode}, "
-            f"which makes it {width}x{height}, more than the limit of {max_pixels} pixels; {_RAISE_THE_LIMIT}"
+            f"which makes it {width}x{height}, more than the limit of {max_pixels} pixels",
+            advice=_RAISE_THE_LIMIT,
         )

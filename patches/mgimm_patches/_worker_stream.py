@@ -2,52 +2,56 @@
 
 from __future__ import annotations
 
+import base64
 import inspect
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from llava.mm_utils import load_image_from_base64, process_images, tokenizer_image_token
-from PIL import Image
+from llava.mm_utils import tokenizer_image_token
 from transformers import StoppingCriteria, TextIteratorStreamer
 
+from mgimm_patches._worker_request import WorkerRequest
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
-from mgimm_plugin.data.images import frame_size_of
+from mgimm_plugin.data.images import decode_image, frame_size_of, preprocess_image
 from mgimm_plugin.data.region_input import RegionInput
-from mgimm_plugin.errors import ImageError, MgimmError
+from mgimm_plugin.errors import ImageError, ImageTooLargeError, MgimmError
 from mgimm_plugin.geometry import clip_boxes, frame_for, quantize_boxes
+from mgimm_plugin.growing_text import cut_at_stop
+from mgimm_plugin.serve.settings import Limits
 
-MAX_NEW_TOKENS = 1024
 DEFAULT_CONTEXT = 2048
+MAX_PIXELS = Limits().pixels
+"""Of an image, and of what an elongated one is padded or resized to: as of ``mgimm serve``."""
 
 
-def answer_stream(worker: Any, params: Mapping[str, Any]) -> Iterator[bytes]:
+def answer_stream(worker: Any, params: Any) -> Iterator[bytes]:
     """Stream LLaVA's messages: JSON with the prompt and the answer so far, each followed by a zero byte.
 
     Args:
         worker: LLaVA's ``ModelWorker``.
         params: ``prompt``, and optionally ``images`` (base64), ``regions`` (pixel ``xyxy`` boxes of the first image, in
-            the order of the prompt's ``<region>`` tokens), ``temperature``, ``top_p``, ``max_new_tokens``, ``stop``.
+            the order of the prompt's ``<region>`` tokens), ``temperature``, ``top_p``, ``max_new_tokens``, ``stop`` (a
+            text, or several).
 
     Raises:
-        MgimmError: Images, boxes and the tokens of the prompt do not belong together.
-        ValueError: A number is not one.
+        MgimmError: A field is wrong, or images, boxes and the tokens of the prompt do not belong together.
     """
-    prompt, stop = str(params["prompt"]), params.get("stop") or ""
-    inputs = _model_inputs(worker, prompt, params.get("images") or [], params.get("regions") or [])
-    settings = _sampling(params)
+    request = WorkerRequest.read(params)
+    prompt = request.prompt
+    inputs = _model_inputs(worker, request)
     room = getattr(worker.model.config, "max_position_embeddings", DEFAULT_CONTEXT) - inputs.pop("length")
-    settings["max_new_tokens"] = min(settings["max_new_tokens"], room)
-    if settings["max_new_tokens"] < 1:
+    if room < 1:
         text = prompt + "Exceeds max token length. Please start a new conversation, thanks."
         yield message(text, error_code=0)
         return
+    settings = {**_sampling(request), "max_new_tokens": min(request.max_new_tokens, room)}
     answer = ""
-    for piece in _generate(worker, stop, {**inputs, **settings}):
+    for piece in _generate(worker, request.stop, {**inputs, **settings}):
         answer += piece
-        yield message(prompt + (answer[: -len(stop)] if stop and answer.endswith(stop) else answer), error_code=0)
+        yield message(prompt + cut_at_stop(answer, request.stop), error_code=0)
 
 
 def message(text: str, *, error_code: int) -> bytes:
@@ -55,30 +59,21 @@ def message(text: str, *, error_code: int) -> bytes:
     return json.dumps({"text": text, "error_code": error_code}).encode() + b"\0"
 
 
-def _sampling(params: Mapping[str, Any]) -> dict[str, Any]:
-    temperature = float(params.get("temperature", 1.0))
-    settings: dict[str, Any] = {
-        "max_new_tokens": min(int(params.get("max_new_tokens", 256)), MAX_NEW_TOKENS),
-        "do_sample": temperature > 0.001,
-        "use_cache": True,
-    }
-    if settings["do_sample"]:
-        settings |= {"temperature": temperature, "top_p": float(params.get("top_p", 1.0))}
-    return settings
+def _sampling(request: WorkerRequest) -> dict[str, Any]:
+    if request.temperature <= 0.001:
+        return {"do_sample": False, "use_cache": True}
+    return {"do_sample": True, "use_cache": True, "temperature": request.temperature, "top_p": request.top_p}
 
 
-def _model_inputs(worker: Any, prompt: str, encoded: Sequence[str], regions: Any) -> dict[str, Any]:
+def _model_inputs(worker: Any, request: WorkerRequest) -> dict[str, Any]:
     """Arguments of ``generate``, and ``length``: the tokens that they take up in the context."""
-    model = worker.model
-    images = _images(worker, prompt, encoded, with_regions=DEFAULT_REGION_TOKEN in prompt)
-    inputs: dict[str, Any] = _region_inputs(worker, prompt, regions, [image.size for image in images])
+    model, prompt = worker.model, request.prompt
+    views, sizes = _images(worker, request)
+    inputs: dict[str, Any] = _region_inputs(worker, prompt, request.regions, sizes)
     taken = prompt.count(DEFAULT_REGION_TOKEN) * (RegionInput.of(model.config).tokens_per_region - 1)
-    if images:
-        pixels = process_images(images, worker.image_processor, model.config)
-        # The tower casts to its own dtype: pixels stay as exact as the model is.
-        views = [view.to(model.device, dtype=model.dtype) for view in pixels]
+    if views:
         inputs["images"] = torch.stack(views) if len({view.shape for view in views}) == 1 else views
-        inputs["image_sizes"] = [image.size for image in images]
+        inputs["image_sizes"] = sizes
         patches = model.get_vision_tower().num_patches
         taken += prompt.count(DEFAULT_IMAGE_TOKEN) and sum(patches * (v.shape[0] if v.ndim == 4 else 1) for v in views)
     if getattr(model.config, "mm_use_im_start_end", False):
@@ -87,20 +82,43 @@ def _model_inputs(worker: Any, prompt: str, encoded: Sequence[str], regions: Any
     return {**inputs, "inputs": ids, "length": ids.shape[1] + taken}
 
 
-def _images(worker: Any, prompt: str, encoded: Sequence[str], *, with_regions: bool) -> list[Image.Image]:
-    tokens = prompt.count(DEFAULT_IMAGE_TOKEN)
+def _images(worker: Any, request: WorkerRequest) -> tuple[list[torch.Tensor], list[tuple[int, int]]]:
+    """What the tower takes of each image, and (width, height) of the image in pixels."""
+    encoded, tokens = request.images, request.prompt.count(DEFAULT_IMAGE_TOKEN)
     # A question about regions alone shows its image to the region encoder only.
-    if len(encoded) != tokens and not (with_regions and tokens == 0 and len(encoded) == 1):
+    speaks_of_regions = DEFAULT_REGION_TOKEN in request.prompt
+    if len(encoded) != tokens and not (speaks_of_regions and tokens == 0 and len(encoded) == 1):
         raise MgimmError(f"the request has {len(encoded)} images and the prompt {tokens} {DEFAULT_IMAGE_TOKEN} tokens")
     if encoded and not worker.is_multimodal:
         raise MgimmError(f"{worker.model_name} is a language model: it sees no images")
-    images = []
+    views, sizes = [], []
     for index, text in enumerate(encoded):
-        try:
-            images.append(load_image_from_base64(text).convert("RGB"))
-        except (OSError, ValueError, TypeError, Image.DecompressionBombError) as error:
-            raise ImageError(f"cannot be read: {error}", field=f"images[{index}]") from error
-    return images
+        view, size = _image(worker, text, f"images[{index}]")
+        # The tower casts to its own dtype: pixels stay as exact as the model is.
+        views.append(view.to(worker.model.device, dtype=worker.model.dtype))
+        sizes.append(size)
+    return views, sizes
+
+
+def _image(worker: Any, text: str, field: str) -> tuple[torch.Tensor, tuple[int, int]]:
+    config = worker.model.config
+    try:
+        content = base64.b64decode(text)
+    except ValueError as error:
+        raise ImageError(f"is not base64: {error}", field=field) from error
+    try:
+        image = decode_image(content, name=field, max_pixels=MAX_PIXELS)
+        pinpoints = getattr(config, "image_grid_pinpoints", None)
+        view = preprocess_image(image, worker.image_processor, _mode(config), pinpoints, max_pixels=MAX_PIXELS)
+    except ImageTooLargeError as error:
+        raise ImageError(f"{error.fact}; send it smaller, or cut it into tiles", field=field) from error
+    except ImageError as error:
+        raise error.at(field=field) from error
+    return view, image.size
+
+
+def _mode(config: Any) -> str:
+    return getattr(config, "image_aspect_ratio", None) or "square"  # LLaVA's meaning of a missing key
 
 
 def _region_inputs(worker: Any, prompt: str, regions: Any, sizes: Sequence[tuple[int, int]]) -> dict[str, Any]:
@@ -118,8 +136,8 @@ def _region_inputs(worker: Any, prompt: str, regions: Any, sizes: Sequence[tuple
         raise MgimmError(f"{worker.model_name} has no region encoder: send a prompt without {DEFAULT_REGION_TOKEN}")
     width, height = sizes[0]
     clipped, _ = clip_boxes(regions, width, height)
-    mode = getattr(worker.model.config, "image_aspect_ratio", None) or "square"
-    frame = frame_for(width, height, mode=mode, frame_size=frame_size_of(worker.image_processor))
+    frame_size = frame_size_of(worker.image_processor)
+    frame = frame_for(width, height, mode=_mode(worker.model.config), frame_size=frame_size)
     boxes = torch.from_numpy(quantize_boxes(frame.to_unit(clipped))).to(worker.model.device)
     return {
         "boxes": boxes,
@@ -129,19 +147,22 @@ def _region_inputs(worker: Any, prompt: str, regions: Any, sizes: Sequence[tuple
 
 
 class _Stop(StoppingCriteria):
-    """Stops at the stop text, and when nobody listens any more."""
+    """Stops at a stop text, and when nobody listens any more."""
 
-    def __init__(self, tokenizer: Any, stop: str) -> None:
+    def __init__(self, tokenizer: Any, stop: Sequence[str]) -> None:
         self.tokenizer, self.stop = tokenizer, stop
         self.cancelled = threading.Event()
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> Any:
         # The ids are those of the answer alone, since the prompt went in as embeddings.
-        done = self.cancelled.is_set() or bool(self.stop and self.stop in self.tokenizer.decode(input_ids[0]))
+        done = self.cancelled.is_set()
+        if self.stop and not done:
+            text = self.tokenizer.decode(input_ids[0])
+            done = any(stop in text for stop in self.stop)
         return torch.full((input_ids.shape[0],), done, device=input_ids.device, dtype=torch.bool)
 
 
-def _generate(worker: Any, stop: str, arguments: dict[str, Any]) -> Iterator[str]:
+def _generate(worker: Any, stop: Sequence[str], arguments: dict[str, Any]) -> Iterator[str]:
     """Run ``generate`` in a thread; yields text as it comes, and raises here what was raised there."""
     streamer = TextIteratorStreamer(worker.tokenizer, skip_prompt=True, skip_special_tokens=True)
     criterion = _Stop(worker.tokenizer, stop)

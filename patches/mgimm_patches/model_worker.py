@@ -1,7 +1,7 @@
 """The model worker answers, also without a controller, and takes regions.
 
 Changes: ``__init__``, ``send_heart_beat``, ``get_status``, ``generate_stream`` and ``generate_stream_gate`` of
-``llava.serve.model_worker.ModelWorker``.
+``llava.serve.model_worker.ModelWorker``; a body that is no JSON is told as every wrong request is.
 
 Why ``worker_generate_stream`` never answered (measured: nothing within 60 s): the endpoint is a coroutine that calls
 ``send_heart_beat()``, also under ``--no-register``, and that function retries every 5 s, for ever, while no controller
@@ -16,6 +16,7 @@ all the same.
 from __future__ import annotations
 
 import inspect
+import json
 import threading
 from collections.abc import Iterator
 from types import ModuleType
@@ -65,18 +66,28 @@ def _change_worker(module: ModuleType) -> bool:
 
         try:
             yield from self.generate_stream(params)
-        except (MgimmError, ValueError, KeyError) as error:
+        except (MgimmError, ValueError) as error:
             module.logger.info(f"refused: {type(error).__name__}: {error}")
             yield message(f"{type(error).__name__}: {error}", error_code=1)
         except Exception as error:  # the server's outermost frame: one request's defect must not end the worker
             module.logger.exception("a request failed")
             yield message(f"{module.server_error_msg} ({type(error).__name__})", error_code=1)
 
+    async def refuse_body(request: Any, error: Exception) -> Any:
+        from fastapi.responses import Response
+
+        from mgimm_patches._worker_stream import message
+
+        return Response(message(f"the body is not JSON: {error}; send one JSON object", error_code=1), status_code=400)
+
     worker_class.__init__ = __init__
     worker_class.send_heart_beat = send_heart_beat
     worker_class.get_status = status_with_template
     worker_class.generate_stream = generate_stream
     worker_class.generate_stream_gate = generate_stream_gate
+    # What the endpoint's ``request.json()`` raises.
+    for error in (json.JSONDecodeError, UnicodeDecodeError):
+        module.app.add_exception_handler(error, refuse_body)
     return True
 
 

@@ -3,6 +3,7 @@
 import argparse
 import base64
 import functools
+import io
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import sys
 import time
 
 import pytest
+from PIL import Image
 
 from tests.patches.conftest import ROOT
 
@@ -29,6 +31,11 @@ def worker_of(folder: str):
 
 def post(folder, **request):
     """Start a worker on a model in this process, without a controller, and return the messages of one answer."""
+    answer = post_body(folder, json={"temperature": 0, "max_new_tokens": 8, **request})
+    return [json.loads(part) for part in answer.content.split(b"\0") if part]
+
+
+def post_body(folder, **body):
     import llava.serve.model_worker as module
     from fastapi.testclient import TestClient
 
@@ -36,9 +43,9 @@ def post(folder, **request):
     module.model_semaphore = None
     module.worker = worker_of(str(folder))
     with TestClient(module.app) as client:
-        answer = client.post("/worker_generate_stream", json={"temperature": 0, "max_new_tokens": 8, **request})
+        answer = client.post("/worker_generate_stream", **body)
         assert client.post("/worker_get_status").json()["queue_length"] == 0
-    return [json.loads(part) for part in answer.content.split(b"\0") if part]
+    return answer
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +79,6 @@ def test_worker_streams_the_models_words(llava_folder, picture, encoded):
     assert {message["error_code"] for message in messages} == {0}
     from llava.mm_utils import process_images, tokenizer_image_token
     from llava.model.builder import load_pretrained_model
-    from PIL import Image
 
     tokenizer, model, image_processor, _ = load_pretrained_model(str(llava_folder), None, "", device="cpu")
     image = Image.open(picture).convert("RGB")
@@ -90,8 +96,9 @@ def test_worker_streams_the_models_words(llava_folder, picture, encoded):
 
 def test_worker_stops_at_a_stop_text_and_does_not_say_it(llava_folder, encoded):
     words = post(llava_folder, prompt=PROMPT, images=[encoded])[-1]["text"].removeprefix(PROMPT).split()
-    stopped = post(llava_folder, prompt=PROMPT, images=[encoded], stop=words[2])
-    assert stopped[-1]["text"].removeprefix(PROMPT).split() == words[:2]
+    for stop in (words[2], [words[2], words[3]], [words[3], words[2]]):
+        stopped = post(llava_folder, prompt=PROMPT, images=[encoded], stop=stop)
+        assert stopped[-1]["text"].removeprefix(PROMPT).split() == words[:2]
 
 
 def test_worker_answers_about_regions(mgimm_folder, picture, encoded):
@@ -128,12 +135,61 @@ def test_worker_answers_about_regions(mgimm_folder, picture, encoded):
         ({"prompt": "<image> what", "images": ["bm8gcGljdHVyZQ=="]}, r"images\[0\]"),
         ({"prompt": "<region> what", "regions": [[0, 0, 9, 9]], "images": []}, "no image"),
         ({"prompt": "what", "temperature": "warm", "images": []}, "warm"),
+        ({"prompt": None}, "prompt is missing; send a text"),
+        ({"prompt": 7}, "prompt is '7'; send a text"),
+        ({"images": "abc"}, "images is no list of texts"),
+        ({"images": [5]}, "images is no list of texts"),
+        ({"stop": 3}, "stop is '3'; send a text, or a list of texts"),
+        ({"stop": [3]}, "stop is .*; send a text, or a list of texts"),
+        ({"max_new_tokens": "many"}, "max_new_tokens is 'many'; send a number of at least 1"),
+        ({"max_new_tokens": 0}, "max_new_tokens is '0'; send a number of at least 1"),
+        ({"max_new_tokens": 2.5}, "max_new_tokens is '2.5'; send a whole number"),
+        ({"temperature": [1]}, r"temperature is '\[1\]'; send a number of at least 0"),
+        ({"top_p": 2}, "top_p is '2'; send a number from 0 to 1"),
     ],
 )
 def test_wrong_requests_hear_why(mgimm_folder, encoded, request_part, reason):
-    (message,) = post(mgimm_folder, **{"images": [encoded], **request_part})
+    (message,) = post(mgimm_folder, **{"prompt": PROMPT, "images": [encoded], **request_part})
     assert message["error_code"] == 1
     assert re.search(reason, message["text"])
+
+
+@pytest.mark.parametrize("body", [b"x", b"", b"\xff\xfe"])
+def test_a_body_that_is_no_json_hears_so(llava_folder, body):
+    answer = post_body(llava_folder, content=body)
+    message = json.loads(answer.content.removesuffix(b"\0"))
+    assert (answer.status_code, message["error_code"]) == (400, 1)
+    assert "the body is not JSON" in message["text"]
+    assert "no JSON object" in post_body(llava_folder, json=[]).text
+
+
+def test_null_is_a_missing_field(llava_folder, encoded):
+    answers = [
+        post(llava_folder, prompt=PROMPT, images=[encoded], **fields)
+        for fields in ({}, {"stop": None, "regions": None, "top_p": None})
+    ]
+    assert answers[0] == answers[1]
+    sampled = post(llava_folder, prompt=PROMPT, images=[encoded], temperature=None, max_new_tokens=None)
+    assert sampled[-1]["error_code"] == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "kind", "reason"),
+    [
+        ((30_000, 1), "RGB", "PNG", "too elongated for image_aspect_ratio .*; send it smaller, or cut it into tiles"),
+        ((9000, 8000), "1", "PNG", "9000x8000 pixels, more than the limit of 64000000; send it smaller"),
+        ((9, 9), "I;16", "PNG", "not 8 bits a channel"),
+        ((9, 9), "RGB", "EPS", "not an image of a kind that is taken"),
+        ((9, 9), "RGB", "GIF", "not an image of a kind that is taken"),
+    ],
+)
+def test_images_are_held_to_the_rules_of_the_server(llava_folder, size, mode, kind, reason):
+    content = io.BytesIO()
+    Image.new(mode, size).save(content, kind)
+    (message,) = post(llava_folder, prompt=PROMPT, images=[base64.b64encode(content.getvalue()).decode()])
+    assert message["error_code"] == 1
+    assert re.search(rf"images\[0\].*{reason}", message["text"])
+    assert "--max-pixels" not in message["text"]
 
 
 def test_model_without_region_encoder_says_so(llava_folder, encoded):
