@@ -154,13 +154,13 @@ def check_length(
     length = sequence_length(input_ids, tokens_per_image, tokens_per_region)
     if length + answer_length <= context_length:
         return
+    needs = f"takes {length} tokens, images and regions included"
     if answer_length:
-        needs = f"takes {length} tokens, images and regions included, and its answer up to {answer_length} more"
+        needs = f"the question {needs}, and its answer up to {answer_length} more"
         advice = "shorten the question or lower max_new_tokens"
     else:
-        needs = f"takes {length} tokens, images and regions included"
         advice = "shorten the record or raise --model_max_length"
-    raise SequenceTooLongError(f"{needs}, but the model's context has {context_length}; {advice}")
+    raise SequenceTooLongError(f"{needs}, but the model's context has {context_length}", advice=advice)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mgimm_plugin.constants import DEFAULT_IMAGE_TOKEN, DEFAULT_REGION_TOKEN
-from mgimm_plugin.errors import ImageError, RecordError
+from mgimm_plugin.errors import ImageError, ImageTooLargeError, RecordError, SequenceTooLongError
 from mgimm_plugin.geometry import fractions_to_pixels
 from mgimm_plugin.predictor import Predictor, PreparedImage, Question
 from mgimm_plugin.serve.images import open_request_image
@@ -86,8 +86,15 @@ def ask(
         return question, predictor.check(question, max_new_tokens=request.new_tokens)
     except ImageError as error:
         field = drafted.image_field
-        message = error.message if field in error.message else f"{field}: {error.message}"
+        too_large = isinstance(error, ImageTooLargeError)  # its own advice is for who starts the server
+        told = f"{error.fact}; send it smaller, or cut it into tiles" if too_large else error.message
+        message = told if field in told else f"{field}: {told}"
         raise RequestRefused(message, param=field, code="invalid_image") from error
+    except SequenceTooLongError as error:
+        length = "max_tokens" if request.max_completion_tokens is None else "max_completion_tokens"
+        raise RequestRefused(
+            f"messages: {error.fact}; send less of the conversation or lower {length}", param="messages"
+        ) from error
     except RecordError as error:
         field = error.field or "messages"
         raise RequestRefused(f"{field}: {error.message}", param=field) from error
