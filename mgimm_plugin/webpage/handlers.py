@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mgimm_plugin.errors import ImageError, MgimmError
+from mgimm_plugin.errors import ImageError, ImageTooLargeError, MgimmError, SequenceTooLongError
 from mgimm_plugin.webpage import answers, panels
 from mgimm_plugin.webpage.boxes_input import parse_boxes
 from mgimm_plugin.webpage.examples import canvas_value, examples
@@ -39,13 +39,22 @@ def told_as_toasts() -> Iterator[None]:
     try:
         yield
     except MgimmError as error:
-        raise gr.Error(str(error), title="That did not work", print_exception=False) from error
+        raise gr.Error(_told(error), title="That did not work", print_exception=False) from error
     except gr.Error:
         raise
     except Exception as error:  # its words are for the log: they may have paths of this machine
         logger.exception("a visitor's request failed")
         message = "the server failed; its log says why. Reload the page and try again"
         raise gr.Error(message, title="That did not work", print_exception=False) from error
+
+
+def _told(error: MgimmError) -> str:
+    """An error in words for a visitor, who has other means than the command line."""
+    if isinstance(error, ImageTooLargeError):
+        return f"{error.fact}: cut it into tiles"
+    if isinstance(error, SequenceTooLongError):
+        return f"{error.fact}: lower Longest answer, draw fewer boxes or, in the chat, press New conversation"
+    return str(error)
 
 
 @dataclass(frozen=True, slots=True)

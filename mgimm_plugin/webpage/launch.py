@@ -63,7 +63,7 @@ def launch(
     from mgimm_plugin.webpage.page import build
 
     limits = Limits()
-    shelf = ModelShelf(models, base=base, device=device)
+    shelf = ModelShelf(models, base=base, device=device, max_pixels=limits.pixels)
     page = build(shelf, limits, corrections.resolve())
     page.queue(max_size=limits.waiting, default_concurrency_limit=1, api_open=False)
     _, address, _ = page.launch(

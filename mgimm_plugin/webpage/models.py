@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mgimm_plugin.commands.loading import load_predictor
 from mgimm_plugin.errors import MgimmError, SettingError
 from mgimm_plugin.resources import bundled_model
+from mgimm_plugin.webpage.session import Limits
 
 if TYPE_CHECKING:
     from mgimm_plugin.predictor import Predictor
@@ -57,13 +58,21 @@ class ModelShelf:
         names: Folders or Hub ids; the bundled model where there are none.
         base: Base model of adapter and LoRA checkpoints.
         device: Such as ``cpu`` or ``cuda``.
+        max_pixels: Larger images are refused, and those that would be padded or resized to more.
     """
 
-    def __init__(self, names: Sequence[str] = (), *, base: str | None = None, device: str | None = None) -> None:
+    def __init__(
+        self,
+        names: Sequence[str] = (),
+        *,
+        base: str | None = None,
+        device: str | None = None,
+        max_pixels: int = Limits().pixels,
+    ) -> None:
         self._folders = {_short(name): name for name in names or [str(bundled_model())]}
         if len(self._folders) < len(names):
             raise SettingError("two of the models have the same last part of their names; rename a folder")
-        self._base, self._device = base, device
+        self._base, self._device, self._max_pixels = base, device, max_pixels
         self._lock = threading.Lock()
         self._loaded: dict[tuple[str, str], Predictor] = {}
 
@@ -131,7 +140,8 @@ class ModelShelf:
 
     def _load(self, options: Options) -> Predictor:
         dtype = None if options.precision == "auto" else options.precision
-        return load_predictor(self._folders[options.model], self._base, device=self._device, dtype=dtype)[0]
+        name = self._folders[options.model]
+        return load_predictor(name, self._base, device=self._device, dtype=dtype, max_pixels=self._max_pixels)[0]
 
 
 def _free_memory() -> None:

@@ -46,6 +46,18 @@ def test_what_is_wrong_is_told_in_plain_words(address):
         client.predict(drawing([]), True, "/etc", *SETTINGS[1:], api_name="/describe_image")
 
 
+def test_what_is_too_much_for_the_model_is_told_with_what_a_visitor_can_do(address, tmp_path):
+    from gradio_client import handle_file
+
+    client = client_of(address)
+    Image.new("RGB", (7500, 5)).save(tmp_path / "long.png")
+    long = {**drawing([]), "image": handle_file(tmp_path / "long.png")}
+    with pytest.raises(Exception, match=r"too elongated .* limit of 50000000 pixels: cut it into tiles"):
+        client.predict(long, True, *SETTINGS, api_name="/describe_image")
+    with pytest.raises(Exception, match=r"the question takes .* tokens.*: lower Longest answer.* New conversation"):
+        client.predict("ŷ" * 900, drawing([]), *SETTINGS[:-1], 400, api_name="/chat")
+
+
 def test_pasted_boxes_join_those_that_are_drawn_on_the_same_picture(address):
     given = drawing([(9, 39, 49, 80)])
     value = client_of(address).predict(given, "10 20 40 60", api_name="/paste_boxes")
