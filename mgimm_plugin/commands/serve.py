@@ -54,7 +54,7 @@ def run(
         import fastapi  # noqa: F401 - told by its extra's name before a model is loaded
         import httpx  # noqa: F401
         import prometheus_client  # noqa: F401
-        import uvicorn
+        import uvicorn  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "serve", "mgimm serve") from error
     if not is_loopback(host) and not api_key:
@@ -64,6 +64,7 @@ def run(
     predictor, loaded = load_predictor(model, base, device=device, dtype=dtype, max_pixels=max_pixels)
 
     from mgimm_plugin.serve.app import create_app
+    from mgimm_plugin.serve.listening import listen
     from mgimm_plugin.serve.settings import Limits
 
     # A folder's place is nobody's business. abspath gives "." a name, and leaves a link the one that was chosen for it.
@@ -76,4 +77,4 @@ def run(
         allow_remote_images=allow_remote_images,
         middleware=guards,
     )
-    uvicorn.run(app, host=host, port=port, proxy_headers=False, server_header=False, timeout_graceful_shutdown=5)
+    listen(app, host=host, port=port)

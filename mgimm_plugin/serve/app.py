@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from mgimm_plugin.predictor import Predictor
 from mgimm_plugin.serve.asking import ask, draft
-from mgimm_plugin.serve.batching import Batcher, Failed, Finished, Job, Piece, queue_is_full
+from mgimm_plugin.serve.batching import Batcher, Finished, Job, Piece, Stopped, queue_is_full, server_stops
 from mgimm_plugin.serve.images import image_bytes
 from mgimm_plugin.serve.metrics import Metrics
 from mgimm_plugin.serve.responses import Completion, sse
@@ -51,6 +51,10 @@ def create_app(
         api_key: Asked of every request but those for ``/health``.
         allow_remote_images: Whether http(s) images are loaded, from public addresses only.
         middleware: What requests pass before anything else.
+
+    Returns:
+        The endpoint. ``app.state.stop()`` tells all who wait for an answer that the server stops; ``listening.Server``
+        calls it.
     """
     server = _Server(predictor, name, limits or Limits(), api_key, allow_remote_images)
 
@@ -61,6 +65,7 @@ def create_app(
 
     # No pages about the endpoint: they would load scripts from elsewhere.
     app = FastAPI(title="mgimm serve", lifespan=lifespan, openapi_url=None, middleware=list(middleware))
+    app.state.stop = server.batcher.stop
     app.add_exception_handler(RequestRefused, server.refuse)
     app.add_exception_handler(HTTPException, server.refuse)
     app.add_exception_handler(Exception, server.fail)
@@ -175,6 +180,8 @@ class _Server:
         if end is None:
             self.metrics.gone()
             return Response(status_code=_NOBODY)
+        if isinstance(end, Stopped):
+            raise server_stops()
         self.metrics.failed()
         return JSONResponse(_FAILED, status_code=500)
 
@@ -185,12 +192,16 @@ class _Server:
         while isinstance(event := await job.next_event(), Piece):
             yield completion.piece(event.text)
         job.cancelled.set()  # nothing more is told
-        if isinstance(event, Failed):
-            self.metrics.failed()
-            yield sse(_FAILED)
-        else:
+        if isinstance(event, Finished):
             self.metrics.answered(time.monotonic() - arrived, completion.prompt_tokens, event.tokens)
             yield completion.ending(event, with_usage=with_usage)
+        elif isinstance(event, Stopped):
+            refusal = server_stops()
+            self.metrics.refused(refusal.code)
+            yield sse(refusal.as_dict())
+        else:
+            self.metrics.failed()
+            yield sse(_FAILED)
 
     def _card(self) -> dict[str, Any]:
         return {"id": self.name, "object": "model", "created": self.started, "owned_by": "mgimm"}

@@ -58,7 +58,12 @@ class Failed:
     """There is no answer; the log says why."""
 
 
-Event = Piece | Finished | Failed
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """There is no answer, because the server stops."""
+
+
+Event = Piece | Finished | Failed | Stopped
 
 
 @dataclass(eq=False, slots=True)
@@ -84,7 +89,7 @@ class Job:
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     async def next_event(self) -> Event:
-        """Wait for the next event; the last one is ``Finished`` or ``Failed``."""
+        """Wait for the next event; the last one is no ``Piece``."""
         return await self._events.get()
 
     def tell(self, event: Event) -> None:
@@ -114,6 +119,7 @@ class Batcher:
     def __init__(self, predictor: Predictor, limits: Limits, observer: Observer) -> None:
         self._predictor, self._limits, self._observer = predictor, limits, observer
         self._waiting: deque[Job] = deque()
+        self._running: Sequence[Job] = ()
         self._changed = threading.Condition()
         self._closed = False
         self._failures = 0
@@ -135,20 +141,28 @@ class Batcher:
         """Put a job into the queue.
 
         Raises:
-            RequestRefused: The queue is full.
+            RequestRefused: The queue is full, or the server stops.
         """
         with self._changed:
+            if self._closed:
+                raise server_stops()
             self._drop_cancelled()
             if len(self._waiting) >= self._limits.queue_length:
                 raise queue_is_full(len(self._waiting))
             self._waiting.append(job)
             self._changed.notify()
 
-    def close(self) -> None:
-        """Drop what waits, and wait until the model is still."""
+    def stop(self) -> None:
+        """Take nothing more, and tell all who wait for an answer, without waiting for the model's next step."""
         with self._changed:
             self._closed = True
+            for job in (*self._running, *self._waiting):
+                job.tell(Stopped())  # those that have their answer listen no more
             self._changed.notify()
+
+    def close(self) -> None:
+        """Stop, and wait until the model is still."""
+        self.stop()
         self._thread.join()
 
     def _work(self) -> None:
@@ -163,6 +177,7 @@ class Batcher:
                 self._failures = _FAILURES_IN_A_ROW if _is_of_device(error) else self._failures + 1
                 for job in batch:
                     job.tell(Failed())
+            self._running = ()
 
     def _next_batch(self) -> list[Job] | None:
         """Wait for jobs that go together; [] where all that came have gone, None when the batcher is closed."""
@@ -174,13 +189,12 @@ class Batcher:
                     break
             self._drop_cancelled()
             if self._closed:
-                for job in self._waiting:
-                    job.tell(Failed())
                 return None
             first = self._waiting[0].temperature if self._waiting else 0.0
             fitting = [job for job in self._waiting if job.temperature == first][: self._limits.batch_size]
             for job in fitting:
                 self._waiting.remove(job)
+            self._running = fitting
         return fitting
 
     def _drop_cancelled(self) -> None:
@@ -195,9 +209,6 @@ class Batcher:
             batch_size=len(batch),
             on_token=lambda at, token, _: rows[at].hear(token),
         )
-        if self._closed:
-            for job in batch:
-                job.tell(Failed())  # those that have their answer listen no more
 
     def _closing(self) -> bool:
         return self._closed
@@ -217,6 +228,14 @@ def queue_is_full(waiting: int) -> RequestRefused:
     return RequestRefused(
         f"the queue is full: {waiting} requests wait; try again in a second",
         status=429, code="queue_full", retry_after=1,
+    )  # fmt: skip
+
+
+def server_stops() -> RequestRefused:
+    """What a client hears that waits for an answer, or comes, when the server stops."""
+    return RequestRefused(
+        "the server is being stopped; ask again when it is back",
+        status=503, code="server_stopping", retry_after=5,
     )  # fmt: skip
 
 

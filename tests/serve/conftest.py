@@ -92,9 +92,10 @@ def running(predictor, **settings):
     import uvicorn
 
     from mgimm_plugin.serve.app import create_app
+    from mgimm_plugin.serve.listening import Server
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(create_app(predictor, "tiny", **settings), log_level="warning"))
+        server = Server(uvicorn.Config(create_app(predictor, "tiny", **settings), log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -6,7 +6,7 @@ import pytest
 
 from mgimm_plugin.growing_text import GrowingText
 from mgimm_plugin.predictor import Predictor, Question
-from mgimm_plugin.serve.batching import Batcher, Failed, Finished, Job, Piece
+from mgimm_plugin.serve.batching import Batcher, Failed, Finished, Job, Piece, Stopped
 from mgimm_plugin.serve.settings import Limits, RequestRefused
 
 LIMITS = Limits(queue_length=4, batch_size=3, batch_seconds=0)
@@ -130,12 +130,16 @@ def test_closing_tells_those_that_wait(held):
         closing = asyncio.create_task(asyncio.to_thread(batcher.close))
         while not batcher._closed:
             await asyncio.sleep(0)
+        ends = [await end_of(one) for one in jobs]  # the model has not gone on yet
+        with pytest.raises(RequestRefused, match="being stopped") as refused:
+            batcher.submit(job())
+        assert refused.value.status == 503
         held.let_go.set()
         await closing
-        return [await end_of(one) for one in jobs]
+        return ends
 
     ends, _ = with_batcher(held, use)
-    assert all(isinstance(end, Failed) for end in ends)
+    assert all(isinstance(end, Stopped) for end in ends)
 
 
 @pytest.mark.parametrize(

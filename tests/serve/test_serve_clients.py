@@ -105,3 +105,22 @@ def test_a_full_queue_is_told_with_a_time_to_come_again(held):
         first.join()
         second.join()
     assert [answer.status_code for answer in answers] == [200, 200]
+
+
+def test_who_waits_when_the_server_stops_is_told(held):
+    with ThreadPoolExecutor() as threads:
+        with running(held, limits=Limits(batch_size=1)) as address:
+            place = f"{address}/v1/chat/completions"
+            asked = [threads.submit(httpx.post, place, json=ASKED, timeout=60)]
+            assert held.asked.wait(60)
+            for stream in (False, True):
+                asked.append(threads.submit(httpx.post, place, json={**ASKED, "stream": stream}, timeout=60))
+            wait_for(address, "mgimm_queue_length 2.0")
+            # The model goes on only when all have been told: they are not kept waiting for its next step.
+            for one in asked:
+                one.add_done_callback(lambda _: held.let_go.set() if all(one.done() for one in asked) else None)
+        running_one, waiting, stream = (one.result() for one in asked)
+    for answer in (running_one, waiting):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "server_stopping")
+        assert answer.headers["retry-after"]
+    assert json.loads(stream.text.split("\n\n")[-2].removeprefix("data: "))["error"]["code"] == "server_stopping"

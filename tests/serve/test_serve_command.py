@@ -9,7 +9,7 @@ from mgimm_plugin.cli import app
 from mgimm_plugin.model.folders import CheckpointKind
 
 pytest.importorskip("fastapi")
-uvicorn = pytest.importorskip("uvicorn")
+listening = pytest.importorskip("mgimm_plugin.serve.listening")
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def serve(monkeypatch):
     from fastapi.testclient import TestClient
 
     served = []
-    monkeypatch.setattr(uvicorn, "run", lambda app, **_: served.append(app))
+    monkeypatch.setattr(listening, "listen", lambda app, **_: served.append(app))
 
     def run(*args):
         result = CliRunner().invoke(app, ["serve", *args])
