@@ -10,6 +10,7 @@ from pathlib import Path
 from mgimm_plugin.commands.loading import load_predictor
 from mgimm_plugin.errors import MissingExtraError
 from mgimm_plugin.serve.hosts import check_address, host_guards, is_loopback
+from mgimm_plugin.serve.settings import usable_key
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def run(
 
     Raises:
         MissingExtraError: The packages of ``[serve]`` are not installed.
-        SettingError: One of ``allowed_hosts`` is no host name.
+        SettingError: One of ``allowed_hosts`` is no host name, or the API key is one that no client can send.
         MgimmError: The address is taken, or the model cannot be loaded.
     """
     try:
@@ -57,7 +58,8 @@ def run(
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "serve", "mgimm serve") from error
-    if not is_loopback(host) and not api_key:
+    api_key = usable_key(api_key)  # told before a model is loaded
+    if not is_loopback(host) and api_key is None:
         logger.warning("everybody who reaches %s may ask: set MGIMM_API_KEY to ask for a key", host)
     guards = host_guards(host, allowed_hosts)
     check_address(host, port)
@@ -73,7 +75,7 @@ def run(
         predictor,
         name,
         limits=Limits(pixels=max_pixels, batch_size=batch_size, queue_length=queue_length),
-        api_key=api_key or None,
+        api_key=api_key,
         allow_remote_images=allow_remote_images,
         middleware=guards,
     )

@@ -24,7 +24,7 @@ from mgimm_plugin.serve.images import image_bytes
 from mgimm_plugin.serve.metrics import Metrics
 from mgimm_plugin.serve.responses import Completion, sse
 from mgimm_plugin.serve.schema import ChatRequest, read_request
-from mgimm_plugin.serve.settings import Limits, RequestRefused, error_body
+from mgimm_plugin.serve.settings import Limits, RequestRefused, error_body, usable_key
 
 _READ_AT_ONCE = 4
 """Images that are decoded at the same time: each may take the memory of the largest that is allowed."""
@@ -48,15 +48,18 @@ def create_app(
         predictor: The model.
         name: What clients call it.
         limits: What requests may take.
-        api_key: Asked of every request but those for ``/health``.
+        api_key: Asked of every request but those for ``/health``; white space around it does not count.
         allow_remote_images: Whether http(s) images are loaded, from public addresses only.
         middleware: What requests pass before anything else.
 
     Returns:
         The endpoint. ``app.state.stop()`` tells all who wait for an answer that the server stops; ``listening.Server``
         calls it.
+
+    Raises:
+        SettingError: The API key is one that no client can send.
     """
-    server = _Server(predictor, name, limits or Limits(), api_key, allow_remote_images)
+    server = _Server(predictor, name, limits or Limits(), usable_key(api_key), allow_remote_images)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

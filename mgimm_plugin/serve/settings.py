@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.errors import MgimmError, SettingError
+
+_SPACE = " \t\n\r\v\f"
+"""What ``bytes.strip`` takes from the key in a header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,28 @@ class Limits:
     remote_bytes: int = 20 << 20
     remote_seconds: float = 10.0
     remote_redirects: int = 3
+
+
+def usable_key(key: str | None) -> str | None:
+    """An API key as clients can send it: without the white space around it, which a file or a shell may have added.
+
+    Args:
+        key: The key; None where none is asked for.
+
+    Raises:
+        SettingError: Nothing is left of it, or it has a control character, which no header can carry.
+    """
+    if key is None:
+        return None
+    key = key.strip(_SPACE)
+    if not key:
+        raise SettingError("the API key (--api-key, MGIMM_API_KEY) is empty; give one, or leave it out to ask for none")
+    if any(letter < " " or letter == "\x7f" for letter in key):
+        raise SettingError(
+            "the API key (--api-key, MGIMM_API_KEY) has a line break or another control character, "
+            "which no client can send; give one without"
+        )
+    return key
 
 
 class RequestRefused(MgimmError):

@@ -48,6 +48,20 @@ def test_names_of_proxies_can_be_allowed(serve, checkpoint_tree):
         assert [client.get("/health", headers={"host": host}).status_code for host in hosts] == [200, 200, 200, 400]
 
 
+@pytest.mark.parametrize(
+    ("args", "variable", "told"),
+    [
+        (["--api-key", ""], "another", "is empty"),
+        ([], " \n", "is empty"),
+        ([], "two\nlines", "has a line break"),
+    ],
+)
+def test_a_key_that_no_client_can_send_is_bad_usage_before_a_model_is_loaded(args, variable, told):
+    result = CliRunner(env={"MGIMM_API_KEY": variable}).invoke(app, ["serve", "--model", "there/is/none", *args])
+    assert result.exit_code == 2
+    assert f"the API key (--api-key, MGIMM_API_KEY) {told}" in result.stderr
+
+
 def test_what_is_no_host_name_is_bad_usage_before_a_model_is_loaded():
     result = CliRunner().invoke(app, ["serve", "--model", "there/is/none", "--allowed-host", "https://one.example"])
     assert result.exit_code == 2

@@ -65,6 +65,7 @@ def test_a_wrong_key_is_refused(tiny_predictor, header, path):
         ("secret", b"bearer secret"),
         ("secret", b"BEARER  secret"),
         ("Schl\u00fcssel", "Bearer Schl\u00fcssel".encode()),
+        (" secret\r\n", b"Bearer secret"),
         ("Schl\udcfcssel", b"Bearer Schl\xfcssel"),  # as os.environ has what is not UTF-8
     ],
 )
