@@ -29,6 +29,8 @@ from mgimm_plugin.errors import MgimmError
 _SENTINELS = {DEFAULT_IMAGE_TOKEN: IMAGE_TOKEN_INDEX, DEFAULT_REGION_TOKEN: REGION_TOKEN_INDEX}
 _SENTINEL_PATTERN = re.compile("(" + "|".join(map(re.escape, _SENTINELS)) + ")")
 _ROLES = {"human": 0, "gpt": 1}
+_NO_WORDS = ("", None, None)
+"""An answer without words, with what ends it: LLaVA takes an empty text for a turn that is still to come."""
 
 Span = tuple[int, int]
 
@@ -118,7 +120,8 @@ def _append(conversation: Conversation, position: int, role: str, text: str) -> 
     if _ROLES.get(role) != position % 2:
         raise MgimmError(f"turn {position} is of {role!r}: turns alternate between 'human' and 'gpt', the human first")
     # White space at the start of an answer could become one token with the end of the prompt before it.
-    conversation.append_message(conversation.roles[position % 2], text.strip() if role == "gpt" else text)
+    said = (text.strip() or _NO_WORDS) if role == "gpt" else text
+    conversation.append_message(conversation.roles[position % 2], said)
 
 
 def _render(conversation: Conversation, turns: Sequence[tuple[str, str]]) -> tuple[str, list[Span]]:

@@ -158,6 +158,14 @@ def test_a_bos_token_that_the_text_begins_with_is_not_doubled(tokenizers):
     assert tokenize_prompt("<s>Words", tokenizer) == tokenize_prompt("Words", tokenizer)
 
 
+@pytest.mark.parametrize(("template", "kind"), pairs())
+def test_an_earlier_answer_without_words_has_its_end_all_the_same(tokenizers, template, kind):
+    def prompt(answer):
+        return build_prompt([("human", "Hello"), ("gpt", answer), ("human", "And?")], template, tokenizers[kind])
+
+    assert prompt("") == prompt(" ") == prompt("ANSWER").replace("ANSWER", "")
+
+
 @pytest.mark.parametrize("kind", SENTENCEPIECE)
 def test_tokenizer_model_alone_is_enough(tokenizers, kind):
     """No ``tokenizer.json``: the leading space of sentencepiece is neither doubled nor lost."""

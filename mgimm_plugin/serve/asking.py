@@ -152,7 +152,7 @@ def _image_of(messages: list[Message], first: int) -> tuple[str | None, str, int
 
 def _text(message: Message, field: str) -> str:
     text = "\n".join(part.text for part in message.content if isinstance(part, TextPart)).strip()
-    if not text:
+    if not text and message.role != "assistant":  # an answer is empty where it would begin with a stop text
         raise RequestRefused(f"{field}.content has no text; say what is asked", param=f"{field}.content")
     if message.role != "user" and (DEFAULT_IMAGE_TOKEN in text or DEFAULT_REGION_TOKEN in text):
         raise RequestRefused(

@@ -82,6 +82,13 @@ def test_an_answer_may_be_sent_back_as_it_came(client, tiny_predictor, pictures)
     assert said(post(client, [asked, answer, user("And where?")])) == expected
 
 
+def test_an_answer_that_its_stop_text_left_empty_may_be_sent_back(client, tiny_predictor):
+    answer = post(client, [user("Hello?")], stop=alone(tiny_predictor, None, "Hello?")[0]).json()["choices"][0]
+    assert answer["message"]["content"] == ""
+    expected = alone(tiny_predictor, None, "More?", earlier=("Hello?", ""))
+    assert said(post(client, [user("Hello?"), answer["message"], user("More?")])) == expected
+
+
 def test_null_is_as_good_as_nothing(client, tiny_predictor):
     response = post(client, [user("Hello?")], stream=None, n=None, temperature=None, stop=None)
     assert said(response) == alone(tiny_predictor, None, "Hello?")
