@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from mgimm_plugin.predictor import Predictor
 from mgimm_plugin.serve.asking import ask, draft
 from mgimm_plugin.serve.batching import Batcher, Finished, Job, Piece, Stopped, queue_is_full, server_stops
+from mgimm_plugin.serve.bodies import Bodies
 from mgimm_plugin.serve.images import image_bytes
 from mgimm_plugin.serve.metrics import Metrics
 from mgimm_plugin.serve.responses import Completion, sse
@@ -89,7 +90,8 @@ class _Server:
         self.metrics = Metrics(lambda: len(self.batcher))
         self.batcher = Batcher(predictor, limits, self.metrics)
         self.reading = asyncio.Semaphore(_READ_AT_ONCE)
-        self.under_way = 0
+        self.bodies = Bodies(limits)
+        self.under_way = 0  # read, and not yet in the queue
         self.started = int(time.time())
 
     async def health(self) -> Response:
@@ -113,17 +115,12 @@ class _Server:
         """Answer; what is wrong with a request is said before anything of it reaches the model."""
         arrived = time.monotonic()
         self._check_key(request)
-        # Refused before it is read: what many large requests hold in memory is bounded by this.
-        if self.under_way + len(self.batcher) >= self.limits.queue_length:
-            raise queue_is_full(self.under_way + len(self.batcher))
-        self.under_way += 1
+        self._check_queue()  # before a large body is read for nothing
         try:
             job, tokens, with_usage = await self._submitted(request)
         except ClientDisconnect:
             self.metrics.gone()
             return Response(status_code=_NOBODY)
-        finally:
-            self.under_way -= 1
         completion = Completion(self.name, tokens)
         if job.stream:
             return _EventStream(self._stream(job, completion, arrived, with_usage=with_usage), job, self.metrics)
@@ -149,10 +146,17 @@ class _Server:
 
         The request itself, which may be large, is forgotten here: jobs wait with what the model needs of it.
         """
-        chat = await run_in_threadpool(read_request, await _body(request, self.limits), self.limits)
-        self._check_model(chat.model)
-        job, tokens = await self._job(chat)
-        self.batcher.submit(job)
+        body = await self.bodies.read(request)
+        self._check_queue()  # what the requests that have come hold in memory is bounded by this
+        self.under_way += 1
+        try:
+            chat = await run_in_threadpool(read_request, body, self.limits)
+            del body
+            self._check_model(chat.model)
+            job, tokens = await self._job(chat)
+            self.batcher.submit(job)
+        finally:
+            self.under_way -= 1
         return job, tokens, chat.stream_options is not None and chat.stream_options.include_usage
 
     async def _job(self, chat: ChatRequest) -> tuple[Job, int]:
@@ -209,6 +213,11 @@ class _Server:
     def _card(self) -> dict[str, Any]:
         return {"id": self.name, "object": "model", "created": self.started, "owned_by": "mgimm"}
 
+    def _check_queue(self) -> None:
+        waiting = self.under_way + len(self.batcher)
+        if waiting >= self.limits.queue_length:
+            raise queue_is_full(waiting)
+
     def _check_model(self, model: str) -> None:
         if model != self.name:
             raise RequestRefused(
@@ -244,31 +253,6 @@ class _EventStream(StreamingResponse):
             if not self._job.cancelled.is_set():
                 self._job.cancelled.set()
                 self._metrics.gone()
-
-
-async def _body(request: Request, limits: Limits) -> bytes:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        # A page in a browser may send other types anywhere without asking; this one it may not.
-        raise RequestRefused(
-            f"the content type is {kind[:100]!r}; send application/json", status=415, code="unsupported_media_type"
-        )
-    body = bytearray()
-    try:
-        async with asyncio.timeout(limits.body_seconds):
-            async for piece in request.stream():
-                body += piece
-                if len(body) > limits.body_bytes:
-                    raise RequestRefused(
-                        f"the body has more than {limits.body_bytes} bytes; send a smaller image",
-                        status=413, code="body_too_large",
-                    )  # fmt: skip
-    except TimeoutError as error:
-        raise RequestRefused(
-            f"the body did not arrive within {limits.body_seconds:g} s; send it faster",
-            status=408, code="body_too_slow",
-        ) from error  # fmt: skip
-    return bytes(body)
 
 
 async def _until_gone(request: Request) -> None:

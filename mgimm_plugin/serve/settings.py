@@ -17,6 +17,8 @@ class Limits:
     Attributes:
         body_bytes: Size of a request's JSON.
         body_seconds: Time in which it has to arrive.
+        bodies: Requests whose body is on its way; a client that holds it back takes one of these for ``body_seconds``.
+        bodies_bytes: What has come of them, all together.
         body_values: Values in it, counted by what separates them; commas and brackets of the texts count as well.
         image_bytes: Size of an image file, decoded from its data URL or loaded.
         pixels: Pixels of an image.
@@ -24,7 +26,7 @@ class Limits:
         prompt_chars: Characters of all messages; how many tokens there may be is the model's own limit.
         messages: Number of messages.
         new_tokens: Longest answer that can be asked for, in tokens.
-        queue_length: Requests that may wait or be read; one more is told to come again.
+        queue_length: Requests that may wait, once they have come; one more is told to come again.
         batch_size: Requests answered together.
         batch_seconds: How long a first request waits for others to be answered with.
         remote_bytes: Size of an image that is loaded from a URL.
@@ -34,6 +36,8 @@ class Limits:
 
     body_bytes: int = 32 << 20
     body_seconds: float = 30.0
+    bodies: int = 512
+    bodies_bytes: int = 2 << 30
     body_values: int = 32_000
     image_bytes: int = 20 << 20
     pixels: int = 64_000_000

@@ -66,6 +66,46 @@ def test_a_body_that_does_not_arrive_in_time_is_refused(tiny_predictor):
         assert after.status_code == 200
 
 
+def holding_back(address, sent):
+    """A client that has sent so much of its body, and sends no more."""
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=60)
+    connection.putrequest("POST", "/v1/chat/completions")
+    connection.putheader("content-type", "application/json")
+    connection.putheader("content-length", "100000")
+    connection.endheaders(sent)
+    return connection
+
+
+def ask_until(address, status):
+    """Ask again and again until the answer has this status."""
+    for _ in range(600):
+        answer = httpx.post(f"{address}/v1/chat/completions", json={**ASKED, "max_tokens": 2}, timeout=60)
+        if answer.status_code == status:
+            return answer
+        time.sleep(0.05)
+    pytest.fail(f"never {status}: {answer.text}")
+
+
+def test_clients_that_hold_back_their_bodies_take_no_places_in_the_queue(tiny_predictor):
+    with running(tiny_predictor, limits=Limits(queue_length=1, bodies=2)) as address:
+        slow = [holding_back(address, b'{"model": ') for _ in range(2)]
+        refused = ask_until(address, 429)
+        assert refused.json()["error"]["code"] == "too_many_bodies"
+        assert "2 requests are on their way to this server" in refused.json()["error"]["message"]
+        assert refused.headers["retry-after"] == "1"
+        slow[0].close()
+        ask_until(address, 200)  # the other one is still on its way
+        slow[1].close()
+
+
+def test_bodies_on_their_way_are_bounded_together(tiny_predictor):
+    with running(tiny_predictor, limits=Limits(bodies_bytes=5000)) as address:
+        slow = holding_back(address, b" " * 4990)
+        assert "more than 5000 bytes together" in ask_until(address, 429).json()["error"]["message"]
+        slow.close()
+        ask_until(address, 200)
+
+
 def test_clients_that_have_gone_make_room_at_once(held):
     body = json.dumps(ASKED)
     with running(held, limits=Limits(queue_length=2, batch_size=1)) as address, ThreadPoolExecutor() as threads:
