@@ -1,5 +1,6 @@
 """Images are read as they are stored, and a bad one is an error that names it."""
 
+import pickle
 import struct
 import zlib
 
@@ -11,7 +12,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from transformers import CLIPImageProcessor
 
 from mgimm_plugin.data.images import decode_image, frame_size_of, image_size, open_image, preprocess_image
-from mgimm_plugin.errors import ImageError, MgimmError
+from mgimm_plugin.errors import ImageError, ImageTooLargeError, MgimmError
 
 
 @pytest.fixture
@@ -185,3 +186,11 @@ def test_anyres_without_its_canvases_is_refused(processor, photo):
 def test_a_processor_without_one_frame_is_refused():
     with pytest.raises(MgimmError, match="one number"):
         frame_size_of(CLIPImageProcessor(size={"shortest_edge": 64}, crop_size={"height": 32, "width": 32}))
+
+
+def test_an_error_from_a_worker_process_keeps_its_advice_and_says_it_once(processor):
+    with pytest.raises(ImageTooLargeError) as caught:
+        preprocess_image(Image.new("RGB", (1, 5000)), processor, "pad", max_pixels=100_000)
+    error = pickle.loads(pickle.dumps(caught.value.at(record="a")))
+    assert str(error) == f"record a: {error.fact}; {error.advice}"
+    assert error.message == caught.value.message
