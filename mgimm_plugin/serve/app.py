@@ -54,8 +54,7 @@ def create_app(
         middleware: What requests pass before anything else.
 
     Returns:
-        The endpoint. ``app.state.stop()`` tells all who wait for an answer that the server stops; ``listening.Server``
-        calls it.
+        The endpoint. Through ``app.state.batcher``, ``listening.Server`` ends its work when the server is stopped.
 
     Raises:
         SettingError: The API key is one that no client can send.
@@ -69,7 +68,7 @@ def create_app(
 
     # No pages about the endpoint: they would load scripts from elsewhere.
     app = FastAPI(title="mgimm serve", lifespan=lifespan, openapi_url=None, middleware=list(middleware))
-    app.state.stop = server.batcher.stop
+    app.state.batcher = server.batcher
     app.add_exception_handler(RequestRefused, server.refuse)
     app.add_exception_handler(HTTPException, server.refuse)
     app.add_exception_handler(Exception, server.fail)

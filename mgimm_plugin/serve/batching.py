@@ -121,7 +121,8 @@ class Batcher:
         self._waiting: deque[Job] = deque()
         self._running: Sequence[Job] = ()
         self._changed = threading.Condition()
-        self._closed = False
+        self._closed = False  # nothing more is taken
+        self._stopped = False  # and what runs ends
         self._failures = 0
         self._thread = threading.Thread(target=self._work, name="mgimm-serve-model", daemon=True)
         self._thread.start()
@@ -152,13 +153,21 @@ class Batcher:
             self._waiting.append(job)
             self._changed.notify()
 
-    def stop(self) -> None:
-        """Take nothing more, and tell all who wait for an answer, without waiting for the model's next step."""
+    def drain(self) -> None:
+        """Take nothing more, and tell all who wait; the batch that runs goes on to its end."""
         with self._changed:
             self._closed = True
-            for job in (*self._running, *self._waiting):
-                job.tell(Stopped())  # those that have their answer listen no more
+            while self._waiting:
+                self._waiting.popleft().tell(Stopped())
             self._changed.notify()
+
+    def stop(self) -> None:
+        """End the batch that runs, too, and tell its clients without waiting for the model's next step."""
+        self.drain()
+        with self._changed:
+            self._stopped = True
+            for job in self._running:
+                job.tell(Stopped())  # those that have their answer listen no more
 
     def close(self) -> None:
         """Stop, and wait until the model is still."""
@@ -201,7 +210,7 @@ class Batcher:
         self._waiting = deque(job for job in self._waiting if not job.cancelled.is_set())
 
     def _answer(self, batch: Sequence[Job]) -> None:
-        rows = [_Row(job, self._predictor, self._closing, self._succeed) for job in batch]
+        rows = [_Row(job, self._predictor, self._ending, self._succeed) for job in batch]
         self._predictor.answer(
             [job.question for job in batch],
             max_new_tokens=[job.max_new_tokens for job in batch],
@@ -210,8 +219,8 @@ class Batcher:
             on_token=lambda at, token, _: rows[at].hear(token),
         )
 
-    def _closing(self) -> bool:
-        return self._closed
+    def _ending(self) -> bool:
+        return self._stopped
 
     def _succeed(self) -> None:
         self._failures = 0
@@ -242,11 +251,9 @@ def server_stops() -> RequestRefused:
 class _Row:
     """One job's row of a batch."""
 
-    def __init__(
-        self, job: Job, predictor: Predictor, closing: Callable[[], bool], succeed: Callable[[], None]
-    ) -> None:
+    def __init__(self, job: Job, predictor: Predictor, ending: Callable[[], bool], succeed: Callable[[], None]) -> None:
         self._job, self._decode, self._end_ids = job, predictor.decode, predictor.end_ids
-        self._closing, self._succeed = closing, succeed
+        self._ending, self._succeed = ending, succeed
         self._ids: list[int] = []
         self._text = GrowingText(job.stop)
 
@@ -256,7 +263,7 @@ class _Row:
             self.finish("stop")
             return True
         self._ids.append(token)
-        if self._job.cancelled.is_set() or self._closing():
+        if self._job.cancelled.is_set() or self._ending():
             return True
         if self._job.stream or self._job.stop:
             piece, stopped = self._text.grow(self._decode(self._ids))

@@ -142,6 +142,22 @@ def test_closing_tells_those_that_wait(held):
     assert all(isinstance(end, Stopped) for end in ends)
 
 
+def test_draining_tells_those_that_wait_and_lets_the_batch_end(held):
+    async def use(batcher):
+        jobs = [await occupied(held, batcher), job()]
+        batcher.submit(jobs[1])
+        batcher.drain()
+        waiting = await end_of(jobs[1])  # the model has not gone on yet
+        with pytest.raises(RequestRefused, match="being stopped"):
+            batcher.submit(job())
+        held.let_go.set()
+        return await end_of(jobs[0]), waiting
+
+    (ran, waiting), _ = with_batcher(held, use)
+    assert isinstance(ran, Finished)
+    assert isinstance(waiting, Stopped)
+
+
 @pytest.mark.parametrize(
     ("texts", "stop", "pieces"),
     [
