@@ -72,7 +72,7 @@ def test_numbers_that_cannot_be_meant_are_bad_usage(flag, value, least, capsys):
 
 
 def test_a_base_that_is_no_folder_and_not_on_the_hub_is_said_first(study):
-    assert "none/such: no readable config.json here, nor a model of this name on the Hub" in study("--llm", "none/such")
+    assert "none/such: no such folder, and not to be had from the Hub" in study("--llm", "none/such")
 
 
 def test_bases_may_be_on_the_hub(tmp_path):
