@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import sys
-from argparse import Action, ArgumentDefaultsHelpFormatter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from llava.train import train as llava_train
-from transformers import HfArgumentParser
 
 from mgimm_plugin.constants import DEFAULT_MAX_PIXELS
 from mgimm_plugin.errors import CheckpointError, MgimmError, MissingExtraError
 from mgimm_plugin.model.config import VisionSettings, read_config_dict
 from mgimm_plugin.model.paths import resolve_folder
 from mgimm_plugin.region_settings import RegionSettings
-from mgimm_plugin.train.checks import STAGES, be_the_only_rank, check_arguments, refuse_fsdp
+from mgimm_plugin.train.launching import be_the_only_rank, refuse_fsdp
 
+STAGES = ("region", "image")
 _REGIONS = RegionSettings()
 """What a new model has where nothing is said."""
 
@@ -220,56 +218,3 @@ class TrainingArguments(llava_train.TrainingArguments):
     def compute_dtype(self) -> torch.dtype:
         """Precision of frozen weights; what is trained is kept in float32."""
         return torch.bfloat16 if self.bf16 else torch.float16 if self.fp16 else torch.float32
-
-
-class _OursFirst(ArgumentDefaultsHelpFormatter):
-    """Puts the flags that are declared here before LLaVA's and the many of transformers."""
-
-    def add_arguments(self, actions: Iterable[Action]) -> None:
-        """Take ``--help`` and ours first, the others in their order."""
-        ours = {"help"}.union(*(vars(kind)["__annotations__"] for kind in _KINDS))
-        super().add_arguments(sorted(actions, key=lambda action: action.dest not in ours))
-
-
-_KINDS = (ModelArguments, DataArguments, TrainingArguments)
-_USAGE = (
-    "%(prog)s --stage {region,image} --model_name_or_path MODEL --data_path FILE [FILE ...] --output_dir DIR\n"
-    "       [--FLAG VALUE ...]; --help lists all flags"
-)
-
-
-def parse_arguments(argv: Sequence[str] | None = None) -> tuple[ModelArguments, DataArguments, TrainingArguments]:
-    """Read the command line.
-
-    Raises:
-        MgimmError: Settings that contradict each other, or that this plugin does not have.
-    """
-    parser = HfArgumentParser(
-        _KINDS,  # type: ignore[arg-type]
-        prog="python -m mgimm_plugin.train",
-        usage=_USAGE,
-        formatter_class=_OursFirst,
-    )
-    try:
-        model, data, training, unknown = parser.parse_args_into_dataclasses(
-            list(argv) if argv is not None else sys.argv[1:], return_remaining_strings=True
-        )
-    except ValueError as error:  # how transformers says that two of its settings contradict each other
-        raise MgimmError(str(error)) from error
-    if unknown:
-        raise MgimmError(f"unknown flags or values: {' '.join(unknown)}; python -m mgimm_plugin.train --help lists all")
-    check_arguments(model, data, training)
-    return model, data, training
-
-
-__all__ = [
-    "STAGES",
-    "DataArguments",
-    "ModelArguments",
-    "TrainingArguments",
-    "check_arguments",
-    "differences",
-    "parse_arguments",
-    "refuse_conflicts",
-    "refuse_fsdp",
-]

@@ -35,8 +35,8 @@ from mgimm_plugin.model.lora import lora_target_pattern, without_lora
 from mgimm_plugin.model.paths import resolve_folder
 from mgimm_plugin.model.saving import is_first_rank, save_checkpoint
 from mgimm_plugin.train.arguments import differences, refuse_conflicts
-from mgimm_plugin.train.checks import refuse_fsdp
 from mgimm_plugin.train.inputs import parse_source
+from mgimm_plugin.train.launching import refuse_fsdp
 from mgimm_plugin.train.trainer import MgimmTrainer
 
 _PICKLED_REST = "non_lora_trainables.bin"

@@ -25,8 +25,9 @@ from mgimm_plugin.model.folders import last_complete_checkpoint
 from mgimm_plugin.model.loading import context_length
 from mgimm_plugin.model.lora import without_lora
 from mgimm_plugin.model.saving import barrier, is_first_rank
-from mgimm_plugin.train.arguments import DataArguments, ModelArguments, TrainingArguments, parse_arguments
+from mgimm_plugin.train.arguments import DataArguments, ModelArguments, TrainingArguments
 from mgimm_plugin.train.building import build_model, starting_point
+from mgimm_plugin.train.command_line import parse_arguments
 from mgimm_plugin.train.feature_cache import cache_features
 from mgimm_plugin.train.inputs import check_data, check_start, parse_source
 from mgimm_plugin.train.run_record import keep_record, record_of, refuse_other_run

@@ -29,8 +29,8 @@ def measure(flags: list[str]) -> dict[str, Any]:
     Args:
         flags: Flags of ``mgimm_plugin.train``.
     """
-    from mgimm_plugin.train.arguments import parse_arguments
     from mgimm_plugin.train.building import build_model
+    from mgimm_plugin.train.command_line import parse_arguments
     from mgimm_plugin.train.stages import build_data
     from mgimm_plugin.train.trainer import MgimmTrainer
 

@@ -9,7 +9,7 @@ from scripts.study.recipes import Bases, image_arguments, region_arguments, regi
 from scripts.study.systems import MODES, SCALES, SYSTEMS, Recipe, Scale
 
 mgimm_plugin.register()
-from mgimm_plugin.train.arguments import parse_arguments  # noqa: E402 - LLaVA's trainer imports once the plugin is active
+from mgimm_plugin.train.command_line import parse_arguments  # noqa: E402 - LLaVA's trainer imports once the plugin is active
 
 ROOT = Path(__file__).resolve().parents[2]
 BASES = Bases(str(ROOT / "playground" / "mini-llama"), str(ROOT / "playground" / "mini-clip"))

@@ -131,7 +131,7 @@ def train() -> Callable[[list[str]], object]:
     import mgimm_plugin
 
     mgimm_plugin.register()
-    from mgimm_plugin.train.arguments import parse_arguments
+    from mgimm_plugin.train.command_line import parse_arguments
     from mgimm_plugin.train.stages import run_stage
 
     return lambda argv: run_stage(*parse_arguments(argv))

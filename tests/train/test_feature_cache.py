@@ -82,7 +82,7 @@ def test_views_and_half_precision_give_the_same_too(bench, train, tmp_path, how)
 @pytest.fixture
 def make_set(bench, tiny_loaded, train, tmp_path):
     """The data set of a run on cached features of a few images, which the test may change; and its tower."""
-    from mgimm_plugin.train.arguments import parse_arguments
+    from mgimm_plugin.train.command_line import parse_arguments
     from mgimm_plugin.train.stages import build_data
 
     data = tmp_path / "data"

@@ -45,8 +45,8 @@ def write_vision_weights(argv: list[str]) -> None:
     from mgimm_plugin.model.keys import adapter_tensors
     from mgimm_plugin.model.lora import without_lora
     from mgimm_plugin.model.saving import barrier, gather
-    from mgimm_plugin.train.arguments import parse_arguments
     from mgimm_plugin.train.building import build_model
+    from mgimm_plugin.train.command_line import parse_arguments
 
     model_args, data_args, args = parse_arguments(argv)
     rank = args.process_index

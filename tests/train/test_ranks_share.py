@@ -33,8 +33,8 @@ def check_halves(argv: list[str]) -> None:
     """Build and save a model under ZeRO-3: what this rank holds of it before and after."""
     from mgimm_plugin.model import saving
     from mgimm_plugin.model.folders import CheckpointKind
-    from mgimm_plugin.train.arguments import parse_arguments
     from mgimm_plugin.train.building import build_model
+    from mgimm_plugin.train.command_line import parse_arguments
 
     model_args, data_args, args = parse_arguments(argv)
     rank = args.process_index

@@ -171,7 +171,7 @@ def test_flags_that_say_otherwise_than_the_checkpoint_are_refused(bench, fail, r
 
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="there is a GPU here")
 def test_without_a_gpu_nothing_has_to_be_said_for_ranks_to_find_each_other(train, tmp_path):
-    from mgimm_plugin.train.arguments import parse_arguments
+    from mgimm_plugin.train.command_line import parse_arguments
 
     needed = ["--model_name_or_path", "llm", "--data_path", "a.json", "--output_dir", str(tmp_path)]
     *_, args = parse_arguments(["--stage", "region", *needed])
@@ -182,7 +182,8 @@ def test_several_gpus_without_a_launcher_are_refused(bench, train, tmp_path):
     """There may be no GPU here: what is counted is set, and the refusal is the real one."""
     from transformers import HfArgumentParser
 
-    from mgimm_plugin.train.arguments import DataArguments, ModelArguments, TrainingArguments, check_arguments
+    from mgimm_plugin.train.arguments import DataArguments, ModelArguments, TrainingArguments
+    from mgimm_plugin.train.command_line import check_arguments
 
     parser = HfArgumentParser((ModelArguments, DataArguments, TrainingArguments))
     model, data, args = parser.parse_args_into_dataclasses(bench.region_flags(tmp_path / "run"))

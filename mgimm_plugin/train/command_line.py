@@ -1,46 +1,57 @@
-"""Settings of a training run that cannot be meant, refused before anything is loaded."""
+"""The command line of a training: read, and refused before anything is loaded where it cannot be meant."""
 
 from __future__ import annotations
 
-import os
-import socket
-from typing import TYPE_CHECKING
+import sys
+from argparse import Action, ArgumentDefaultsHelpFormatter
+from collections.abc import Iterable, Sequence
 
 import torch
-from transformers import IntervalStrategy
+from transformers import HfArgumentParser, IntervalStrategy
 
 from mgimm_plugin.errors import MgimmError
-
-if TYPE_CHECKING:
-    from mgimm_plugin.train.arguments import DataArguments, ModelArguments, TrainingArguments
-
-STAGES = ("region", "image")
+from mgimm_plugin.train.arguments import STAGES, DataArguments, ModelArguments, TrainingArguments
+from mgimm_plugin.train.launching import several_gpus
 
 
-def refuse_fsdp(fsdp: object) -> None:
-    """Refuse what no checkpoint could be written from."""
-    if fsdp:
-        raise MgimmError(
-            "--fsdp cannot write our checkpoints; use --deepspeed scripts/zero2.json, or scripts/zero3.json for a "
-            "model that one GPU does not hold"
-        )
+class _OursFirst(ArgumentDefaultsHelpFormatter):
+    """Puts the flags that are declared here before LLaVA's and the many of transformers."""
+
+    def add_arguments(self, actions: Iterable[Action]) -> None:
+        """Take ``--help`` and ours first, the others in their order."""
+        ours = {"help"}.union(*(vars(kind)["__annotations__"] for kind in _KINDS))
+        super().add_arguments(sorted(actions, key=lambda action: action.dest not in ours))
 
 
-def be_the_only_rank() -> None:
-    """Say what a launcher would say of one process: DeepSpeed asks MPI otherwise."""
-    if torch.cuda.device_count() > 1:
-        raise MgimmError(_several_gpus(torch.cuda.device_count()))
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+_KINDS = (ModelArguments, DataArguments, TrainingArguments)
+_USAGE = (
+    "%(prog)s --stage {region,image} --model_name_or_path MODEL --data_path FILE [FILE ...] --output_dir DIR\n"
+    "       [--FLAG VALUE ...]; --help lists all flags"
+)
 
 
-def _several_gpus(count: int) -> str:
-    return (
-        f"{count} GPUs are visible to one process: start one process each, with NPROC={count} before the script or "
-        f"torchrun --nproc_per_node {count} -m mgimm_plugin.train, or choose one GPU with CUDA_VISIBLE_DEVICES=0"
+def parse_arguments(argv: Sequence[str] | None = None) -> tuple[ModelArguments, DataArguments, TrainingArguments]:
+    """Read the command line.
+
+    Raises:
+        MgimmError: Settings that contradict each other, or that this plugin does not have.
+    """
+    parser = HfArgumentParser(
+        _KINDS,  # type: ignore[arg-type]
+        prog="python -m mgimm_plugin.train",
+        usage=_USAGE,
+        formatter_class=_OursFirst,
     )
+    try:
+        model, data, training, unknown = parser.parse_args_into_dataclasses(
+            list(argv) if argv is not None else sys.argv[1:], return_remaining_strings=True
+        )
+    except ValueError as error:  # how transformers says that two of its settings contradict each other
+        raise MgimmError(str(error)) from error
+    if unknown:
+        raise MgimmError(f"unknown flags or values: {' '.join(unknown)}; python -m mgimm_plugin.train --help lists all")
+    check_arguments(model, data, training)
+    return model, data, training
 
 
 def check_arguments(model: ModelArguments, data: DataArguments, training: TrainingArguments) -> None:
@@ -78,7 +89,7 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: Traini
         "--group_by_image and --group_by_modality_length exclude each other": (
             training.group_by_image and training.group_by_modality_length
         ),
-        _several_gpus(training.n_gpu): training.n_gpu > 1,
+        several_gpus(training.n_gpu): training.n_gpu > 1,
     }
     wrong = [text for text, is_wrong in problems.items() if is_wrong]
     if wrong:
