@@ -7,11 +7,17 @@ from collections.abc import Sequence
 from typing import Final
 
 _SAME_PLURAL: Final = frozenset(
-    {"aircraft", "barracks", "crossroads", "headquarters", "series", "sheep", "species", "waterworks", "works"}
+    {
+        *("aircraft", "barracks", "crossroads", "headquarters", "news", "series", "sheep", "species", "waterworks"),
+        *("woods", "works"),
+    }
 )
 _SINGULAR_IN_S: Final = frozenset({"atlas", "canvas", "gas", "lens"})
 _IRREGULAR: Final = {"person": "people", "man": "men", "woman": "women", "child": "children"}
-_SINGULAR_OF: Final = {several: one for one, several in _IRREGULAR.items()}
+_SINGULAR_OF: Final = {several: one for one, several in _IRREGULAR.items()} | {
+    "avalanches": "avalanche", "caches": "cache", "causes": "cause", "cookies": "cookie", "leaves": "leaf",
+    "movies": "movie", "niches": "niche", "shelves": "shelf", "wharves": "wharf", "wolves": "wolf",
+}  # fmt: skip
 
 
 def plural(words: str) -> str:

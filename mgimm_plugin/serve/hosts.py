@@ -35,11 +35,15 @@ def check_address(host: str, port: int) -> None:
         MgimmError: Another program has the port, or ``host`` is not of this machine.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as listener:
             # As the servers do: what a server that has ended leaves behind for a minute is not in the way.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:  # a program that has the port of an IPv4 address is not in the way, either
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             listener.bind(address)
+    except UnicodeError as error:
+        raise MgimmError(f"{host} is no address and no host name; choose another --host") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise MgimmError(f"port {port} is in use; choose another --port") from error

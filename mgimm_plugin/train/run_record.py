@@ -51,7 +51,7 @@ class RunRecord:
 
     def to_json(self) -> str:
         """The content of ``mgimm_run.json``."""
-        return json.dumps({"settings": self.settings, "names": self.names}, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps({"settings": self.settings, "names": self.names}, indent=2) + "\n"  # names may be no UTF-8
 
     def differences(self, now: RunRecord) -> list[str]:
         """``key was A, now B`` for each setting that differs and may not.

@@ -54,6 +54,9 @@ def test_the_plural_of_a_plural_is_itself(one, several):
         ("aircraft", "aircraft"),
         ("crossroads", "crossroads"),
         ("GPS", "GPS"),
+        ("avalanches", "avalanche"),
+        ("wharves", "wharf"),
+        ("woods", "woods"),
     ],
 )
 def test_the_singular_of_a_singular_is_itself(several, one):

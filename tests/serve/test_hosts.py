@@ -1,12 +1,13 @@
 """Who may come in by the address that a server listens at."""
 
 import asyncio
+import socket
 
 import httpx
 import pytest
 
-from mgimm_plugin.errors import SettingError
-from mgimm_plugin.serve.hosts import host_guards, is_loopback
+from mgimm_plugin.errors import MgimmError, SettingError
+from mgimm_plugin.serve.hosts import check_address, host_guards, is_loopback
 
 
 async def app(scope, receive, send):
@@ -60,3 +61,19 @@ def test_what_is_no_host_name_cannot_be_allowed(name):
 def test_who_lets_others_in_takes_every_name():
     assert not is_loopback("0.0.0.0")
     assert host_guards("0.0.0.0") == []
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6 here")
+def test_a_program_at_an_ipv4_address_is_not_in_the_way_of_ipv6():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        assert check_address("::", port) is None
+        with pytest.raises(MgimmError, match=f"port {port} is in use"):
+            check_address("127.0.0.1", port)
+
+
+def test_what_is_no_host_name_is_said():
+    with pytest.raises(MgimmError, match="is no address and no host name; choose another --host"):
+        check_address("a" * 64 + ".example", 8000)

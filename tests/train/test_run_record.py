@@ -138,3 +138,11 @@ def test_all_ranks_are_refused_together(bench, run, tmp_path):
     assert ranks.log.read_text().count("learning_rate was 0.004, now 0.0005") == 2
     start(flags_of(bench, run, **share), tmp_path / "log", ranks=2).wait()
     assert len(losses(run)) == 4
+
+
+def test_a_path_that_is_no_utf8_can_be_kept(tmp_path):
+    from mgimm_plugin.train.run_record import RunRecord, keep_record
+
+    record = RunRecord({"data_path": None}, {"data_path": "caf\udce9.jsonl"})
+    keep_record(tmp_path, None, record)
+    assert RunRecord(**json.loads((tmp_path / RECORD_FILE).read_text(encoding="utf-8"))) == record

@@ -151,3 +151,17 @@ def test_points_and_lines_are_missing_from_counts_of_their_own_category_alone(tm
     (folder / "a.tif").write_bytes(geotiff(*SIZE))
     prepare("geojson", [folder], tmp_path / "out", progress=False)
     assert any((tmp_path / "out").glob("**/image.jsonl")) is is_described
+
+
+def test_features_of_another_image_are_missing_from_no_count_of_the_only_raster(tmp_path):
+    collection = json.loads(geojson(*GOOD)["other.geojson"])
+    for item in collection["features"]:
+        item["properties"]["image"] = "a.tif"
+    other = {**collection["features"][0], "id": "other", "properties": {"category": "ship", "image": "b.tif"}}
+    collection["features"].append(other)
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    (folder / "other.geojson").write_bytes(as_json(collection))
+    (folder / "a.tif").write_bytes(geotiff(*SIZE))
+    prepare("geojson", [folder], tmp_path / "out", progress=False)
+    assert any((tmp_path / "out").glob("**/image.jsonl"))

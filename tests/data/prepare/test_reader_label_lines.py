@@ -65,6 +65,19 @@ def test_the_list_called_classes_comes_before_one_whose_name_only_ends_so_and_wh
     assert "not for labels: street_names.txt." in losses.notes[0]
 
 
+@pytest.mark.parametrize("other", [b"names: [person, bicycle]", b"\xff\xff"])
+def test_a_list_of_classes_comes_before_yaml_of_any_name(tmp_path, other):
+    files = {
+        "labels/a.txt": YOLO.files["labels/a.txt"],
+        "labels/my-classes.txt": b"car\nlong vehicle\n",
+        "labels/training.yaml": other,
+        "coco.yaml": other,
+    }
+    ((image,), losses) = read("yolo", tmp_path, files)
+    assert [category for category, _ in boxes(image)] == ["car", "long vehicle"]
+    assert not losses.dropped
+
+
 def test_a_file_called_a_list_that_cannot_be_read_costs_that_file_where_the_classes_are_given(tmp_path):
     files = {"labels/a.txt": YOLO.files["labels/a.txt"], "labels/street_names.txt": b"\xff\xff"}
     sample = replace(YOLO, images={**YOLO.images, "street_names.png": (60, 40)}, options={"classes": ["car", "truck"]})

@@ -51,6 +51,14 @@ def test_a_column_that_the_user_gives_to_one_thing_is_not_another_as_well(tmp_pa
     assert not losses.dropped
 
 
+def test_a_number_of_a_class_that_is_called_ID_is_no_name_of_an_object(tmp_path):
+    content = b"ID,Image,X1,Y1,X2,Y2,Label\n7,a.png,10,5,30,20,ship\n7,a.png,1,1,9,9,ship\n"
+    ((image,), losses) = table(tmp_path, content)
+    assert boxes(image) == [("ship", (10, 5, 30, 20)), ("ship", (1, 1, 9, 9))]
+    assert [item.extra for item in image.objects] == [{"ID": "7"}] * 2
+    assert not losses.dropped
+
+
 @pytest.mark.parametrize("comma", [", ", " ,", " ; "])
 def test_spaces_around_the_commas_are_none_of_the_columns_names(tmp_path, comma):
     rows = ["image", "caption", "x1", "y1", "x2", "y2", "label"], ["a.png", "One.", "10", "5", "30", "20", "ship"]

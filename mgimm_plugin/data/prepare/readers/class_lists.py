@@ -27,7 +27,8 @@ def find_classes(inputs: Sequence[Path]) -> list[str]:
     """Names of classes by their number, from a list in the folders of the inputs or one above; or nothing.
 
     What is called just as lists are (``classes.txt``, ``*.names``, ``data.yaml``) comes before what is called nearly so
-    (``simd-classes.txt``), and then the nearest folder first. A file of labels is no list, whatever its name.
+    (``simd-classes.txt``), and that before any other YAML; of equals, the nearest folder's. A file of labels is no
+    list, whatever its name.
 
     Raises:
         RecordError: The list cannot be read, or has a blank line among its names.
@@ -39,7 +40,7 @@ def find_classes(inputs: Sequence[Path]) -> list[str]:
         named = (path for path in place.glob("*") if is_yaml(path) or _is_named_so(path))
         beside = [path for path in named if path.is_file() and not is_hidden(path.name)]
         lists += sorted(beside, key=lambda path: (is_yaml(path), path))
-    for path in sorted(lists, key=_is_named_alike):
+    for path in sorted(lists, key=_rank):
         text = read_text(path)
         if not is_yaml(path) and _has_labels(text):
             continue
@@ -54,9 +55,11 @@ def _is_named_so(path: Path) -> bool:
     return suffix == ".names" or (suffix == ".txt" and _LIST.search(path.stem.lower()) is not None)
 
 
-def _is_named_alike(path: Path) -> bool:
-    """Whether a list's name only ends in what lists are called: ``simd-classes.txt``, and ``street_names.txt`` too."""
-    return path.suffix.lower() == ".txt" and _LIST.fullmatch(path.stem.lower()) is None
+def _rank(path: Path) -> int:
+    """0 for the very names of lists, 1 for those that end so (``street_names.txt``, too), 2 for YAML of any name."""
+    if is_yaml(path):
+        return 0 if path.stem.lower() == "data" else 2
+    return 0 if path.suffix.lower() == ".names" or _LIST.fullmatch(path.stem.lower()) else 1
 
 
 def _has_labels(text: str) -> bool:

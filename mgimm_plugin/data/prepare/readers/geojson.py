@@ -174,8 +174,10 @@ class _File:
         properties = feature.get("properties")
         properties = properties if isinstance(properties, dict) else {}
         image = first = outlines = None
+        is_of_another = True
         try:
             image = self._image_told(properties)
+            is_of_another = False
             if feature.get("id") is not None:
                 name = identity(feature["id"], field="id")
                 first = self._seen.get(name)
@@ -189,7 +191,7 @@ class _File:
                 image = self._images.around([point for outline in outlines for point in outline], self._crs)
             image.objects.append(self._object(image.raster, outlines, properties, name))
         except RecordError as error:
-            if outlines is None:
+            if outlines is None and not is_of_another:
                 image = image or self._images.only
             # Without a feature that is there twice, word for word, no object is missing.
             if image is not None and first != feature:

@@ -42,6 +42,7 @@ FRAMES: Final = ("xyxy", "voc", "xywh", "yolo", "fractions")
 """Frames of boxes; ``fractions`` are xyxy in parts of the image."""
 
 _OF_FRACTIONS: Final = ("yolo", "fractions")
+_AS_WRITTEN: Final = ("id", "width", "height")
 _CORNERS: Final = ("x1", "y1", "x2", "y2")
 _JSON: Final = (".json", ".jsonl")
 _TOLD_OTHERWISE: Final = "value of a row about the whole image left out: an earlier row says another"
@@ -133,10 +134,13 @@ class _Gathering:
         chosen = self._source.columns
         # A usual name that the user has given to another thing (x2=width, for xywh) is of that thing alone.
         free = [column for column in row if column not in chosen.values()]
-        written = {column.lower(): column for column in free} | {column: column for column in free}
+        written = {column: column for column in free}
+        # Numbers of classes are called ID as well, sides of boxes Width: these mean something as they are alone.
+        in_any_case = {column.lower(): column for column in free} | written
         found = {
-            name: chosen[name] if name in chosen else next((written[one] for one in usual if one in written), None)
+            name: chosen[name] if name in chosen else next((there[one] for one in usual if one in there), None)
             for name, usual in COLUMNS.items()
+            for there in [written if name in _AS_WRITTEN else in_any_case]
         }
         return {name: column for name, column in found.items() if column is not None and column in row}
 
