@@ -6,7 +6,8 @@
 #   bash scripts/benchmark.sh --scale full        all rows and seeds, for a GPU
 #   bash scripts/benchmark.sh --scale full --only multi_grained global --seeds 0 1 --jobs 4
 #
-# Tables and plots go into benchmark.md of the study's folder, runs/study-SCALE, or into another page: --docs PAGE.
+# Tables and plots go into benchmark.md of the study's folder, runs/study-SCALE, or into another page: --docs PAGE. With
+# --tables they are made of the result files that are there, and nothing is run.
 # Everything runs on the first GPU; CUDA_VISIBLE_DEVICES names another.
 # Killed, it goes on where it was: run the same command again. --llm and --tower name the bases, --help lists the rest.
 set -euo pipefail

@@ -109,7 +109,7 @@ def run_study(study: Study, systems: list[System], seeds: Iterable[int], *, jobs
     has_choice = len(study.scale.rate_factors) > 1
     sets = asked_sets(study.scale, fresh)
     draw([TRAIN, *([VALIDATION] if has_choice else []), *sets], study.scale, study.data)
-    results = study.folder / (f"results-fresh-{fresh}" if fresh else "results")
+    results = results_folder(study, fresh)
     if has_choice:
         tried = [system for system in systems if system.own_trials]
         plan = [
@@ -177,6 +177,11 @@ def check_same_study(study: Study) -> None:
         raise MgimmError(f"{study.folder}: has parts of a study with another {', '.join(other)}; name another --output")
 
 
+def results_folder(study: Study, fresh: int) -> Path:
+    """Where the result files lie, of the plan's scenes or of the N-th fresh ones."""
+    return study.folder / (f"results-fresh-{fresh}" if fresh else "results")
+
+
 def _train_shared(study: Study, plan: list[tuple[System, int, float]], jobs: int) -> None:
     """Region stages first, each once: several systems go on from the same."""
     distinct = {
@@ -220,6 +225,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=_from(1), default=2, help="trainings and evaluations at once")
     parser.add_argument("--fresh", type=_from(0), default=0, help="N > 0: exploratory, on the N-th fresh test set")
     parser.add_argument("--docs", type=Path, help="file whose results part is written, with images/ beside it")
+    parser.add_argument("--tables", action="store_true", help="write tables of the result files; nothing is run")
     options = parser.parse_args(argv)
     # Jobs with more threads than cores between them wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // options.jobs)))
@@ -233,7 +239,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         check_named(scale, options.only, options.seeds, options.modes)
         read_page(page, is_exploratory=options.fresh > 0)  # a page without a place is said now, not after hours
-        results = run_study(study, systems, seeds, jobs=options.jobs, fresh=options.fresh)
+        if options.tables:
+            results = results_folder(study, options.fresh)
+        else:
+            results = run_study(study, systems, seeds, jobs=options.jobs, fresh=options.fresh)
         write_results(results, page, scale=options.scale, is_exploratory=options.fresh > 0)
     except MgimmError as error:
         print(f"error: {error}", file=sys.stderr)

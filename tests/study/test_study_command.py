@@ -57,6 +57,16 @@ def test_seeds_and_modes_that_a_named_row_does_not_have_are_said_first(study, fl
     assert said in study("--scale", *flags.split())
 
 
+def test_tables_of_kept_files_need_no_run(tmp_path, study):
+    assert "holds no result files" in study("--tables")
+    kept = ROOT / "docs" / "results" / "headline"
+    page = tmp_path / "page.md"
+    assert main(["--scale", "medium", "--tables", "--output", str(kept), "--docs", str(page)]) == 0
+    assert "| MGIMM, multi-grained | true | 3 | 0.521 ± 0.033 |" in page.read_text()
+    assert (tmp_path / "images" / "page-medium-differences.png").is_file()
+    assert {path.name for path in kept.iterdir()} == {"results", "study.json"}
+
+
 def test_rows_of_a_size_may_differ_in_seeds_and_modes():
     """Machines divide a study by seeds, and not every row has five; rows are compared that are asked differently."""
     check_named(SCALES["full"], None, [3, 4], ["true"])
