@@ -49,13 +49,13 @@ def evaluate_two_stages(
 
     metrics: dict[str, dict[str, dict[str, Any]]] = {"region": {}, "image": {}}
     runs: dict[str, list[Run]] = {"region": [], "image": []}
+    for name in (METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE):  # an earlier run's do not hold until all is done
+        (output / name).unlink(missing_ok=True)
     for checkpoint, jobs in (
         (region, [("region", "tuned", False), ("region", "blank_image", True)]),
         (image, [("image", "tuned", False), ("image", "blank_image", True), ("region", "image_checkpoint", False)]),
     ):
         predictor = Predictor.from_pretrained(checkpoint)
-        for name in (METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE):  # of earlier runs, until all is done
-            (output / name).unlink(missing_ok=True)
         for task, name, blank in jobs:
             folder = output / "evaluation" / f"{task}-{name}"
             file = data / (REGION_FILE if task == "region" else IMAGE_FILE)

@@ -246,4 +246,4 @@ def context_length(config: PretrainedConfig) -> int:
     return int(getattr(config, "max_position_embeddings", None) or DEFAULT_CONTEXT)
 
 
-__all__ = ["FAMILIES", "LoadedModel", "is_mgimm_folder", "load_model", "local_folder"]
+__all__ = ["FAMILIES", "LoadedModel", "is_mgimm_folder", "load_model"]

@@ -8,7 +8,8 @@ import torch
 
 from mgimm_plugin.errors import CheckpointError
 from mgimm_plugin.model.folders import CheckpointKind, checkpoint_kind
-from mgimm_plugin.model.loading import load_model, local_folder
+from mgimm_plugin.model.loading import load_model
+from mgimm_plugin.model.paths import local_folder
 from mgimm_plugin.model.saving import save_checkpoint
 
 

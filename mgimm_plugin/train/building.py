@@ -24,11 +24,10 @@ from mgimm_plugin.model.loading import (
     load_adapter,
     load_tokenizer,
     load_weights,
-    local_folder,
 )
 from mgimm_plugin.model.lora import add_lora, without_lora
 from mgimm_plugin.model.partitioned import shape_of
-from mgimm_plugin.model.paths import resolve_folder
+from mgimm_plugin.model.paths import local_folder, resolve_folder
 from mgimm_plugin.region_settings import RegionSettings
 from mgimm_plugin.train.arguments import (
     DataArguments,

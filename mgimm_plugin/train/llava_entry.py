@@ -29,10 +29,9 @@ from mgimm_plugin.model.loading import (
     is_mgimm_folder,
     load_adapter,
     load_weights,
-    local_folder,
 )
 from mgimm_plugin.model.lora import lora_target_pattern, without_lora
-from mgimm_plugin.model.paths import resolve_folder
+from mgimm_plugin.model.paths import local_folder, resolve_folder
 from mgimm_plugin.model.saving import is_first_rank, save_checkpoint
 from mgimm_plugin.train.arguments import differences, refuse_conflicts
 from mgimm_plugin.train.inputs import parse_source

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import mgimm_plugin
 from mgimm_plugin.errors import CheckpointError
-from mgimm_plugin.model import loading, paths
+from mgimm_plugin.model import paths
 from mgimm_plugin.model.config import load_config
 from mgimm_plugin.model.keys import adapter_tensors
 from mgimm_plugin.model.loading import load_model
@@ -147,11 +147,11 @@ def test_pickled_weights_come_from_the_hub_where_there_are_no_others(tmp_path, m
         return str(cache)
 
     monkeypatch.setattr(paths, "snapshot_download", download)
-    found = {file.name for file in loading.local_folder("somebody/llava").iterdir()}
+    found = {file.name for file in paths.local_folder("somebody/llava").iterdir()}
     assert found == {"config.json", *weights}
     (hub / "model.safetensors").write_text("")
     shutil.rmtree(cache)
-    assert not any(loading.local_folder("somebody/llava").glob("*-of-*"))
+    assert not any(paths.local_folder("somebody/llava").glob("*-of-*"))
 
 
 def test_a_llava_model_without_projector_is_an_error(llava):

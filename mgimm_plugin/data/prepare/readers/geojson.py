@@ -186,6 +186,8 @@ class _File:
             outlines = self._outlines(feature.get("geometry"))
             if self._value.get("crs") is None and not all(map(_is_on_earth, outlines)):
                 self._off_earth += 1
+                if (lost := image or self._images.only) is not None:
+                    lost.is_complete = False
                 return
             if image is None:
                 image = self._images.around([point for outline in outlines for point in outline], self._crs)
