@@ -5,6 +5,7 @@ The command line prints them as one line; everything else that is raised is a de
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Self, TypeVar
 
@@ -17,6 +18,12 @@ class MgimmError(Exception):
 
 class SettingError(MgimmError):
     """A setting that cannot be meant; the command line exits with 2, as for any bad usage."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a GPU had too little memory; torch is not imported to tell, which whoever raises that has done."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
 
 
 def look_up(table: Mapping[str, _Value], name: str, what: str) -> _Value:

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig
 
+from mgimm_plugin.batch_answering import BatchAnswering
 from mgimm_plugin.constants import (
     DEFAULT_IMAGE_TOKEN,
     DEFAULT_MAX_PIXELS,
@@ -29,10 +30,10 @@ from mgimm_plugin.constants import (
 from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.growing_answers import GrowingAnswer, growing_answers, pieces
 from mgimm_plugin.model.families import family_of
-from mgimm_plugin.model.listening import OnToken, Reader
+from mgimm_plugin.model.listening import OnToken
 from mgimm_plugin.model.loading import LoadedModel, load_model
 from mgimm_plugin.model.paths import resolve_folder
-from mgimm_plugin.model.searching import search, search_settings
+from mgimm_plugin.model.searching import search_settings
 from mgimm_plugin.question_encoder import QuestionEncoder
 from mgimm_plugin.questions import Box, EncodedImage, ImageLike, PreparedImage, Question
 from mgimm_plugin.resources import bundled_model
@@ -77,6 +78,7 @@ class Predictor:
         self.base = None if base is None else resolve_folder(str(base))
         self._loaded, self._max_pixels = loaded, max_pixels
         self._encoder = QuestionEncoder(loaded, self.template, max_pixels)
+        self._settings = partial(search_settings, self.end_ids, self.tokenizer.pad_token_id)
         self._image: EncodedImage | None = None
         self._asking = threading.Lock()
 
@@ -200,13 +202,15 @@ class Predictor:
     ) -> list[str]:
         """Answer questions in batches of similar length. Threads that ask at the same time take turns.
 
+        A batch that does not fit the GPU's memory is answered in halves, as long as none of its tokens was told.
+
         Args:
             questions: The questions.
             max_new_tokens: Longest answer, in tokens; one number for all questions, or, without beams, one for each.
             batch_size: Questions answered together.
             num_beams: 1 is greedy.
             temperature: 0 is greedy; 0.01 and above sample, and the answers differ from call to call.
-            on_progress: Called after every batch with the number of questions answered so far.
+            on_progress: Called after every batch, or part of one, with the number of questions answered so far.
             on_token: Called with the position of a question, and the id and the log-probability of each token of its
                 answer as it comes, to its end token (one of ``end_ids``); True ends that answer. Not with beams, which
                 take words back.
@@ -217,31 +221,21 @@ class Predictor:
 
         Raises:
             RecordError: A question that cannot be asked, by its id; the subclass says why.
+            torch.OutOfMemoryError: A question does not fit the GPU's memory by itself, or a batch no longer does of
+                which tokens were told.
         """
         if batch_size < 1:
             raise MgimmError(f"batch_size is {batch_size}; it must be at least 1")
         each = [max_new_tokens] if isinstance(max_new_tokens, int) else list(max_new_tokens)
         if num_beams > 1 and (on_token is not None or len(set(each)) > 1):
             raise MgimmError(f"on_token, and max_new_tokens that differ, need num_beams 1, not {num_beams}")
-        self._settings(min(each, default=1), num_beams, temperature)  # they are checked, asked or not
+        settings = partial(self._settings, num_beams=num_beams, temperature=temperature)
+        settings(max_new_tokens=min(each, default=1))  # its numbers are checked, asked or not
         limits = each * len(questions) if isinstance(max_new_tokens, int) else each
-        prompts = [self._encoder.tokenize(q, limit) for q, limit in zip(questions, limits, strict=True)]
-        # Longest first: a batch too large for the memory fails at once. The sort is stable, so that neighbours, which
-        # often share an image, stay together.
-        order = sorted(range(len(questions)), key=lambda i: -len(prompts[i]))
+        asked = BatchAnswering(self._encoder, questions, limits, settings, on_token, is_unwanted)
         answers: dict[int, str] = {}
-        at_hand: dict[object, EncodedImage] = {}
         with self._asking, self._encoder.telling_of_clipped_boxes():
-            for start in range(0, len(order), batch_size):
-                if is_unwanted is not None and is_unwanted():
-                    break
-                rows = order[start : start + batch_size]
-                batch = self._encoder.batch([questions[i] for i in rows], [prompts[i] for i in rows], at_hand)
-                wanted = [limits[i] for i in rows]
-                listens = on_token is not None or len(set(wanted)) > 1
-                reader = Reader(rows, wanted, self.end_ids, on_token) if listens else None
-                settings = self._settings(max(wanted), num_beams, temperature)
-                new_ids = search(self.model, batch, settings, reader, is_unwanted)
+            for rows, new_ids in asked.batches(batch_size):
                 answers.update(zip(rows, map(self._decode, new_ids), strict=True))
                 if on_progress is not None:
                     on_progress(len(answers))
@@ -292,7 +286,7 @@ class Predictor:
         Raises:
             RecordError: A question cannot be asked; raised by the call, before the first step.
         """
-        self._settings(max_new_tokens, num_beams, temperature)
+        self._settings(max_new_tokens=max_new_tokens, num_beams=num_beams, temperature=temperature)
         for question in questions:
             self._encoder.check(question, max_new_tokens)
 
@@ -308,15 +302,6 @@ class Predictor:
             )
 
         return growing_answers(ask, len(questions), self.end_ids, self.decode)
-
-    def _settings(self, max_new_tokens: int, num_beams: int, temperature: float) -> GenerationConfig:
-        return search_settings(
-            self.end_ids,
-            self.tokenizer.pad_token_id,
-            max_new_tokens=max_new_tokens,
-            num_beams=num_beams,
-            temperature=temperature,
-        )
 
     def _decode(self, new_ids: list[int]) -> str:
         end = next((at for at, token in enumerate(new_ids) if token in self.end_ids), len(new_ids))

@@ -38,6 +38,9 @@ class QuestionEncoder:
         loaded: The model with its tokenizer and image processor.
         template: Name of the conversation template.
         max_pixels: Larger image files are refused.
+
+    Attributes:
+        clipped_boxes: How many boxes of the batches so far were clipped to their image.
     """
 
     def __init__(self, loaded: LoadedModel, template: str, max_pixels: int) -> None:
@@ -51,7 +54,7 @@ class QuestionEncoder:
             max_pixels,
         )
         self.regions = RegionInput.of(config)
-        self._clipped_boxes = 0
+        self.clipped_boxes = 0
         self._tokens_per_view = self.model.get_vision_tower().num_patches
         # Most questions of a file are asked in the same words. A partial rather than a method: the cache would keep the
         # encoder, and with it the model, in memory when nobody has them any more.
@@ -145,7 +148,7 @@ class QuestionEncoder:
                 with _naming(questions[row]):
                     mapped, clipped = self.images.encode_boxes(questions[row].boxes, *size)
                 boxes.append(mapped if self.regions.takes_boxes else mapped[:0])
-                self._clipped_boxes += clipped
+                self.clipped_boxes += clipped
             counts = torch.tensor([len(group) for group in boxes])
             batch |= {
                 "image_features": _join([encoded[key].features for key in distinct]),
@@ -184,9 +187,9 @@ class QuestionEncoder:
     @contextmanager
     def telling_of_clipped_boxes(self) -> Iterator[None]:
         """Say once, at the end, how many boxes of the batches made inside were clipped to their image."""
-        before = self._clipped_boxes
+        before = self.clipped_boxes
         yield
-        if clipped := self._clipped_boxes - before:
+        if clipped := self.clipped_boxes - before:
             logger.warning(
                 "boxes that stuck out of what the model sees of their image, and were clipped to it: %d", clipped
             )

@@ -217,6 +217,35 @@ def one_line_after_progress(result):
     return result.stderr.splitlines()[-1]
 
 
+@pytest.fixture
+def too_little_memory():
+    """A GPU without room for one question."""
+    import torch
+    from transformers.models.llama.modeling_llama import LlamaDecoderLayer
+
+    def fail(module, given):
+        if isinstance(module, LlamaDecoderLayer):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has 4 GiB. Including ...")
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(fail)
+    yield
+    hook.remove()
+
+
+@pytest.mark.usefixtures("too_little_memory")
+def test_too_little_memory_is_said_with_what_does_not_fit_and_what_to_do(model, picture, data, tmp_path):
+    evaluated = mgimm("evaluate", "--data", data, "--output", tmp_path / "out", "--model", model, *SHORT)
+    described = mgimm("describe", picture, "--box", "1,1,40,40", "--model", model, "--num-beams", "2", *SHORT)
+    for result, command, what, lower in (
+        (evaluated, "evaluate", "the question of record r0", "--max-new-tokens"),
+        (described, "describe", "a question", "--max-new-tokens or --num-beams"),
+    ):
+        line = one_line_after_progress(result)
+        assert line.startswith(f"mgimm {command}: the GPU's memory is too small for {what} (up to ")
+        assert f"lower {lower}, or name another device by --device, or see with nvidia-smi" in line
+        assert line.endswith("(CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has 4 GiB)")
+
+
 def test_scenes_are_written_and_valid(tmp_path):
     result = mgimm("scenes", "--count", "2", "--seed", "5", "--output", tmp_path / "set", "--workers", "1")
     assert result.exit_code == 0, result.output

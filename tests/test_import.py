@@ -80,6 +80,7 @@ LAYERS = (
     {"data", "model"},
     {"registration", "questions", "growing_answers", "train"},
     {"question_encoder"},
+    {"batch_answering"},
     {"predictor"},
     {"evaluate"},
     {"bench", "serve"},

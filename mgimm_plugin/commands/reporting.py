@@ -5,12 +5,13 @@ The exit code is 1, and 2 for a setting that cannot be meant.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
-from mgimm_plugin.errors import MgimmError, SettingError
+from mgimm_plugin.errors import MgimmError, SettingError, is_out_of_memory
 
 DEBUG = "mgimm.debug"
 """Key in the context's ``meta``."""
@@ -35,7 +36,7 @@ class Command(TyperCommand):
         except Exception as error:
             if ctx.meta.get(DEBUG):
                 raise
-            typer.echo(f"mgimm {ctx.info_name}: {_one_line(error)}", err=True)
+            typer.echo(f"mgimm {ctx.info_name}: {_one_line(error, ctx.params)}", err=True)
             raise typer.Exit(2 if isinstance(error, SettingError) else 1) from error
 
 
@@ -50,10 +51,22 @@ class PassThrough(Command):
         return TyperCommand.parse_args(self, ctx, [arg for arg in args[:own] if arg != "--debug"] + args[own:])
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: Exception, options: Mapping[str, Any]) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, MgimmError | OSError):
         return text
+    if is_out_of_memory(error):
+        return _out_of_memory(error, text, options)
     return f"unexpected {type(error).__name__}: {text} (mgimm --debug ... shows where)"
+
+
+def _out_of_memory(error: Exception, text: str, options: Mapping[str, Any]) -> str:
+    # A note has what did not fit. Batches were halved as far as that goes, so that a smaller --batch-size is no advice.
+    fact = ", ".join(getattr(error, "__notes__", ())) or "the GPU's memory is too small"
+    lower = [f"--{name.replace('_', '-')}" for name in ("max_new_tokens", "num_beams") if options.get(name, 1) > 1]
+    advice = [f"lower {' or '.join(lower)}"] if lower else []
+    advice += ["name another device by --device"] if "device" in options else []
+    advice += ["see with nvidia-smi what else is on the GPU"]
+    return f"{fact}: {', or '.join(advice)} ({'. '.join(text.split('. ')[:3]).rstrip('.')})"

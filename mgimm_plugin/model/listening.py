@@ -24,6 +24,7 @@ class Reader:
 
     Attributes:
         lengths: Tokens of each row so far, end tokens left out.
+        has_told: Whether ``on_token`` was told of any.
     """
 
     def __init__(
@@ -31,10 +32,14 @@ class Reader:
     ) -> None:
         self._rows, self._limits, self._end_ids, self._on_token = rows, limits, end_ids, on_token
         self.lengths = [0] * len(rows)
+        self.has_told = False
 
     def __call__(self, row: int, token: int, log_probability: float) -> bool:
         """Hear a token of a row that has not ended; whether it ends here."""
-        enough = self._on_token is not None and self._on_token(self._rows[row], token, log_probability)
+        enough = False
+        if self._on_token is not None:
+            self.has_told = True
+            enough = self._on_token(self._rows[row], token, log_probability)
         if token in self._end_ids:
             return True
         self.lengths[row] += 1

@@ -31,9 +31,12 @@ _RANGE: Final = re.compile(rf"(\d+){_TO}#?(\d+)", flags=re.IGNORECASE)
 _THROUGH: Final = re.compile(r"(\d+)\s+through\s+#?(\d+)", flags=re.IGNORECASE)
 _NAMED: Final = re.compile(r"^regions?\s*", flags=re.IGNORECASE)
 
+_ROWS: Final = 16
+"""Of a batch at the model, where each beam of a question is one: they share the GPU's memory."""
+
 
 def describe_regions(predictor: Predictor, drawing: Drawing, options: Options) -> Iterator[list[GrowingAnswer]]:
-    """Describe all boxes in one batch; yields all answers after each step.
+    """Describe all boxes, in batches; yields all answers after each step.
 
     Raises:
         MgimmError: There are no boxes, or a question cannot be asked.
@@ -131,4 +134,5 @@ def with_regions(message: str, boxes: Sequence[DrawnBox]) -> tuple[str, list[Box
 
 
 def _grow(predictor: Predictor, questions: Sequence[Question], options: Options) -> Iterator[list[GrowingAnswer]]:
-    return predictor.stream_answers(questions, batch_size=len(questions), num_beams=options.beams, **options.sampling)
+    batch_size = max(1, _ROWS // options.beams)
+    return predictor.stream_answers(questions, batch_size=batch_size, num_beams=options.beams, **options.sampling)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mgimm_plugin.errors import ImageError, ImageTooLargeError, MgimmError, SequenceTooLongError
+from mgimm_plugin.errors import ImageError, ImageTooLargeError, MgimmError, SequenceTooLongError, is_out_of_memory
 from mgimm_plugin.webpage import answers, panels
 from mgimm_plugin.webpage.boxes_input import parse_boxes
 from mgimm_plugin.webpage.examples import canvas_value, examples
@@ -44,7 +45,10 @@ def told_as_toasts() -> Iterator[None]:
         raise
     except Exception as error:  # its words are for the log: they may have paths of this machine
         logger.exception("a visitor's request failed")
+        traceback.clear_frames(error.__traceback__)  # gradio keeps the error a while, but must not what it took
         message = "the server failed; its log says why. Reload the page and try again"
+        if is_out_of_memory(error):
+            message = "the GPU's memory is too small for this: draw fewer boxes, or lower Beams or Longest answer"
         raise gr.Error(message, title="That did not work", print_exception=False) from error
 
 
@@ -118,7 +122,7 @@ class Handlers:
     def describe_regions(
         self, value: dict[str, Any] | None, session: Session, *settings: Any
     ) -> Iterator[tuple[Session, str]]:
-        """All boxes in one batch, into the table as the words come."""
+        """All boxes, into the table as the words come."""
         with told_as_toasts():
             drawing, options = read_drawing(value, self.limits), _options(settings)
             session.show(drawing)

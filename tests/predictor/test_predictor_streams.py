@@ -106,7 +106,7 @@ def test_the_confidence_is_the_mean_log_probability_of_the_tokens(predictor, que
     prompt = predictor._encoder.tokenize(question, 12)
     scores = predictor.model.generate(
         **predictor._encoder.batch([question], [prompt]),
-        generation_config=predictor._settings(12, 1, 0.0),
+        generation_config=predictor._settings(max_new_tokens=12),
         return_dict_in_generate=True,
         output_logits=True,
     )

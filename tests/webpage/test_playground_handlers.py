@@ -3,11 +3,13 @@
 import json
 
 import pytest
+import torch
 from PIL import Image
 
 pytest.importorskip("gradio")
 
 from mgimm_plugin.growing_answers import GrowingAnswer
+from mgimm_plugin.predictor import Predictor
 from mgimm_plugin.webpage.handlers import Handlers
 from mgimm_plugin.webpage.session import Limits, Session
 
@@ -85,3 +87,54 @@ def test_a_correction_of_a_region_that_is_not_named_is_refused(handlers, value):
     handlers.correct(value, session, 0, "A harbor.")
     (record,) = map(json.loads, handlers.corrections.read_text().splitlines())
     assert record["conversations"][1]["value"] == "A harbor."
+
+
+class Shelf:
+    """A shelf with one model, which is there."""
+
+    def __init__(self, predictor):
+        self.predictor = predictor
+
+    def loading(self, options):
+        return ()
+
+    def get(self, options):
+        return self.predictor
+
+
+@pytest.fixture
+def passes(tiny_loaded):
+    """Called with the rows of each pass through the language model."""
+    heard = []
+
+    def tell(layer, given):
+        for hear in heard:
+            hear(given[0].shape[0])
+
+    hook = tiny_loaded.model.model.layers[0].register_forward_pre_hook(tell)
+    yield heard
+    hook.remove()
+
+
+@pytest.fixture
+def asking(tiny_loaded, tmp_path):
+    return Handlers(Shelf(Predictor(tiny_loaded)), Limits(), tmp_path / "corrections.jsonl")
+
+
+@pytest.mark.parametrize("beams", [1, 8])
+def test_many_boxes_with_beams_share_the_memory(asking, value, passes, beams):
+    session, rows = Session(), []
+    passes.append(rows.append)
+    value["boxes"] = [{"xmin": x, "ymin": 10, "xmax": x + 5, "ymax": 40} for x in range(20)]
+    *_, _ = asking.describe_regions(value, session, "model", "auto", "auto", 0, beams, 2)
+    assert max(rows) == 16
+    assert all(phrases(session))
+
+
+def test_too_little_memory_is_told_in_the_words_of_the_page(asking, value, passes):
+    def fail(rows):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+    passes.append(fail)
+    with pytest.raises(Exception, match="the GPU's memory is too small for this: draw fewer boxes, or lower Beams"):
+        list(asking.describe_regions(value, Session(), *SETTINGS))
