@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import queue
 import threading
+import traceback
 from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ def growing_answers(
         try:
             texts.extend(answer(hear, closed.is_set))
         except Exception as error:  # whatever it is, it belongs to the reader, who would wait for ever
+            traceback.clear_frames(error.__traceback__)  # they hold tensors for as long as somebody has the error
             failures.append(error)
         finally:
             heard.put(None)
@@ -85,7 +87,7 @@ def growing_answers(
     finally:
         closed.set()
     if failures:
-        raise failures[0]
+        raise failures.pop()  # or it would be in a circle with this frame, until the garbage collector comes
     yield [GrowingAnswer(text, row.confidence, True) for text, row in zip(texts, rows, strict=True)]
 
 

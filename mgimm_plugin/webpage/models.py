@@ -6,6 +6,7 @@ import gc
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,7 @@ class ModelShelf:
             try:
                 self.get(options)
             except Exception as error:  # whatever it is, it belongs to the visitor who waits
+                traceback.clear_frames(error.__traceback__)  # they hold weights, where some were loaded
                 failures.append(error)
 
         if _key(options) in self._loaded:
@@ -105,7 +107,7 @@ class ModelShelf:
             yield time.monotonic() - begun
             thread.join(1)
         if failures:
-            raise failures[0]
+            raise failures.pop()
 
     def get(self, options: Options) -> Predictor:
         """Return a model, loaded if need be.

@@ -6,6 +6,7 @@ import base64
 import inspect
 import json
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -172,6 +173,7 @@ def _generate(worker: Any, stop: Sequence[str], arguments: dict[str, Any]) -> It
         try:
             worker.model.generate(**arguments, streamer=streamer, stopping_criteria=[criterion])
         except Exception as error:  # handed to the thread that answers the request
+            traceback.clear_frames(error.__traceback__)  # they hold tensors for as long as somebody has the error
             errors.append(error)
             streamer.text_queue.put(streamer.stop_signal)
 
@@ -183,4 +185,4 @@ def _generate(worker: Any, stop: Sequence[str], arguments: dict[str, Any]) -> It
         criterion.cancelled.set()
     thread.join()
     if errors:
-        raise errors[0]
+        raise errors.pop()  # or it would be in a circle with this frame, and with the tensors of the arguments

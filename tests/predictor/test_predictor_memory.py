@@ -5,7 +5,7 @@ There is no GPU here: the language model runs out of memory where a test says so
 
 import gc
 import weakref
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 import torch
@@ -117,3 +117,15 @@ def test_nobody_is_told_the_same_words_twice(predictor, questions):
     expected = predictor.answer(questions, **LENGTH)
     with short_of_memory(predictor, lambda rows, width: rows > 4 and width == 1 and next(steps, None) is None):
         assert predictor.answer(questions, **LENGTH) == expected
+
+
+def test_what_a_stream_took_that_does_not_fit_is_free_when_its_reader_hears_of_it(
+    predictor, questions, no_garbage_collection
+):
+    with short_of_memory(predictor, lambda *_: True) as made:
+        for ask in (predictor.stream_answers, predictor.answer):
+            with suppress(torch.OutOfMemoryError):
+                list(ask(questions, **LENGTH))
+            assert made
+            assert not [ref for ref in made if ref() is not None]
+            made.clear()
