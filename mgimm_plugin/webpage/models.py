@@ -8,6 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _KEPT = 2
-"""Models in memory at a time: as many as stand side by side."""
+"""Models in memory at a time: as many as stand side by side, where they fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +122,6 @@ class ModelShelf:
         with self._lock:
             predictor = self._loaded.pop(key, None)
             if predictor is None:
-                while len(self._loaded) >= _KEPT:  # first, because one more may not fit beside them
-                    self._loaded.pop(next(iter(self._loaded)))
-                    _free_memory()
                 predictor = self._load(options)
             self._loaded[key] = predictor  # last in line to leave
         return predictor if options.template == "auto" else predictor.with_template(options.template)
@@ -141,9 +139,31 @@ class ModelShelf:
         threading.Thread(target=load, daemon=True, name="model loading").start()
 
     def _load(self, options: Options) -> Predictor:
+        """Load a model: beside those that are at hand, or where it does not fit there, in their place."""
+        while len(self._loaded) >= _KEPT:  # first, because one more may not fit beside them
+            self._loaded.pop(next(iter(self._loaded)))
+            _free_memory()
+        predictor = self._load_where_it_fits(options)
+        if predictor is None and self._loaded:
+            self._loaded.clear()
+            _free_memory()
+            predictor = self._load_where_it_fits(options)
+        if predictor is None:
+            raise MgimmError(
+                f"the GPU's memory is too small for {options.model} now: take a smaller model or precision"
+            )
+        return predictor
+
+    def _load_where_it_fits(self, options: Options) -> Predictor | None:
+        """Load a model; None, with nothing left of it, where the GPU's memory is too small."""
+        import torch
+
         dtype = None if options.precision == "auto" else options.precision
         name = self._folders[options.model]
-        return load_predictor(name, self._base, device=self._device, dtype=dtype, max_pixels=self._max_pixels)[0]
+        with suppress(torch.OutOfMemoryError):
+            return load_predictor(name, self._base, device=self._device, dtype=dtype, max_pixels=self._max_pixels)[0]
+        _free_memory()  # here, where the error is gone whose frames had the weights
+        return None
 
 
 def _free_memory() -> None:

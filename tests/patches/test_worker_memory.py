@@ -7,9 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from transformers import AutoTokenizer
-
 from mgimm_patches._worker_stream import _generate
+from transformers import AutoTokenizer
 
 pytest.importorskip("fastapi")
 

@@ -4,19 +4,23 @@ import os
 import re
 import socket
 import threading
+import weakref
 from html import escape
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
+import torch
 
 pytest.importorskip("gradio_image_annotation")
 
+from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.model.folders import CheckpointKind
 from mgimm_plugin.model.saving import save_checkpoint
 from mgimm_plugin.region_settings import RegionSettings
 from mgimm_plugin.webpage import models
-from mgimm_plugin.webpage.models import ModelShelf
+from mgimm_plugin.webpage.models import ModelShelf, Options
 from tests.model.checkpoint_tree import SETTINGS as REGIONS
 from tests.model.checkpoint_tree import scramble
 from tests.processes import started
@@ -122,6 +126,40 @@ def test_a_first_model_that_cannot_be_loaded_is_one_line_of_the_log(tmp_path, ca
     assert re.search(told, record.getMessage())
     assert "\n" not in record.getMessage()
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Memory for so many models as its ``room`` says; ``taken`` has those that are in it."""
+    room, taken, load = SimpleNamespace(room=2), weakref.WeakSet(), models.load_predictor
+
+    def move(*arguments, **options):
+        loaded = load(*arguments, **options)
+        taken.add(loaded[0].model)
+        if len(taken) > room.room:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return loaded
+
+    monkeypatch.setattr(models, "load_predictor", move)
+    room.taken = taken
+    return room
+
+
+def test_a_model_that_does_not_fit_beside_another_takes_its_place(checkpoints, gpu):
+    shelf = ModelShelf([str(folder) for folder in checkpoints], device="cpu")
+    shelf.get(Options("first"))
+    gpu.room = 1
+    for name in ("second", "first"):
+        assert list(shelf.loading(Options(name)))
+        assert set(gpu.taken) == {shelf.get(Options(name)).model}
+
+
+def test_a_model_that_does_not_fit_at_all_is_said_and_leaves_nothing(checkpoints, gpu):
+    shelf = ModelShelf([str(folder) for folder in checkpoints], device="cpu")
+    gpu.room = 0
+    with pytest.raises(MgimmError, match="the GPU's memory is too small for first now: take a smaller model"):
+        shelf.get(Options("first"))
+    assert not gpu.taken
 
 
 def test_the_program_of_a_checkout_serves_the_page_at_the_port_that_is_asked_for(tmp_path):
