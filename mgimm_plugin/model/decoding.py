@@ -25,7 +25,9 @@ from mgimm_plugin.model.listening import OnToken, tell
 from mgimm_plugin.model.shared_prefix import read_prefix, shared_prefix_length
 
 _STEPS_BETWEEN_CHECKS = {"cuda": 8}
-"""By kind of device, 1 by default: looking whether rows have ended makes the processor wait for a GPU."""
+"""By kind of device, 1 by default: looking whether rows have ended makes the processor wait for a GPU.
+
+It does so at every step anyway where somebody listens, and where rows are padded: transformers looks at their mask."""
 _ROWS_FOR_ONE_THAT_ENDED = 8
 """Leaving copies the keys and values of the rows that stay, so a row waits until it is one of so few."""
 
@@ -56,7 +58,8 @@ def decode_greedily(
     embeds, mask = model_kwargs["inputs_embeds"], model_kwargs.get("attention_mask")
     logits, cache, mask = _read_prompts(model, embeds, mask, generation_config.max_length)
     pad_id = generation_config.pad_token_id
-    every = _STEPS_BETWEEN_CHECKS.get(embeds.device.type, 1)
+    waits_anyway = on_token is not None or mask is not None
+    every = 1 if waits_anyway else _STEPS_BETWEEN_CHECKS.get(embeds.device.type, 1)
     row = torch.arange(len(embeds), device=embeds.device)
     ended = torch.zeros_like(row, dtype=torch.bool)
     answers: dict[int, Tensor] = {}

@@ -107,8 +107,9 @@ def test_anyres_rows_are_decoded_as_alone(tiny_llm, tiny_tower):
 
 
 @pytest.mark.parametrize("new_tokens", [4, NEW_TOKENS])
-def test_ends_are_looked_for_every_few_steps_where_looking_is_slow(tiny_loaded, images, monkeypatch, new_tokens):
-    model, batch = tiny_loaded.model, batch_of(images, ROWS["mixed"])
+@pytest.mark.parametrize("kind", ["mixed", "regions", "many"])
+def test_ends_are_looked_for_every_few_steps_where_looking_is_slow(tiny_loaded, images, monkeypatch, new_tokens, kind):
+    model, batch = tiny_loaded.model, batch_of(images, ROWS[kind])
     ends = {generate(model, batch)[0][2]}
     expected = generate(model, batch, ends, max_new_tokens=new_tokens)
     monkeypatch.setitem(decoding._STEPS_BETWEEN_CHECKS, "cpu", 8)
@@ -133,3 +134,19 @@ def test_ended_rows_leave_the_batch(tiny_loaded, images):
     assert len(set(lengths)) > 1
     passes = positions_of(model, lambda: generate(model, batch, ends, custom_generate=decode_greedily))
     assert passes[2:] == [sum(length > step for length in lengths) for step in range(1, max(lengths))]
+
+
+@pytest.mark.parametrize(
+    ("kind", "on_token"),
+    [("mixed", None), ("regions", lambda *told: False), ("regions", None)],
+    ids=["padded rows", "a listener", "neither"],
+)
+def test_a_gpu_that_is_waited_for_anyway_makes_no_step_after_the_end(tiny_loaded, images, monkeypatch, kind, on_token):
+    model, batch = tiny_loaded.model, batch_of(images, ROWS[kind])
+    ends = {row[2] for row in generate(model, batch)}
+    steps = len(generate(model, batch, ends)[0])
+    monkeypatch.setitem(decoding._STEPS_BETWEEN_CHECKS, "cpu", 8)
+    options = {"custom_generate": decode_greedily} | ({} if on_token is None else {"on_token": on_token})
+    passes = positions_of(model, lambda: generate(model, batch, ends, **options))
+    waited_for = kind == "mixed" or on_token is not None
+    assert len(passes) - 2 == (steps if waited_for else 8) - 1  # two read the prompts
