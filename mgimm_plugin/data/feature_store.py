@@ -101,13 +101,16 @@ class FeatureShards:
         return self.find(digests)["count"] > 0
 
     def read(self, place: np.void) -> Tensor:
-        """Features at a place, ``[T, C]`` or ``[V, T, C]``: a view of the mapped file, not to be written to."""
+        """Features at a place: ``[T, C]``, of the mapped file and not to be written to, or ``[V, T, C]``, a copy.
+
+        Views are sent from a loader's worker as they are, and what is sent of a mapped file is all of it.
+        """
         number, first, count = (int(place[name]) for name in ("shard", "first", "count"))
         if number not in self._open:
             with _opened(self.files[number], self.key) as shard:
                 self._open[number] = shard.get_tensor("features"), _VIEWS in shard.keys()  # noqa: SIM118 - no mapping
         features, has_views = self._open[number]
-        return features[first : first + count] if has_views else features[first]
+        return features[first : first + count].clone() if has_views else features[first]
 
     def _places(self, number: int) -> NDArray[np.void]:
         with _opened(self.files[number], self.key) as shard:

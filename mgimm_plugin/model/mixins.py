@@ -132,6 +132,7 @@ class MgimmMetaForCausalLM(FeaturePlacing, LlavaMetaForCausalLM):
         image_index: Tensor | None = None,
         image_source: Tensor | None = None,
         image_features: ImageFeatures | None = None,
+        loss_only: bool = False,
         **kwargs: Any,
     ) -> Any:
         """The family's forward, over spliced embeddings.
@@ -151,17 +152,19 @@ class MgimmMetaForCausalLM(FeaturePlacing, LlavaMetaForCausalLM):
             image_source: ``[N]``: which of ``images`` each image is, where several rows have the same one.
             image_features: What the tower made of them, ``[N, T, C]`` or N times ``[V, T, C]`` (anyres); then it does
                 not run, and ``images`` are not needed.
+            loss_only: Leave the logits out in evaluation too, as in training: they take the memory of a whole vocabulary
+                for every position. Rows are padded on the right then.
             **kwargs: Passed on; ``num_items_in_batch`` among them, so that accumulation does not change gradients.
 
         Returns:
-            The family's output. In training with labels and images it has the loss and no logits.
+            The family's output. In training, and with ``loss_only``, labels and images give the loss and no logits.
         """
         features = None if input_ids is None or inputs_embeds is not None else self._features(images, image_features)
         if features is not None and input_ids is not None:
             spliced = self.splice_batch(
                 input_ids, attention_mask, labels, features, image_sizes, image_row, boxes, image_index, image_source
             )
-            if labels is not None and self.training:
+            if labels is not None and (self.training or loss_only):
                 mask = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
                 return training_output(self, spliced, frozen_prefix(self, input_ids, mask, labels), **kwargs)
             input_ids, inputs_embeds = None, spliced.inputs_embeds

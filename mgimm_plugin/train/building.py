@@ -26,7 +26,7 @@ from mgimm_plugin.model.loading import (
     load_weights,
 )
 from mgimm_plugin.model.lora import add_lora, without_lora
-from mgimm_plugin.model.partitioned import shape_of
+from mgimm_plugin.model.partitioned import is_split, shape_of
 from mgimm_plugin.model.paths import local_folder, resolve_folder
 from mgimm_plugin.region_settings import RegionSettings
 from mgimm_plugin.train.arguments import (
@@ -161,8 +161,7 @@ def set_trainable(model: Any, args: TrainingArguments) -> Any:
     """Freeze and free parameters for the stage; returns the model, wrapped where LoRA is used.
 
     Region stage: region encoder and projector (not with ``--freeze_mm_mlp_adapter``). Image stage: these, and LoRA on
-    the LLM's layers or the whole LLM. The vision tower is never trained. Trained weights are float32: bfloat16 would
-    round small updates away.
+    the LLM's layers or the whole LLM. The vision tower is never trained.
     """
     model.requires_grad_(False)
     if args.stage == "image" and args.lora_enable:
@@ -181,14 +180,22 @@ def set_trainable(model: Any, args: TrainingArguments) -> Any:
         base.get_vision_tower().requires_grad_(False)
     decoder.mm_projector.requires_grad_(not args.freeze_mm_mlp_adapter)
     decoder.region_encoder.requires_grad_(True)
-    if not args.deepspeed:  # DeepSpeed keeps float32 copies by itself
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.float()
+    choose_precision(model, args)
     trained = sum(shape_of(parameter).numel() for parameter in model.parameters() if parameter.requires_grad)
     total = sum(shape_of(parameter).numel() for parameter in model.parameters())
     logger.info("%s stage: %s of %s parameters are trained", args.stage, f"{trained:,}", f"{total:,}")
     return model
+
+
+def choose_precision(model: nn.Module, args: Any) -> None:
+    """Make what is trained float32, as bfloat16 would round small updates away; for DeepSpeed, what all else is.
+
+    DeepSpeed keeps float32 copies by itself, of weights that are all of one precision.
+    """
+    dtype = args.compute_dtype() if args.deepspeed else torch.float32
+    for parameter in model.parameters():
+        if parameter.requires_grad and not is_split(parameter):  # what is split was made in that precision
+            parameter.data = parameter.data.to(dtype)
 
 
 def stage_kind(model: nn.Module, args: TrainingArguments) -> CheckpointKind:
@@ -201,6 +208,7 @@ def stage_kind(model: nn.Module, args: TrainingArguments) -> CheckpointKind:
 __all__ = [
     "StartingPoint",
     "build_model",
+    "choose_precision",
     "load_pretrained_adapter",
     "set_trainable",
     "stage_kind",

@@ -34,6 +34,7 @@ from mgimm_plugin.model.lora import lora_target_pattern, without_lora
 from mgimm_plugin.model.paths import local_folder, resolve_folder
 from mgimm_plugin.model.saving import is_first_rank, save_checkpoint
 from mgimm_plugin.train.arguments import differences, refuse_conflicts
+from mgimm_plugin.train.building import choose_precision
 from mgimm_plugin.train.inputs import parse_source
 from mgimm_plugin.train.launching import refuse_fsdp
 from mgimm_plugin.train.trainer import MgimmTrainer
@@ -124,6 +125,8 @@ class LlavaEntryTrainer(MgimmTrainer):
         base = without_lora(model)
         base.get_model().region_encoder.requires_grad_(True)
         base.get_vision_tower().to(args.compute_dtype())  # LLaVA's is float16, on a CPU too
+        _restore_rope(base.get_model())
+        choose_precision(model, args)
         super().__init__(model=model, processing_class=tokenizer, args=args, **data)
 
     def train(self, resume_from_checkpoint: Any = None, **kwargs: Any) -> Any:
@@ -134,6 +137,15 @@ class LlavaEntryTrainer(MgimmTrainer):
                 return None
             resume_from_checkpoint = str(last) if last else None
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+
+
+def _restore_rope(decoder: Any) -> None:
+    """Compute the frequencies of the positions again: LLaVA rounds them, with all else, to the precision of LoRA's base.
+
+    Inference takes exact ones, and at 600 tokens the rounded are off by up to 0.7 rad.
+    """
+    frequencies = decoder.rotary_emb.inv_freq
+    decoder.rotary_emb = type(decoder.rotary_emb)(config=decoder.config).to(frequencies.device)
 
 
 class _Session:

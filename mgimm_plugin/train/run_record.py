@@ -113,13 +113,22 @@ def record_of(
         **{key: getattr(args, key) for key in _OPTIMIZATION},
         "data_seed": args.seed if args.data_seed is None else args.data_seed,
         _ITEMS: args.world_size * args.train_batch_size * args.gradient_accumulation_steps,
-        "deepspeed": bool(args.deepspeed),  # without it, its states of the optimizer are not read
+        "deepspeed": _deepspeed(args),
         "num_train_epochs": None if args.max_steps > 0 else args.num_train_epochs,
         "max_steps": args.max_steps if args.max_steps > 0 else None,
     }
     names = {key: name for key, name in models.items() if name}
     names |= {key: " ".join(texts) for key, texts in files.items() if texts}
     return RunRecord(json.loads(json.dumps(settings)), names)  # as it will be read: tuples and enumerations are not
+
+
+def _deepspeed(args: TrainingArguments) -> str | bool:
+    """What its checkpoints are bound to: each rank reads back its own part of the optimizer's state, as it wrote it."""
+    if not args.deepspeed:
+        return False
+    stage = args.hf_deepspeed_config.get_value("zero_optimization.stage", 0)
+    precision = str(args.compute_dtype()).removeprefix("torch.")
+    return f"ZeRO-{stage} in {precision} with processes: {args.world_size}"
 
 
 def _sources(texts: Sequence[str], digest: Any) -> list[Any] | None:

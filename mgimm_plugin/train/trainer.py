@@ -96,6 +96,13 @@ class MgimmTrainer(LLaVATrainer):
         sampler = Trainer._get_train_sampler(self, dataset)
         return EpochSampler(lambda _: RandomSampler(dataset), seed) if isinstance(sampler, RandomSampler) else sampler
 
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
+    ) -> Any:
+        """An evaluation that asks for the loss alone makes no logits: a batch takes no more memory than in training."""
+        inputs = {**inputs, "loss_only": prediction_loss_only}
+        return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write a whole checkpoint of the stage's kind to ``output_dir``, or to the run folder. All ranks call it."""
         target = Path(output_dir or self.args.output_dir)

@@ -85,6 +85,13 @@ def test_features_and_sizes_come_back_as_written_in_another_process_too(make, fi
             assert size == (8 + i, 6)
 
 
+def test_a_worker_sends_the_views_of_an_image_and_not_the_whole_file(make, files):
+    """Views go one by one to the process that trains, where others are put together in the worker."""
+    _, store, _ = make(views=(3, 1, 2, 3))
+    views, _ = store.read(files[0])
+    assert views.untyped_storage().nbytes() == views.nbytes
+
+
 def test_an_image_without_features_has_none(make, files):
     _, store, _ = make()
     assert store.read(files[4]) is None

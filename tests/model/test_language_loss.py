@@ -59,6 +59,16 @@ def test_loss_and_gradients_are_those_of_the_whole_computation(family, tiny_llm,
     torch.testing.assert_close(2 * summed[0], whole[0], atol=1e-5, rtol=1e-4)
 
 
+def test_an_evaluation_that_asks_for_the_loss_alone_makes_no_logits(tiny_llm, tiny_tower):
+    model = build_loaded(tiny_llm("llama"), tiny_tower).model.eval()
+    batch = region_batch(model.config.vocab_size)
+    with torch.no_grad():
+        whole, found = model(**batch), model(**batch, loss_only=True)
+    assert whole.logits is not None
+    assert found.logits is None
+    torch.testing.assert_close(found.loss, whole.loss, atol=1e-5, rtol=1e-4)
+
+
 def test_nothing_is_shared_where_the_language_model_is_trained_or_recomputed(tiny_llm, tiny_tower):
     model = build_loaded(tiny_llm("llama"), tiny_tower).model.train()
     batch = region_batch(model.config.vocab_size)

@@ -57,6 +57,17 @@ def flags_of(bench, kind, region_run, misleading, run, **more):
     return bench.region_flags(run, **values) if kind == "region" else bench.image_flags(region_run, run, **values)
 
 
+def test_an_evaluation_makes_no_logits_of_a_whole_vocabulary(bench, train, misleading, tmp_path):
+    """Their memory would run out at the first evaluation, after hours of training."""
+    trainer = train(flags_of(bench, "region", None, misleading, tmp_path / "run", max_steps=1, save_strategy="no"))
+    widths = []
+    hook = trainer.model.lm_head.register_forward_hook(lambda head, inputs, logits: widths.append(logits.shape[:-1]))
+    assert trainer.evaluate()["eval_loss"] > 0
+    hook.remove()
+    assert widths
+    assert all(len(shape) == 1 for shape in widths), "logits of every position"
+
+
 def check_best_is_kept(run: Path, kind: str) -> None:
     by_step = evaluation_losses(run)
     assert list(by_step) == [2, 4, 6]

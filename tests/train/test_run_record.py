@@ -10,8 +10,10 @@ from safetensors.torch import load_file
 from mgimm_plugin.errors import MgimmError
 from tests.train.conftest import losses
 from tests.train.launch import start
+from tests.train.test_ranks import MODES
 
 RECORD_FILE = "mgimm_run.json"
+ZERO2, ZERO3 = MODES["zero2"], MODES["zero3"]
 
 
 def flags_of(bench, run, **more):
@@ -33,6 +35,21 @@ def run(begun, tmp_path):
     shutil.copytree(begun, folder)
     shutil.rmtree(folder / "checkpoint-4")
     return folder
+
+
+@pytest.mark.parametrize(
+    ("begun_with", "goes_on_with", "words"),
+    [
+        ({"deepspeed": ZERO2}, {"deepspeed": ZERO3}, "was ZeRO-2 in float32 with processes: 1, now ZeRO-3 in float32"),
+        ({"deepspeed": ZERO2}, {"deepspeed": ZERO2, "bf16": True}, "now ZeRO-2 in bfloat16 with processes: 1"),
+        ({"deepspeed": ZERO2}, {}, "deepspeed was ZeRO-2 in float32 with processes: 1, now False"),
+    ],
+)
+def test_what_deepspeed_could_not_read_back_is_refused(bench, tmp_path, begun_with, goes_on_with, words):
+    run = tmp_path / "run"
+    start(flags_of(bench, run, **begun_with, max_steps=2), tmp_path / "log").wait()
+    with pytest.raises(AssertionError, match=words):
+        start(flags_of(bench, run, **goes_on_with), tmp_path / "log").wait()
 
 
 def weights(run):

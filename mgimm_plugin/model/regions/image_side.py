@@ -79,7 +79,8 @@ class ImageSide:
         scale, c_wide, b_wide = self.scale.to(wide), c.to(wide), b.to(wide)
         cross = 2 * scale * centred._shared_dot(b).to(wide) + (b_wide @ b_wide.mT) @ c_wide
         variance = (scale.square() * squares + (cross * c_wide).sum(dim=2, keepdim=True)) / b.shape[-1]
-        rate = torch.rsqrt(variance + norm.eps).to(self.scale.dtype)
+        # Rounded, a variance that is next to nothing may come out below it.
+        rate = torch.rsqrt(variance.clamp(min=0) + norm.eps).to(self.scale.dtype)
         shift = norm.bias.expand_as(constant)
         return ImageSide(
             centred.shared * norm.weight,

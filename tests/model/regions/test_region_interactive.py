@@ -9,6 +9,7 @@ from transformers.models.sam.modeling_sam import SamTwoWayTransformer
 
 from mgimm_plugin.bench.usual import loop_over_boxes as plain_rim
 from mgimm_plugin.model.regions.encoders import InteractiveRegionEncoder
+from mgimm_plugin.model.regions.image_side import ImageSide
 from mgimm_plugin.model.regions.interactive import RegionInteractiveModule
 from mgimm_plugin.region_settings import RegionSettings
 
@@ -159,6 +160,16 @@ def test_an_outlier_among_the_patches_is_no_harm_in_half_precision(dtype):
         exact = plain_rim(ours.double(), corners.double(), features.double(), index, positions.double())
         found = ours.to(dtype)(corners.to(dtype), features.to(dtype), index, positions.to(dtype))
     assert (found - exact).abs().max() < 0.1
+
+
+def test_an_update_that_cancels_the_features_stays_finite_in_half_precision():
+    torch.manual_seed(0)
+    norm = torch.nn.LayerNorm(64).bfloat16()
+    common = torch.randn(64)
+    image = ImageSide.of((common + 0.02 * torch.randn(1, 64, 64)).bfloat16(), 1)
+    nothing = torch.zeros(1, 1, 2, 64).bfloat16()
+    normed = image.add_and_norm(nothing, nothing, -common[None, None, None].bfloat16(), norm)
+    assert all(part.isfinite().all() for part in (normed.scale, normed.weights, normed.directions))
 
 
 def test_all_regions_of_a_batch_at_once_are_those_of_one_at_a_time():
