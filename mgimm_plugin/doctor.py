@@ -72,7 +72,8 @@ class DoctorReport:
         mgimm: Version of this project.
         packages: The packages that matter, in a fixed order.
         patches: The patches with their state in this process.
-        devices: Names of the CUDA devices; empty on a CPU host.
+        devices: Names of the CUDA devices; empty on a CPU host, and where they cannot be used.
+        gpu_problem: Why the GPUs that are there cannot be used, and what to do; None without such a problem.
         java: First line of ``java -version``; None where there is no Java.
         commands: Commands and what they lack.
     """
@@ -82,6 +83,7 @@ class DoctorReport:
     packages: tuple[PackageState, ...]
     patches: tuple[PatchStatus, ...]
     devices: tuple[str, ...]
+    gpu_problem: str | None
     java: str | None
     commands: tuple[CommandState, ...]
 
@@ -104,12 +106,14 @@ def doctor() -> DoctorReport:
     needed = _declared_ranges()
     packages = tuple(_package(name, needed.get(name, "")) for name in PACKAGES)
     java = _java_version()
+    devices, gpu_problem = _cuda_devices()
     return DoctorReport(
         python=platform.python_version(),
         mgimm=__version__,
         packages=packages,
         patches=tuple(_patch_states()),
-        devices=_cuda_devices(),
+        devices=devices,
+        gpu_problem=gpu_problem,
         java=java,
         commands=tuple(_commands(packages, java is not None)),
     )
@@ -179,12 +183,17 @@ def _java_version() -> str | None:
     return lines[0] if lines else None
 
 
-def _cuda_devices() -> tuple[str, ...]:
+def _cuda_devices() -> tuple[tuple[str, ...], str | None]:
+    """Names of the devices, or why those that are there cannot be used."""
     if find_spec("torch") is None:
-        return ()
+        return (), None
     import torch
 
-    return tuple(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+    from mgimm_plugin.model.devices import unusable_gpus
+
+    if problem := unusable_gpus():
+        return (), problem
+    return tuple(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())), None
 
 
 def _lines(report: DoctorReport) -> Iterable[str]:
@@ -196,7 +205,10 @@ def _lines(report: DoctorReport) -> Iterable[str]:
         verdict = {True: "ok", False: "outside the range", None: "not installed"}[package.satisfied]
         yield f"  {package.name:<{wide}} {package.version or '-':<14} {package.needed:<12} {verdict}"
     yield ""
-    yield f"CUDA: {', '.join(report.devices) or 'none, the CPU is used'}"
+    if report.gpu_problem:
+        yield f"CUDA: problem: {report.gpu_problem}; until then the CPU is used"
+    else:
+        yield f"CUDA: {', '.join(report.devices) or 'none, the CPU is used'}"
     yield f"Java: {report.java or 'none'}"
     yield ""
     yield "Patches"

@@ -90,6 +90,8 @@ esac
 "${INSTALL[@]}" --no-deps "$LLAVA"
 
 "$PY" -c 'import llava, mgimm_plugin, mgimm_patches; mgimm_plugin.register()'
+GPU_PROBLEM="$("$PY" -W ignore -c 'from mgimm_plugin.model.devices import unusable_gpus; print(unusable_gpus() or "")')"
+[[ -z "$GPU_PROBLEM" ]] || echo "setup: $GPU_PROBLEM"
 if [[ $MODE != core ]] && ! command -v java >/dev/null; then
   echo "setup: no Java found: caption scores will be empty (Debian and Ubuntu: apt-get install default-jre-headless)"
 fi

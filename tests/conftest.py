@@ -71,3 +71,15 @@ def torch_initialises_layers():
     yield
     for layer, reset in _RESET.items():
         layer.reset_parameters = reset
+
+
+@pytest.fixture
+def old_driver(monkeypatch):
+    """A machine whose driver lists two GPUs, and is too old for this torch."""
+
+    def refuse():
+        raise RuntimeError("The NVIDIA driver on your system is too old (found version 12020).\nPlease update it.")
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "init", refuse)

@@ -16,7 +16,7 @@ from mgimm_plugin.errors import CheckpointError, MgimmError, MissingExtraError
 from mgimm_plugin.model.config import VisionSettings, read_config_dict
 from mgimm_plugin.model.paths import resolve_folder
 from mgimm_plugin.region_settings import RegionSettings
-from mgimm_plugin.train.launching import be_the_only_rank, refuse_fsdp
+from mgimm_plugin.train.launching import be_the_only_rank, refuse_fsdp, refuse_unusable_gpus
 
 STAGES = ("region", "image")
 _REGIONS = RegionSettings()
@@ -207,6 +207,7 @@ class TrainingArguments(llava_train.TrainingArguments):
 
     def __post_init__(self) -> None:
         refuse_fsdp(self.fsdp)  # and not in check_arguments: transformers would set up the process for it
+        refuse_unusable_gpus(self.use_cpu)
         if self.deepspeed and importlib.util.find_spec("deepspeed") is None:
             raise MissingExtraError("deepspeed", "train", "--deepspeed")
         if self.deepspeed and "LOCAL_RANK" not in os.environ:

@@ -8,6 +8,7 @@ import socket
 import torch
 
 from mgimm_plugin.errors import MgimmError
+from mgimm_plugin.model.devices import unusable_gpus
 
 
 def refuse_fsdp(fsdp: object) -> None:
@@ -17,6 +18,13 @@ def refuse_fsdp(fsdp: object) -> None:
             "--fsdp cannot write our checkpoints; use --deepspeed scripts/zero2.json, or scripts/zero3.json for a "
             "model that one GPU does not hold"
         )
+
+
+def refuse_unusable_gpus(use_cpu: bool) -> None:
+    """Refuse to train on the CPU beside GPUs that torch cannot use, unless the user asks for it: it may take weeks."""
+    problem = None if use_cpu else unusable_gpus()
+    if problem:
+        raise MgimmError(f"{problem}; to train on the CPU all the same, add --use_cpu or set CUDA_VISIBLE_DEVICES=")
 
 
 def be_the_only_rank() -> None:

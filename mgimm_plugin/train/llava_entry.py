@@ -36,7 +36,7 @@ from mgimm_plugin.model.saving import is_first_rank, save_checkpoint
 from mgimm_plugin.train.arguments import differences, refuse_conflicts
 from mgimm_plugin.train.building import choose_precision
 from mgimm_plugin.train.inputs import parse_source
-from mgimm_plugin.train.launching import refuse_fsdp
+from mgimm_plugin.train.launching import refuse_fsdp, refuse_unusable_gpus
 from mgimm_plugin.train.trainer import MgimmTrainer
 
 _PICKLED_REST = "non_lora_trainables.bin"
@@ -102,6 +102,7 @@ class LlavaTrainingArguments(llava_train.TrainingArguments):
     def __post_init__(self) -> None:
         """Refuse what a checkpoint could not hold, or what would be ignored."""
         refuse_fsdp(self.fsdp)
+        refuse_unusable_gpus(self.use_cpu)
         super().__post_init__()
         if self.lora_bias != "none":
             raise MgimmError("--lora_bias is none: a checkpoint holds no biases of the language model")

@@ -52,11 +52,12 @@ def load_pretrained_model(
     import torch
 
     from mgimm_patches._llava_folders import load_folder, local_folder, quantization
+    from mgimm_plugin.model.devices import usable_device
     from mgimm_plugin.model.loading import is_mgimm_folder, load_model
 
     if device == "cuda" and not torch.cuda.is_available():
         logger.info("no CUDA here: loading %s on the CPU", model_path)
-        device = "cpu"
+        device = usable_device(None).type  # the CPU; warns of GPUs that torch cannot use
     options = dict(kwargs)
     options["dtype"] = options.pop("torch_dtype", options.get("dtype"))
     options["quantization_config"] = quantization(load_8bit, load_4bit)

@@ -1,11 +1,14 @@
 """A device that is not there is told before anything is loaded."""
 
+import re
+
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from mgimm_plugin.cli import app
 from mgimm_plugin.errors import MgimmError, SettingError
+from mgimm_plugin.model import devices
 from mgimm_plugin.model.devices import usable_device
 from mgimm_plugin.model.loading import load_model
 from mgimm_plugin.resources import bundled_model
@@ -38,3 +41,26 @@ def test_commands_tell_it_as_one_line(command, device, told, code):
 def test_without_a_name_the_best_device_is_taken():
     assert usable_device(None).type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert usable_device("cpu") == usable_device(torch.device("cpu")) == torch.device("cpu")
+
+
+TOO_OLD = "cannot be used by torch .*driver on your system is too old.* it; install a newer driver, or a torch"
+
+
+def test_gpus_that_torch_cannot_use_are_warned_of_once_and_the_cpu_is_used(old_driver, caplog):
+    devices._warn_once.cache_clear()
+    assert usable_device(None) == usable_device(None) == torch.device("cpu")
+    (warning,) = caplog.messages
+    assert re.search(TOO_OLD, warning)
+    assert warning.endswith("; until then the CPU is used")
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "cuda:7"])
+def test_gpus_that_torch_cannot_use_are_refused_where_they_are_named(old_driver, device):
+    with pytest.raises(MgimmError, match=TOO_OLD):
+        usable_device(device)
+
+
+def test_who_names_the_cpu_is_not_warned(old_driver, caplog):
+    devices._warn_once.cache_clear()
+    assert usable_device("cpu") == torch.device("cpu")
+    assert not caplog.messages

@@ -44,3 +44,20 @@ def test_a_package_outside_its_range_is_lacking_and_the_core_decides_about_healt
     assert f"{package}>=999" in lacking[command]
     assert f"{package}>=999" in lacking["llava serve.gradio_web_server"]
     assert report.healthy == (package == "gradio")
+
+
+def test_gpus_that_torch_cannot_use_are_a_problem_with_what_to_do(old_driver):
+    report = doctor()
+    assert report.devices == ()
+    assert "driver on your system is too old" in report.as_dict()["gpu_problem"]
+    (line,) = [line for line in report.render().splitlines() if line.startswith("CUDA: ")]
+    assert line.startswith("CUDA: problem: the GPUs here cannot be used by torch ")
+    assert "; install a newer driver, or a torch that was built for the CUDA of this driver" in line
+
+
+def test_without_a_gpu_there_is_no_problem(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    report = doctor()
+    assert report.gpu_problem is None
+    assert "\nCUDA: none, the CPU is used\n" in report.render()

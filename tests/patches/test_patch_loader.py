@@ -233,3 +233,14 @@ def test_region_sentinels_are_tokenized(tokenizer):
     ids = tokenizer_image_token("USER: <image>\n<region> a ship", tokenizer, return_tensors="pt").tolist()
     assert ids.count(-200) == ids.count(-300) == 1
     assert ids.index(-200) < ids.index(-300)
+
+
+def test_gpus_that_torch_cannot_use_are_warned_of_and_the_cpu_is_used(llava_folder, old_driver, caplog):
+    from llava.model.builder import load_pretrained_model
+
+    from mgimm_plugin.model import devices
+
+    devices._warn_once.cache_clear()
+    model = load_pretrained_model(str(llava_folder), None, "any name")[1]
+    assert model.device.type == "cpu"
+    assert any("driver on your system is too old" in message for message in caplog.messages)

@@ -245,3 +245,10 @@ def test_fsdp_is_refused(train, tmp_path):
 
     with pytest.raises(MgimmError, match=r"--fsdp .* scripts/zero2\.json"):
         LlavaTrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to=[], fsdp="full_shard")
+
+
+def test_training_on_the_cpu_for_want_of_a_driver_has_to_be_asked_for(train, tmp_path, old_driver):
+    from mgimm_plugin.train.llava_entry import LlavaTrainingArguments
+
+    with pytest.raises(MgimmError, match=r"driver on your system is too old.* add --use_cpu"):
+        LlavaTrainingArguments(output_dir=str(tmp_path), report_to=[])

@@ -178,6 +178,18 @@ def test_without_a_gpu_nothing_has_to_be_said_for_ranks_to_find_each_other(train
     assert args.use_cpu
 
 
+def test_training_on_the_cpu_for_want_of_a_driver_has_to_be_asked_for(bench, fail, train, tmp_path, old_driver):
+    from mgimm_plugin.train.command_line import parse_arguments
+
+    status, printed = fail(bench.region_flags(tmp_path / "run", use_cpu=None))
+    assert status == 2
+    assert printed.startswith("error: the GPUs here cannot be used by torch ")
+    assert "too old" in printed
+    assert printed.endswith("to train on the CPU all the same, add --use_cpu or set CUDA_VISIBLE_DEVICES=\n")
+    *_, args = parse_arguments(bench.region_flags(tmp_path / "run", use_cpu=True))
+    assert args.use_cpu
+
+
 def test_several_gpus_without_a_launcher_are_refused(bench, train, tmp_path):
     """There may be no GPU here: what is counted is set, and the refusal is the real one."""
     from transformers import HfArgumentParser
