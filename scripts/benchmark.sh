@@ -8,7 +8,7 @@
 #
 # Tables and plots go into benchmark.md of the study's folder, runs/study-SCALE, or into another page: --docs PAGE. With
 # --tables they are made of the result files that are there, and nothing is run.
-# Everything runs on the first GPU; CUDA_VISIBLE_DEVICES names another.
+# Of the GPUs, or of those that CUDA_VISIBLE_DEVICES lists, each of the --jobs takes one; more jobs than GPUs share them.
 # Killed, it goes on where it was: run the same command again. --llm and --tower name the bases, --help lists the rest.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -30,9 +30,10 @@ make_sample() {
     fi
 }
 
-# One process sees one GPU, the first where CUDA_VISIBLE_DEVICES does not say which: for what needs no more.
+# One process sees one GPU, the first that CUDA_VISIBLE_DEVICES lists, or of all: for what needs no more.
 use_one_gpu() {
-    [ "${NPROC:-1}" -gt 1 ] || export CUDA_VISIBLE_DEVICES="${CUDA_VISIBLE_DEVICES-0}"
+    local visible="${CUDA_VISIBLE_DEVICES-0}"
+    [ "${NPROC:-1}" -gt 1 ] || export CUDA_VISIBLE_DEVICES="${visible%%,*}"
 }
 
 # tower_of MODEL DEFAULT: the array `tower`, VISION_TOWER or the default; a checkpoint with a tower of its own brings that.

@@ -49,6 +49,9 @@ def launched(tmp_path):
     [
         ({}, "GPUs 0"),
         ({"CUDA_VISIBLE_DEVICES": "3"}, "GPUs 3"),
+        ({"CUDA_VISIBLE_DEVICES": "3,5"}, "GPUs 3"),
+        ({"CUDA_VISIBLE_DEVICES": ""}, "GPUs "),
+        ({"CUDA_VISIBLE_DEVICES": "3,5", "NPROC": "2"}, "GPUs 3,5"),
         ({"NPROC": "2"}, "GPUs all"),
         ({"DATA_PATH": "own.jsonl"}, "GPUs all"),  # refused there, with the ways to choose
     ],

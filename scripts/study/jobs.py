@@ -17,6 +17,7 @@ from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.evaluate.store import METRICS_FILE
 
 from .data import TRAIN, SceneSet, question_flags
+from .gpus import one_gpu
 from .outcomes import Truth, by_group, by_image, read_rows
 from .recipes import IMAGE_FILE, Bases, image_arguments, region_arguments, stage_names
 from .systems import Scale, System
@@ -25,6 +26,7 @@ TRAINED_FILE = "trained.json"
 LONGEST_ANSWER = {"region": 96, "image": 320}
 """Tokens; more than the longest reference has."""
 ROOT = Path(__file__).resolve().parents[2]
+_SOURCES = os.pathsep.join([str(ROOT), str(ROOT / "patches")])
 
 
 @dataclass(frozen=True)
@@ -154,23 +156,17 @@ def _measured(study: Study, system: System, stage: str, flags: list[str]) -> dic
 
 
 def _run(module_and_flags: list[str], log: Path) -> None:
-    """Run a module in a process, its output appended to a log."""
-    with log.open("ab") as file:
+    """Run a module in a process that sees one GPU, its output appended to a log."""
+    with one_gpu() as gpu, log.open("ab") as file:
         done = subprocess.run(
             [sys.executable, "-m", *module_and_flags],
             stdout=file,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
-            env=_environment(),
+            env={**os.environ, **gpu, "PYTHONPATH": _SOURCES, "TQDM_MININTERVAL": "30"},
         )
     if done.returncode:
         raise MgimmError(f"{module_and_flags[0]} ended with status {done.returncode}; its last words are in {log}")
-
-
-def _environment() -> dict[str, str]:
-    """One GPU, the first by default: a training that sees several asks for a process each."""
-    own = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "patches")]), "TQDM_MININTERVAL": "30"}
-    return {"CUDA_VISIBLE_DEVICES": "0", **os.environ, **own}
 
 
 def commit() -> str:

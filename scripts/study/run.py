@@ -222,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=tuple(SYSTEMS), metavar="SYSTEM", help=", ".join(SYSTEMS))
     parser.add_argument("--seeds", nargs="+", type=int, help="some of the seeds, from 0")
     parser.add_argument("--modes", nargs="+", choices=MODES["image"], help="some of what is shown at test time")
-    parser.add_argument("--jobs", type=_from(1), default=2, help="trainings and evaluations at once")
+    parser.add_argument("--jobs", type=_from(1), default=2, help="trainings and evaluations at once, a GPU each")
     parser.add_argument("--fresh", type=_from(0), default=0, help="N > 0: exploratory, on the N-th fresh test set")
     parser.add_argument("--docs", type=Path, help="file whose results part is written, with images/ beside it")
     parser.add_argument("--tables", action="store_true", help="write tables of the result files; nothing is run")
