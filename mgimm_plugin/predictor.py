@@ -99,7 +99,7 @@ class Predictor:
             model: Checkpoint folder or Hub id; the bundled mini model by default.
             base: The language model under an adapter or LoRA; by default the one that its config names.
             device: CUDA when there is one, else CPU.
-            dtype: float32 on CPU and bfloat16 on CUDA by default.
+            dtype: By default float32 on CPU, bfloat16 on CUDA, and float16 on GPUs before Ampere.
             template: Name of the conversation template; by default the one that the model was tuned with.
             max_pixels: Larger image files are refused.
 

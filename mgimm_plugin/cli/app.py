@@ -45,7 +45,10 @@ BaseOption = Annotated[
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda, cuda:1, ... Default: cuda where there is one.")
 ]
-DtypeOption = Annotated[Dtype | None, typer.Option("--dtype", help="Default: float32 on CPU, bfloat16 on CUDA.")]
+DtypeOption = Annotated[
+    Dtype | None,
+    typer.Option("--dtype", help="Default: float32 on CPU, bfloat16 on CUDA, float16 on GPUs before Ampere."),
+]
 TokensOption = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest answer.")]
 PixelsOption = Annotated[int, typer.Option("--max-pixels", min=1, help="Images with more pixels are refused.")]
 BeamsOption = Annotated[int, typer.Option("--num-beams", min=1, help="1 is greedy.")]

@@ -38,6 +38,18 @@ def usable_device(device: str | torch.device | None) -> torch.device:
     return found
 
 
+def default_dtype(device: torch.device) -> torch.dtype:
+    """The number format of weights on a device: float32 on a CPU, else bfloat16.
+
+    GPUs before Ampere (compute capability 8.0) have no bfloat16 of their own: they take float16, as LLaVA does.
+    """
+    if device.type == "cpu":
+        return torch.float32
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
+        return torch.float16
+    return torch.bfloat16
+
+
 def unusable_gpus() -> str | None:
     """Why the GPUs of this machine cannot be used, and what to do; None where they can be, and where there are none.
 

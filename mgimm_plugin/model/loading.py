@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, GenerationConfig, PretrainedConfig
 import mgimm_plugin
 from mgimm_plugin.errors import CheckpointError
 from mgimm_plugin.model.config import TUNED_TOWER, is_llava_type, load_config, read_config_dict
-from mgimm_plugin.model.devices import usable_device
+from mgimm_plugin.model.devices import default_dtype, usable_device
 from mgimm_plugin.model.families import FAMILIES, family_of
 from mgimm_plugin.model.folders import ADAPTER_FILE, LORA_CONFIG, LORA_FILE, CheckpointKind, checkpoint_kind
 from mgimm_plugin.model.keys import (
@@ -75,7 +75,8 @@ def load_model(
         path: Folder or Hub id.
         base: The language model under an adapter or LoRA; by default the one that its config names.
         device: Where the model goes; CUDA when there is one, else CPU.
-        dtype: Of the weights; float32 on CPU, bfloat16 on CUDA. Boxes are encoded in float32 all the same.
+        dtype: Of the weights; float32 on CPU, bfloat16 on CUDA, float16 on GPUs before Ampere. Boxes are encoded in
+            float32 all the same.
         device_map: For accelerate's placement; then ``device`` is not used.
         quantization_config: As in transformers, for the language model; LoRA weights are then kept apart, not merged.
         attn_implementation: As in transformers.
@@ -91,7 +92,7 @@ def load_model(
     """
     mgimm_plugin.register()
     device = usable_device(device)
-    dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
+    dtype = dtype or default_dtype(device)
     folder = local_folder(str(path))
     kind = checkpoint_kind(folder)
     config = load_config(str(folder))

@@ -64,3 +64,13 @@ def test_who_names_the_cpu_is_not_warned(old_driver, caplog):
     devices._warn_once.cache_clear()
     assert usable_device("cpu") == torch.device("cpu")
     assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"),
+    [((7, 0), torch.float16), ((7, 5), torch.float16), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)],
+)
+def test_gpus_without_bfloat16_take_float16(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert devices.default_dtype(torch.device("cuda:0")) == expected
+    assert devices.default_dtype(torch.device("cpu")) == torch.float32
