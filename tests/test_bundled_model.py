@@ -1,12 +1,15 @@
 """The bundled model, straight from the checkout, on scenes that it was not trained on."""
 
 import json
+import re
 
 import pytest
+import torch
 
+from mgimm_plugin.data.scenes import write_scenes
 from mgimm_plugin.predictor import Predictor
 from mgimm_plugin.resources import bundled_model, playground_folder
-from scripts.mini_bases.bundle import CARD_FILE, SCORES_FILE, draw_held_out
+from scripts.mini_bases.bundle import CARD_FILE, SCORES_FILE, draw_held_out, hardware
 from scripts.mini_bases.scores import LOWER_IS_BETTER, RUNS, held_out_scores
 
 PUBLISHED = json.loads((bundled_model() / SCORES_FILE).read_text())["scores"]
@@ -25,6 +28,22 @@ def test_it_reaches_the_scores_of_its_model_card(run, scenes, tmp_path, monkeypa
         if name != "CIDEr":
             value = reached[name].value
             assert value <= high if name in LOWER_IS_BETTER else value >= low, (name, value, low, high)
+
+
+def test_it_is_scored_in_float32_whatever_a_device_takes_by_default(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("mgimm_plugin.model.loading.default_dtype", lambda device: torch.bfloat16)  # as on a GPU
+    write_scenes(tmp_path / "scenes", count=1, seed=5, workers=1)
+    held_out_scores(bundled_model(), tmp_path / "scenes", tmp_path, runs=["regions"])
+    assert json.loads((tmp_path / "regions" / "run.json").read_text())["settings"]["dtype"] == "float32"
+
+
+def test_the_card_names_the_gpu_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert re.fullmatch(r"\d+ CPU cores \(\w+\), torch [\w.+]+", hardware())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H200")
+    assert re.fullmatch(r"NVIDIA H200, \d+ CPU cores \(\w+\), torch [\w.+]+", hardware())
 
 
 def test_its_answers_need_the_pixels():

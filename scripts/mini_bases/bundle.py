@@ -87,9 +87,15 @@ def write_card(bundle: Path, run: Path, scores: dict[str, Any]) -> None:
         commit=subprocess.run(
             ["git", "describe", "--always", "--dirty"], capture_output=True, text=True
         ).stdout.strip(),
-        hardware=f"{os.cpu_count()} CPU cores ({platform.machine()}), torch {torch.__version__}",
+        hardware=hardware(),
     )
     (bundle / CARD_FILE).write_text(card)
+
+
+def hardware() -> str:
+    """What the model is trained on: both stages take a GPU where torch can use one."""
+    gpu = [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
+    return ", ".join([*gpu, f"{os.cpu_count()} CPU cores ({platform.machine()})", f"torch {torch.__version__}"])
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import torch
 
 from mgimm_plugin.evaluate.attributes import APPEARANCE, GEOMETRY
 from mgimm_plugin.evaluate.runner import evaluate
@@ -57,7 +58,7 @@ class Score(NamedTuple):
 def held_out_scores(
     model: Path, data: Path, output: Path, *, runs: Iterable[str] = tuple(RUNS), batch_size: int = 32
 ) -> dict[str, dict[str, Score]]:
-    """Evaluate a checkpoint on a set of scenes.
+    """Evaluate a checkpoint on a set of scenes, in float32 on every device.
 
     Args:
         model: Checkpoint.
@@ -69,7 +70,7 @@ def held_out_scores(
     Returns:
         Scores by run and name.
     """
-    predictor = Predictor.from_pretrained(model)
+    predictor = Predictor.from_pretrained(model, dtype=torch.float32)
     found = {}
     for run in runs:
         file, settings = RUNS[run]

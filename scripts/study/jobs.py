@@ -123,7 +123,8 @@ def evaluate(study: Study, checkpoint: Path, scenes: str, task: str, mode: str, 
     if not (output / METRICS_FILE).is_file():
         output.mkdir(parents=True, exist_ok=True)
         flags = ["--model", str(checkpoint), "--output", str(output), "--batch-size", str(study.eval_batch)]
-        flags += ["--max-new-tokens", str(LONGEST_ANSWER[task])]
+        # As it was trained, on every device: answers of several scales are compared.
+        flags += ["--max-new-tokens", str(LONGEST_ANSWER[task]), "--dtype", "float32"]
         flags += question_flags(study.data / scenes, task, mode)
         _run(["mgimm_plugin", "evaluate", *flags], output / "evaluate.log")
     return output

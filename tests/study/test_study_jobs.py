@@ -1,10 +1,14 @@
-"""The processes of the study: which GPU each sees."""
+"""The processes of the study: which GPU each sees, and in which precision they ask."""
 
 import pytest
 
 from mgimm_plugin.errors import MgimmError
-from scripts.study.jobs import _run
+from mgimm_plugin.resources import bundled_model
+from scripts.study import jobs
+from scripts.study.jobs import Study, _run
+from scripts.study.recipes import Bases
 from scripts.study.run import _all
+from scripts.study.systems import SCALES, TRUE
 
 TELL = """import os, pathlib, time
 here = pathlib.Path({folder!r})
@@ -54,3 +58,15 @@ def test_a_job_that_fails_gives_its_gpu_back(gpus_of, tmp_path, monkeypatch):
     with pytest.raises(MgimmError, match=r"timeit ended with status 1; its last words are in .*failed\.log"):
         _run(["timeit", "-n1", "-r1", "nothing_of_that_name"], tmp_path / "failed.log")
     assert gpus_of(1, "3,5") == ["3"]
+
+
+def test_answers_are_asked_in_the_precision_of_the_training_on_every_device(tmp_path, monkeypatch):
+    """What was trained is float32 everywhere; a GPU's default is not."""
+    started = []
+    monkeypatch.setattr(jobs, "_run", lambda command, log: started.append(command))
+    playground = bundled_model().parent
+    study = Study(SCALES["full"], Bases(str(playground / "mini-llama"), str(playground / "mini-clip")), tmp_path)
+    jobs.evaluate(study, bundled_model(), "test", "region", TRUE, tmp_path / "answers")
+    ((module, command, *flags),) = started
+    assert (module, command) == ("mgimm_plugin", "evaluate")
+    assert flags[flags.index("--dtype") + 1] == "float32"
