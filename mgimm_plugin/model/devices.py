@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from functools import cache
 
@@ -67,6 +68,13 @@ def unusable_gpus() -> str | None:
         f"the GPUs here cannot be used by torch {torch.__version__}: {reason}; install a newer driver, "
         "or a torch that was built for the CUDA of this driver (nvidia-smi shows which)"
     )
+
+
+def free_memory() -> None:
+    """Models have references in circles: memory comes back only when somebody looks for them."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 @cache

@@ -207,7 +207,7 @@ class TrainingArguments(llava_train.TrainingArguments):
 
     def __post_init__(self) -> None:
         refuse_fsdp(self.fsdp)  # and not in check_arguments: transformers would set up the process for it
-        refuse_unusable_gpus(self.use_cpu)
+        refuse_unusable_gpus(self.use_cpu)  # type: ignore[has-type]  # LLaVA has no types
         if self.deepspeed and importlib.util.find_spec("deepspeed") is None:
             raise MissingExtraError("deepspeed", "train", "--deepspeed")
         if self.deepspeed and "LOCAL_RANK" not in os.environ:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 import time
@@ -140,13 +139,15 @@ class ModelShelf:
 
     def _load(self, options: Options) -> Predictor:
         """Load a model: beside those that are at hand, or where it does not fit there, in their place."""
+        from mgimm_plugin.model.devices import free_memory
+
         while len(self._loaded) >= _KEPT:  # first, because one more may not fit beside them
             self._loaded.pop(next(iter(self._loaded)))
-            _free_memory()
+            free_memory()
         predictor = self._load_where_it_fits(options)
         if predictor is None and self._loaded:
             self._loaded.clear()
-            _free_memory()
+            free_memory()
             predictor = self._load_where_it_fits(options)
         if predictor is None:
             raise MgimmError(
@@ -158,21 +159,14 @@ class ModelShelf:
         """Load a model; None, with nothing left of it, where the GPU's memory is too small."""
         import torch
 
+        from mgimm_plugin.model.devices import free_memory
+
         dtype = None if options.precision == "auto" else options.precision
         name = self._folders[options.model]
         with suppress(torch.OutOfMemoryError):
             return load_predictor(name, self._base, device=self._device, dtype=dtype, max_pixels=self._max_pixels)[0]
-        _free_memory()  # here, where the error is gone whose frames had the weights
+        free_memory()  # here, where the error is gone whose frames had the weights
         return None
-
-
-def _free_memory() -> None:
-    """Models have references in circles: memory comes back only when somebody looks for them."""
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _key(options: Options) -> tuple[str, str]:

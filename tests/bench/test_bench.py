@@ -2,6 +2,7 @@
 
 import json
 import re
+import weakref
 
 import pytest
 import torch
@@ -118,6 +119,39 @@ def test_what_was_measured_before_a_failure_is_printed(ends_early):
     assert result.exit_code == 1
     assert "pip install" in result.stderr
     assert [row["case"] for row in json.loads(result.stdout)] == ["forward", "answers", "alone"]
+
+
+@pytest.fixture
+def too_large(monkeypatch):
+    """Two benchmarks, of which the first has a case that does not fit; what lives of its tensors at the second."""
+    held = []
+
+    class Large:
+        def __init__(self):
+            self.itself = self  # as models have
+
+    def larger(device):
+        yield Measurement(name="rim", case="small", usual_s=3.0, ours_s=1.5)
+        large = Large()
+        held.append(weakref.ref(large))
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    def fitting(device):
+        assert held[0]() is None
+        yield Measurement(name="memory", case="fits", usual_s=3.0, ours_s=1.5)
+
+    benchmarks = {"rim": larger, "memory": fitting}
+    monkeypatch.setattr("mgimm_plugin.commands.bench.get_benchmark", benchmarks.__getitem__)
+
+
+def test_a_benchmark_that_does_not_fit_the_gpu_is_marked_and_the_next_one_begins_with_free_memory(too_large):
+    result = CliRunner().invoke(app, ["bench", "--only", "rim,memory", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    rows = [re.split(r"  +", line) for line in result.stdout.splitlines()]
+    assert [row[-1] for row in rows] == ["case", "small", "did not fit the GPU's memory", "fits"]
+    assert "rim did not fit the GPU's memory: CUDA out of memory. Tried to allocate 20.00 GiB.\n" in result.stderr
+    result = CliRunner().invoke(app, ["bench", "--only", "rim", "--device", "cpu", "--json"])
+    assert json.loads(result.stdout)[1:] == [{"name": "rim", "error": "did not fit the GPU's memory"}]
 
 
 def test_the_table_says_how_much_the_two_ways_differ(ends_early):
