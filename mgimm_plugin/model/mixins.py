@@ -152,8 +152,8 @@ class MgimmMetaForCausalLM(FeaturePlacing, LlavaMetaForCausalLM):
             image_source: ``[N]``: which of ``images`` each image is, where several rows have the same one.
             image_features: What the tower made of them, ``[N, T, C]`` or N times ``[V, T, C]`` (anyres); then it does
                 not run, and ``images`` are not needed.
-            loss_only: Leave the logits out in evaluation too, as in training: they take the memory of a whole vocabulary
-                for every position. Rows are padded on the right then.
+            loss_only: Leave the logits out in evaluation too, as in training: they take the memory of a vocabulary for
+                every position. Rows are padded on the right then.
             **kwargs: Passed on; ``num_items_in_batch`` among them, so that accumulation does not change gradients.
 
         Returns:

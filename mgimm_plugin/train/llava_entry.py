@@ -141,7 +141,7 @@ class LlavaEntryTrainer(MgimmTrainer):
 
 
 def _restore_rope(decoder: Any) -> None:
-    """Compute the frequencies of the positions again: LLaVA rounds them, with all else, to the precision of LoRA's base.
+    """Compute the frequencies of the positions again: LLaVA rounds them, with all else, to LoRA's half precision.
 
     Inference takes exact ones, and at 600 tokens the rounded are off by up to 0.7 rad.
     """
