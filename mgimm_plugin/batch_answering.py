@@ -66,16 +66,19 @@ class BatchAnswering:
         waiting = deque(order[start : start + size] for start in range(0, len(order), size))
         while waiting and not (self._is_unwanted is not None and self._is_unwanted()):
             rows = waiting.popleft()
+            if len(rows) > size:  # more did not fit before
+                waiting.appendleft(rows[size:])
+                rows = rows[:size]
             new_ids = self._ask(rows)
             if new_ids is None:
                 _tell_of_halves(len(rows))
-                middle = (len(rows) + 1) // 2
-                waiting.extendleft((rows[middle:], rows[:middle]))
+                size = (len(rows) + 1) // 2
+                waiting.extendleft((rows[size:], rows[:size]))
             else:
                 yield rows, new_ids
 
     def _ask(self, rows: Sequence[int]) -> list[list[int]] | None:
-        """The token ids of each answer of a batch; None where it does not fit, and all that it took is free again."""
+        """The token ids of each answer of a batch; None where it does not fit; its cache is free again then."""
         questions, prompts = [self._questions[i] for i in rows], [self._prompts[i] for i in rows]
         wanted = [self._limits[i] for i in rows]
         settings = self._settings(max_new_tokens=max(wanted))

@@ -243,7 +243,21 @@ def test_too_little_memory_is_said_with_what_does_not_fit_and_what_to_do(model, 
         line = one_line_after_progress(result)
         assert line.startswith(f"mgimm {command}: the GPU's memory is too small for {what} (up to ")
         assert f"lower {lower}, or name another device by --device, or see with nvidia-smi" in line
-        assert line.endswith("(CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has 4 GiB)")
+        assert "(CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has 4 GiB; mgimm --debug" in line
+
+
+def test_a_model_too_large_for_the_memory_is_said_with_what_to_do(picture, monkeypatch):
+    import torch
+
+    from mgimm_plugin.predictor import Predictor
+
+    def fail(*arguments, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+    monkeypatch.setattr(Predictor, "from_pretrained", fail)
+    line = one_line_after_progress(mgimm("describe", picture))
+    assert "memory is too small: load the model in fewer bits (--dtype bfloat16 or float16), or name another" in line
+    assert "--max-new-tokens" not in line
 
 
 def test_scenes_are_written_and_valid(tmp_path):

@@ -59,6 +59,8 @@ def run(only: Sequence[str], *, device: str | None = None, as_json: bool = False
     finally:  # what took minutes to measure is not lost to what fails after it
         if as_json:
             typer.echo(json.dumps(measured, indent=2))
+    if any("error" in each for each in measured):
+        raise typer.Exit(1)
 
 
 def _row(measurement: Measurement) -> str:

@@ -58,10 +58,12 @@ def load_predictor(
 def device_of_process(device: str | None) -> str | None:
     """The device, with its number where a launcher has started several processes on this node: a GPU for each.
 
-    Where one GPU is visible it is the process's own, whatever its rank: some launchers let each see no other.
+    Where one GPU is visible it is the process's own, whatever its rank: some launchers let each see no other. Not
+    torchrun, whose processes all see the same.
     """
     import torch
 
     if device in (None, "cuda") and torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
-        return f"cuda:{os.environ['LOCAL_RANK'] if torch.cuda.device_count() > 1 else 0}"
+        sees_its_own = torch.cuda.device_count() == 1 and "TORCHELASTIC_RUN_ID" not in os.environ
+        return f"cuda:{0 if sees_its_own else os.environ['LOCAL_RANK']}"
     return device

@@ -63,10 +63,16 @@ def _one_line(error: Exception, options: Mapping[str, Any]) -> str:
 
 
 def _out_of_memory(error: Exception, text: str, options: Mapping[str, Any]) -> str:
-    # A note has what did not fit. Batches were halved as far as that goes, so that a smaller --batch-size is no advice.
-    fact = ", ".join(getattr(error, "__notes__", ())) or "the GPU's memory is too small"
-    lower = [f"--{name.replace('_', '-')}" for name in ("max_new_tokens", "num_beams") if options.get(name, 1) > 1]
-    advice = [f"lower {' or '.join(lower)}"] if lower else []
+    cuda = ". ".join(text.split(". ")[:3]).rstrip(".")
+    advice = []
+    if notes := getattr(error, "__notes__", ()):  # of answering, in halves as far as that goes: no batch is too large
+        lower = [f"--{name.replace('_', '-')}" for name in ("max_new_tokens", "num_beams") if options.get(name, 1) > 1]
+        advice += [f"lower {' or '.join(lower)}"] if lower else []
+    elif "dtype" in options:
+        advice += ["load the model in fewer bits (--dtype bfloat16 or float16)"]
+    else:
+        advice += ["take a smaller batch or model"]
     advice += ["name another device by --device"] if "device" in options else []
     advice += ["see with nvidia-smi what else is on the GPU"]
-    return f"{fact}: {', or '.join(advice)} ({'. '.join(text.split('. ')[:3]).rstrip('.')})"
+    fact = ", ".join(notes) or "the GPU's memory is too small"
+    return f"{fact}: {', or '.join(advice)} ({cuda}; mgimm --debug ... shows where)"

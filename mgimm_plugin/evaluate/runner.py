@@ -114,6 +114,9 @@ def evaluate(
             "max_new_tokens": max_new_tokens,
             "num_beams": num_beams,
         }
+        formats = sorted({str(dtype) for dtype in together.gather(settings["dtype"])})
+        if len(formats) > 1:
+            raise MgimmError(f"the GPUs of the processes answer in {' and '.join(formats)}; name one by --dtype")
         details = {
             "model": model or "",
             "data": str(data.resolve()),

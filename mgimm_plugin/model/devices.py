@@ -54,7 +54,7 @@ def default_dtype(device: torch.device) -> torch.dtype:
 def unusable_gpus() -> str | None:
     """Why the GPUs of this machine cannot be used, and what to do; None where they can be, and where there are none.
 
-    The driver lists GPUs also to a torch that was built for a newer CUDA than it has.
+    The driver lists GPUs also to a torch that was built for a newer CUDA than it has, and GPUs that do not start.
     """
     if torch.cuda.is_available() or not torch.cuda.device_count():
         return None
@@ -64,10 +64,10 @@ def unusable_gpus() -> str | None:
         reason = " ".join(str(error).split()).rstrip(".")
     else:
         return None  # they have come back since the first look
-    return (
-        f"the GPUs here cannot be used by torch {torch.__version__}: {reason}; install a newer driver, "
-        "or a torch that was built for the CUDA of this driver (nvidia-smi shows which)"
-    )
+    advice = "see what nvidia-smi and the system's log say of them"
+    if "too old" in reason:
+        advice = "install a newer driver, or a torch that was built for this driver's CUDA (nvidia-smi shows which)"
+    return f"the GPUs here cannot be used by torch {torch.__version__}: {reason}; {advice}"
 
 
 def free_memory() -> None:

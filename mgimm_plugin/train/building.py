@@ -180,14 +180,14 @@ def set_trainable(model: Any, args: TrainingArguments) -> Any:
         base.get_vision_tower().requires_grad_(False)
     decoder.mm_projector.requires_grad_(not args.freeze_mm_mlp_adapter)
     decoder.region_encoder.requires_grad_(True)
-    choose_precision(model, args)
+    choose_dtype_of_trained(model, args)
     trained = sum(shape_of(parameter).numel() for parameter in model.parameters() if parameter.requires_grad)
     total = sum(shape_of(parameter).numel() for parameter in model.parameters())
     logger.info("%s stage: %s of %s parameters are trained", args.stage, f"{trained:,}", f"{total:,}")
     return model
 
 
-def choose_precision(model: nn.Module, args: Any) -> None:
+def choose_dtype_of_trained(model: nn.Module, args: Any) -> None:
     """Make what is trained float32, as bfloat16 would round small updates away; for DeepSpeed, what all else is.
 
     DeepSpeed keeps float32 copies by itself, of weights that are all of one precision.
@@ -208,7 +208,7 @@ def stage_kind(model: nn.Module, args: TrainingArguments) -> CheckpointKind:
 __all__ = [
     "StartingPoint",
     "build_model",
-    "choose_precision",
+    "choose_dtype_of_trained",
     "load_pretrained_adapter",
     "set_trainable",
     "stage_kind",

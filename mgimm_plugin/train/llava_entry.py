@@ -34,7 +34,7 @@ from mgimm_plugin.model.lora import lora_target_pattern, without_lora
 from mgimm_plugin.model.paths import local_folder, resolve_folder
 from mgimm_plugin.model.saving import is_first_rank, save_checkpoint
 from mgimm_plugin.train.arguments import differences, refuse_conflicts
-from mgimm_plugin.train.building import choose_precision
+from mgimm_plugin.train.building import choose_dtype_of_trained
 from mgimm_plugin.train.inputs import parse_source
 from mgimm_plugin.train.launching import refuse_fsdp, refuse_unusable_gpus
 from mgimm_plugin.train.trainer import MgimmTrainer
@@ -115,7 +115,7 @@ class LlavaTrainingArguments(llava_train.TrainingArguments):
         return "region" if getattr(self, "tune_mm_mlp_adapter", False) else "image"
 
     def compute_dtype(self) -> torch.dtype:
-        """Precision of the vision tower."""
+        """Precision of the vision tower, and of what DeepSpeed trains."""
         return torch.bfloat16 if self.bf16 else torch.float16 if self.fp16 else torch.float32
 
 
@@ -127,7 +127,7 @@ class LlavaEntryTrainer(MgimmTrainer):
         base.get_model().region_encoder.requires_grad_(True)
         base.get_vision_tower().to(args.compute_dtype())  # LLaVA's is float16, on a CPU too
         _restore_rope(base.get_model())
-        choose_precision(model, args)
+        choose_dtype_of_trained(model, args)
         super().__init__(model=model, processing_class=tokenizer, args=args, **data)
 
     def train(self, resume_from_checkpoint: Any = None, **kwargs: Any) -> Any:

@@ -74,6 +74,8 @@ class RunRecord:
 def _may_become(key: str, before: Any, after: Any) -> bool:
     if key in _MAY_GROW:
         return None not in (before, after) and after > before
+    if key == "deepspeed" and before is True:  # of an older version, which told no more
+        return bool(after)
     return key in _MAY_COME_AND_GO and None in (before, after)
 
 

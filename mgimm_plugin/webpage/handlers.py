@@ -48,7 +48,7 @@ def told_as_toasts() -> Iterator[None]:
         traceback.clear_frames(error.__traceback__)  # gradio keeps the error a while, but must not what it took
         message = "the server failed; its log says why. Reload the page and try again"
         if is_out_of_memory(error):
-            message = "the GPU's memory is too small for this: draw fewer boxes, or lower Beams or Longest answer"
+            message = "the GPU's memory is too small for this: lower Longest answer or Beams, or draw a few boxes alone"
         raise gr.Error(message, title="That did not work", print_exception=False) from error
 
 

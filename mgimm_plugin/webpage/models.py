@@ -7,10 +7,10 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from mgimm_plugin.commands.loading import load_predictor
 from mgimm_plugin.errors import MgimmError, SettingError
@@ -76,6 +76,8 @@ class ModelShelf:
         self._base, self._device, self._max_pixels = base, device, max_pixels
         self._lock = threading.Lock()
         self._loaded: dict[tuple[str, str], Predictor] = {}
+        self._alive: WeakValueDictionary[tuple[str, str], Predictor] = WeakValueDictionary()
+        """These, and those that left while somebody was being answered: a second copy would not fit beside them."""
 
     @property
     def names(self) -> list[str]:
@@ -119,10 +121,10 @@ class ModelShelf:
             raise MgimmError(f"there is no model {options.model!r}; there are {', '.join(self._folders)}")
         key = _key(options)
         with self._lock:
-            predictor = self._loaded.pop(key, None)
+            predictor = self._loaded.pop(key, None) or self._alive.get(key)
             if predictor is None:
                 predictor = self._load(options)
-            self._loaded[key] = predictor  # last in line to leave
+            self._loaded[key] = self._alive[key] = predictor  # last in line to leave
         return predictor if options.template == "auto" else predictor.with_template(options.template)
 
     def warm_up(self) -> None:
@@ -163,8 +165,10 @@ class ModelShelf:
 
         dtype = None if options.precision == "auto" else options.precision
         name = self._folders[options.model]
-        with suppress(torch.OutOfMemoryError):
+        try:
             return load_predictor(name, self._base, device=self._device, dtype=dtype, max_pixels=self._max_pixels)[0]
+        except torch.OutOfMemoryError as error:
+            logger.warning("%s does not fit the GPU's memory now: %s", options.model, " ".join(str(error).split()))
         free_memory()  # here, where the error is gone whose frames had the weights
         return None
 

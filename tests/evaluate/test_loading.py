@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mgimm_plugin.commands.loading import device_of_process
+from mgimm_plugin.errors import MgimmError
 from mgimm_plugin.model.devices import usable_device
 
 
@@ -25,4 +26,8 @@ def test_a_process_that_sees_one_gpu_takes_it_whatever_its_rank(monkeypatch, ask
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
     assert usable_device(device_of_process(asked)) == torch.device("cuda:0")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "all see the same")
+    with pytest.raises(MgimmError, match="there is no device cuda:1 here"):
+        usable_device(device_of_process(asked))

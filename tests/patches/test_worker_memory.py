@@ -5,12 +5,9 @@ import weakref
 from contextlib import suppress
 from types import SimpleNamespace
 
-import pytest
 import torch
 from mgimm_patches._worker_stream import _generate
 from transformers import AutoTokenizer
-
-pytest.importorskip("fastapi")
 
 
 def test_what_a_request_took_that_does_not_fit_is_free_when_its_error_is_reported(llava_folder):

@@ -13,7 +13,8 @@ from scripts.study.systems import SCALES, TRUE
 TELL = """import os, pathlib, time
 here = pathlib.Path({folder!r})
 (here / str(os.getpid())).touch()
-while len(list(here.iterdir())) < {count}: time.sleep(0.01)
+late = time.monotonic() + 60
+while len(list(here.iterdir())) < {count} and time.monotonic() < late: time.sleep(0.01)
 print(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))"""
 
 

@@ -84,6 +84,7 @@ def test_what_was_not_run_is_said_and_not_made_up(folder):
     assert all("not computed" in line for line in lines)
     assert "image only (none)" not in table
     assert "Not run, and not compared: image only" in table
+    assert "our RIM" not in table, "it is judged on fresh scenes, and has no place here"
 
 
 def test_a_page_without_comparisons_has_no_heading_of_them(tmp_path):

@@ -13,7 +13,6 @@ from tests.train.launch import start
 from tests.train.test_ranks import MODES
 
 RECORD_FILE = "mgimm_run.json"
-ZERO2, ZERO3 = MODES["zero2"], MODES["zero3"]
 
 
 def flags_of(bench, run, **more):
@@ -37,19 +36,36 @@ def run(begun, tmp_path):
     return folder
 
 
+@pytest.fixture(scope="module")
+def begun_under_zero2(bench, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("zero2")
+    start(flags_of(bench, folder / "run", deepspeed=MODES["zero2"], max_steps=2), folder / "log").wait()
+    return folder / "run"
+
+
 @pytest.mark.parametrize(
-    ("begun_with", "goes_on_with", "words"),
+    ("goes_on_with", "words"),
     [
-        ({"deepspeed": ZERO2}, {"deepspeed": ZERO3}, "was ZeRO-2 in float32 with processes: 1, now ZeRO-3 in float32"),
-        ({"deepspeed": ZERO2}, {"deepspeed": ZERO2, "bf16": True}, "now ZeRO-2 in bfloat16 with processes: 1"),
-        ({"deepspeed": ZERO2}, {}, "deepspeed was ZeRO-2 in float32 with processes: 1, now False"),
+        ({"deepspeed": MODES["zero3"]}, "was ZeRO-2 in float32 with processes: 1, now ZeRO-3 in float32"),
+        ({"deepspeed": MODES["zero2"], "bf16": True}, "now ZeRO-2 in bfloat16 with processes: 1"),
+        ({}, "deepspeed was ZeRO-2 in float32 with processes: 1, now False"),
     ],
 )
-def test_what_deepspeed_could_not_read_back_is_refused(bench, tmp_path, begun_with, goes_on_with, words):
+def test_what_deepspeed_could_not_read_back_is_refused(bench, begun_under_zero2, tmp_path, goes_on_with, words):
     run = tmp_path / "run"
-    start(flags_of(bench, run, **begun_with, max_steps=2), tmp_path / "log").wait()
+    shutil.copytree(begun_under_zero2, run)
     with pytest.raises(AssertionError, match=words):
         start(flags_of(bench, run, **goes_on_with), tmp_path / "log").wait()
+
+
+def test_a_run_under_deepspeed_that_an_older_version_began_goes_on(bench, begun_under_zero2, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(begun_under_zero2, run)
+    record = json.loads((run / RECORD_FILE).read_text())
+    record["settings"]["deepspeed"] = True
+    (run / RECORD_FILE).write_text(json.dumps(record))
+    start(flags_of(bench, run, deepspeed=MODES["zero2"]), tmp_path / "log").wait()
+    assert len(losses(run)) == 4
 
 
 def weights(run):

@@ -136,5 +136,5 @@ def test_too_little_memory_is_told_in_the_words_of_the_page(asking, value, passe
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
 
     passes.append(fail)
-    with pytest.raises(Exception, match="the GPU's memory is too small for this: draw fewer boxes, or lower Beams"):
+    with pytest.raises(Exception, match="the GPU's memory is too small for this: lower Longest answer or Beams"):
         list(asking.describe_regions(value, Session(), *SETTINGS))

@@ -154,6 +154,15 @@ def test_a_model_that_does_not_fit_beside_another_takes_its_place(checkpoints, g
         assert set(gpu.taken) == {shelf.get(Options(name)).model}
 
 
+def test_a_model_that_answers_somebody_is_found_again_where_another_could_not_take_its_place(checkpoints, gpu):
+    shelf = ModelShelf([str(folder) for folder in checkpoints], device="cpu")
+    gpu.room = 1
+    in_use = shelf.get(Options("first"))
+    with pytest.raises(MgimmError, match="too small for second now"):
+        shelf.get(Options("second"))
+    assert shelf.get(Options("first")) is in_use
+
+
 def test_a_model_that_does_not_fit_at_all_is_said_and_leaves_nothing(checkpoints, gpu):
     shelf = ModelShelf([str(folder) for folder in checkpoints], device="cpu")
     gpu.room = 0
