@@ -52,7 +52,7 @@ def test_gpus_that_torch_cannot_use_are_a_problem_with_what_to_do(old_driver):
     assert "driver on your system is too old" in report.as_dict()["gpu_problem"]
     (line,) = [line for line in report.render().splitlines() if line.startswith("CUDA: ")]
     assert line.startswith("CUDA: problem: the GPUs here cannot be used by torch ")
-    assert "; install a newer driver, or a torch that was built for the CUDA of this driver" in line
+    assert "; install a newer driver, or a torch that was built for this driver's CUDA" in line
 
 
 def test_without_a_gpu_there_is_no_problem(monkeypatch):
