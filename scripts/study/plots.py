@@ -107,10 +107,13 @@ def _lora(results: Results, figure: Any) -> bool:
             trained = files[0]["stages"]["image"]["trained_parameters"]
             label = "r = 16, alpha = 256" if name == MULTI_GRAINED.name else SYSTEMS[name].title.removeprefix("LoRA ")
             points.append((trained, fmean(means), label))
-    for at, (trained, cider, label) in enumerate(sorted(points)):
+    for trained, cider, label in points:
         axes.plot(trained, cider, "o", color="tab:blue")
-        above_or_below = (5, 4 if at % 2 else -10)  # neighbours would hide one another
-        axes.annotate(label, (trained, cider), fontsize=7, xytext=above_or_below, textcoords="offset points")
+        column = [other for at, other, _ in points if at == trained]
+        place, side = (-6, -3), "right"  # left of the point, but for the ends of a column of several
+        if len(column) > 1 and cider in (min(column), max(column)):
+            place, side = (5, 4 if cider == max(column) else -10), "left"
+        axes.annotate(label, (trained, cider), fontsize=7, xytext=place, textcoords="offset points", ha=side)
     axes.margins(0.25)
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("trained parameters")
