@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from llava.mm_utils import tokenizer_image_token
+from llava import mm_utils
 from transformers import StoppingCriteria, TextIteratorStreamer
 
 from mgimm_patches._worker_request import WorkerRequest
@@ -79,7 +79,8 @@ def _model_inputs(worker: Any, request: WorkerRequest) -> dict[str, Any]:
         taken += prompt.count(DEFAULT_IMAGE_TOKEN) and sum(patches * (v.shape[0] if v.ndim == 4 else 1) for v in views)
     if getattr(model.config, "mm_use_im_start_end", False):
         prompt = prompt.replace(DEFAULT_IMAGE_TOKEN, f"<im_start>{DEFAULT_IMAGE_TOKEN}<im_end>")
-    ids = tokenizer_image_token(prompt, worker.tokenizer, return_tensors="pt")[None].to(model.device)
+    # Looked up now: it may have been patched after this module was imported.
+    ids = mm_utils.tokenizer_image_token(prompt, worker.tokenizer, return_tensors="pt")[None].to(model.device)
     return {**inputs, "inputs": ids, "length": ids.shape[1] + taken}
 
 

@@ -146,7 +146,7 @@ def too_large(monkeypatch):
 
 def test_a_benchmark_that_does_not_fit_the_gpu_is_marked_and_the_next_one_begins_with_free_memory(too_large):
     result = CliRunner().invoke(app, ["bench", "--only", "rim,memory", "--device", "cpu"])
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, result.output
     rows = [re.split(r"  +", line) for line in result.stdout.splitlines()]
     assert [row[-1] for row in rows] == ["case", "small", "did not fit the GPU's memory", "fits"]
     assert "rim did not fit the GPU's memory: CUDA out of memory. Tried to allocate 20.00 GiB.\n" in result.stderr
